@@ -1,0 +1,131 @@
+/*
+ * event.h - everything that can happen to the replicator, and everything it can want.
+ *
+ * Contract between the replicator and its driver:
+ *  1. Spans in an event are borrowed until step returns. Spans in effects point into the event or into
+ *     the effects' own arena: valid until the next step.
+ *  2. Effects are performed in order.
+ *  3. STORE puts a commit into the log. The driver may gather STOREs of several steps into one
+ *     transaction; when it is durable, it says so with STORED, and only then does the replicator
+ *     acknowledge or pass on what was stored. Nothing is acknowledged that a crash could forget.
+ *  4. After each step the driver asks ilea_replicator_deadline() and delivers TIMER then.
+ *  5. Time never goes back. `random` is filled freshly for LINK_UP, MESSAGE and TIMER.
+ */
+#ifndef ILEA_CORE_EVENT_H
+#define ILEA_CORE_EVENT_H
+
+#include "crypto/seal.h"
+#include "crypto/sign.h"
+#include "include/ilea/error.h"
+#include "include/ilea/id.h"
+#include "include/ilea/span.h"
+#include "replication/core/limits.h"
+#include "replication/record/statement.h"
+
+#define ILEA_TIME_NEVER UINT64_MAX
+
+enum { ILEA_NONCE_HELLO_SIZE = 32, ILEA_SESSION_ID_SIZE = 8, ILEA_FRAME_HEADER_SIZE = 8 + 4 + 1 };
+
+enum ilea_event_type {
+    ILEA_EVENT_AGENCY,    /* an agency is followed, or no longer */
+    ILEA_EVENT_FEED,      /* at start: a feed the log holds; later: a feed of our own that was opened */
+    ILEA_EVENT_PEER,      /* a link exists to an approved agency, or no longer */
+    ILEA_EVENT_LINK_UP,   /* the transport to a peer that we dialled is up */
+    ILEA_EVENT_LINK_DOWN, /* the transport is gone; what was sent may be lost */
+    ILEA_EVENT_MESSAGE,   /* one frame from the peer at the other end of a link */
+    ILEA_EVENT_STORED,    /* every STORE so far is durable */
+    ILEA_EVENT_APPENDED,  /* a commit of our own is durable */
+    ILEA_EVENT_TIMER
+};
+
+struct ilea_event {
+    enum ilea_event_type type;
+    uint64_t now_ms;               /* monotonic */
+    uint8_t random[ILEA_NONCE_HELLO_SIZE];
+    uint32_t link;                 /* PEER, LINK_*, MESSAGE: below ILEA_LINKS_MAX */
+    union {
+        struct {
+            struct ilea_agency_id id;
+            struct ilea_sign_public node; /* from its manifest: whose commits are accepted */
+            bool followed;
+        } agency;
+        struct {
+            struct ilea_feed_id id;
+            struct ilea_feed_origin origin;
+            uint64_t seq;          /* 0: opened, nothing in it yet */
+            struct ilea_commit_id head;
+            bool current;          /* the feed our own node is writing now */
+        } feed;
+        struct {
+            struct ilea_agency_id agency;
+            struct ilea_transport_public transport;
+            bool approved;
+        } peer;
+        struct ilea_span message;
+        struct {
+            struct ilea_feed_id feed;
+            uint64_t seq;
+            struct ilea_commit_id id;
+        } appended;
+    };
+};
+
+enum ilea_effect_type {
+    ILEA_EFFECT_SEND,         /* a whole frame to the peer of a link */
+    ILEA_EFFECT_SEND_BIND,    /* sign `message`, then send it as BIND: ilea_message_put_bind() */
+    ILEA_EFFECT_SEND_COMMITS, /* read commits from the log and send: ilea_message_put_commits_head() */
+    ILEA_EFFECT_STORE,        /* put a verified commit at the end of its feed */
+    ILEA_EFFECT_LINK_RESET,   /* tear the link's connection down and make it anew */
+    ILEA_EFFECT_REINCARNATE,  /* a peer holds more of our current feed than we do: never write to it again */
+    ILEA_EFFECT_TRACE         /* for logs and status */
+};
+
+enum ilea_trace {
+    ILEA_TRACE_SESSION_READY,
+    ILEA_TRACE_SESSION_ENDED, /* error: why */
+    ILEA_TRACE_DIVERGED,      /* feed: the peer holds another history of it */
+    ILEA_TRACE_REFUSED        /* error: a commit or feed was not accepted */
+};
+
+struct ilea_effect {
+    enum ilea_effect_type type;
+    uint32_t link;
+    union {
+        struct ilea_span send;
+        struct {
+            uint8_t session[ILEA_SESSION_ID_SIZE];
+            uint32_t number;
+            struct ilea_span message; /* to be signed under BIND_SIG */
+        } bind;
+        struct {
+            uint8_t session[ILEA_SESSION_ID_SIZE];
+            uint32_t number;
+            struct ilea_feed_id feed;
+            uint64_t seq_first;
+            uint32_t count;           /* commits, all in the log, together at most one message */
+        } commits;
+        struct {
+            struct ilea_feed_id feed;
+            struct ilea_feed_origin origin; /* for seq 1: the feed is new to the log */
+            uint64_t seq;
+            struct ilea_commit_id id;
+            struct ilea_span commit;  /* its bytes, in the event */
+        } store;
+        struct { struct ilea_feed_id feed; } reincarnate;
+        struct {
+            enum ilea_trace what;
+            enum ilea_error error;
+            struct ilea_feed_id feed;
+        } trace;
+    };
+};
+
+/* Caller's memory, reused for every step. */
+struct ilea_effects {
+    uint32_t count;
+    size_t byte_count;
+    struct ilea_effect items[ILEA_EFFECTS_MAX];
+    uint8_t bytes[ILEA_EFFECT_BYTES_MAX];
+};
+
+#endif

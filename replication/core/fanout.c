@@ -1,0 +1,274 @@
+/*
+ * fanout.c - who pushes which feed to whom: each feed comes to us over one link
+ * at a time (eager), the others only tell us how far they are (lazy). The author's
+ * own link is preferred and needs no asking. After Plumtree (Leitao et al. 2007)
+ * and EBT, but chosen by the receiver, so that a first sync from several peers
+ * is not sent several times (PROTOCOL.md, "Notes").
+ */
+#include <string.h>
+
+#include "replication/core/state.h"
+
+static bool
+is_author(const struct ilea_replicator *r, uint32_t link, uint32_t feed)
+{
+    return r->links[link].agency == r->feeds[feed].agency;
+}
+
+static void
+send_note(struct ilea_replicator *r, uint32_t index, uint32_t at, enum ilea_note_mode mode)
+{
+    if (!has_room(r, 1, 256)) return; /* the stall check asks again */
+    struct ilea_note note = { .feed = r->feeds[at].id, .seq = r->feeds[at].seq, .mode = mode };
+    struct ilea_msgpack_writer writer;
+    begin_frame(r, index, ILEA_MESSAGE_NOTE, &writer);
+    ilea_msgpack_put_array(&writer, 1);
+    ilea_message_put_note(&writer, &note);
+    end_frame(r, index, &writer);
+}
+
+/* Ask a peer not to push a feed to us, at most once a second: it may have more on the way. */
+void
+prune(struct ilea_replicator *r, uint32_t index, uint32_t at)
+{
+    struct link_feed *state = &r->link_feeds[index][at];
+    if (r->feeds[at].eager_link == index) {
+        if (!state->refused) return;
+        r->feeds[at].eager_link = NO_INDEX;
+    }
+    if (state->pruned_ms != 0 && r->now_ms < state->pruned_ms + 1000) return;
+    state->pruned_ms = r->now_ms;
+    send_note(r, index, at, ILEA_NOTE_LAZY);
+    choose_source(r, at);
+}
+
+/* Can this link bring more of the feed? */
+static bool
+can_bring(const struct ilea_replicator *r, uint32_t index, uint32_t at)
+{
+    const struct link *link = &r->links[index];
+    const struct link_feed *state = &r->link_feeds[index][at];
+    return link->state == SESSION_READY && link->synced && !state->refused
+        && state->remote_seq > r->feeds[at].seq;
+}
+
+/* If some peer holds more of the feed than we do and nobody is bringing it, ask the best one. */
+void
+choose_source(struct ilea_replicator *r, uint32_t at)
+{
+    struct feed *feed = &r->feeds[at];
+    if (!r->agencies[feed->agency].followed) return;
+    if (feed->eager_link != NO_INDEX && can_bring(r, feed->eager_link, at)) return;
+
+    uint32_t best = NO_INDEX;
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        if (!can_bring(r, i, at)) continue;
+        if (best == NO_INDEX || is_author(r, i, at)
+            || (!is_author(r, best, at)
+                && r->link_feeds[i][at].remote_seq > r->link_feeds[best][at].remote_seq)) {
+            best = i;
+        }
+    }
+    if (best == NO_INDEX) return;
+    uint32_t before = feed->eager_link;
+    feed->eager_link = best;
+    feed->progress_ms = r->now_ms;
+    if (r->stall_check_ms == ILEA_TIME_NEVER) r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
+    if (before == best) return;
+    if (before != NO_INDEX && r->links[before].synced) send_note(r, before, at, ILEA_NOTE_LAZY);
+    send_note(r, best, at, ILEA_NOTE_EAGER);
+}
+
+/* The peer holds the feed up to `seq`. */
+void
+heard_of(struct ilea_replicator *r, uint32_t index, uint32_t at, uint64_t seq)
+{
+    struct feed *feed = &r->feeds[at];
+    struct link_feed *state = &r->link_feeds[index][at];
+    if (seq > state->remote_seq) state->remote_seq = seq;
+    if (feed->current && state->remote_seq > feed->seq && has_room(r, 1, 0)) {
+        /* Somebody has a commit of ours that we forgot: this feed's future is taken. */
+        feed->current = false;
+        emit(r, ILEA_EFFECT_REINCARNATE, index)->reincarnate.feed = feed->id;
+    }
+    if (r->links[index].synced && state->remote_seq > feed->seq) choose_source(r, at);
+}
+
+void
+begin_fanout(struct ilea_replicator *r, uint32_t index)
+{
+    struct link *link = &r->links[index];
+    link->backoff_ms = 0; /* it works: the next failure is a first one again */
+    for (uint32_t at = 0; at < r->feed_count; at++) {
+        struct feed *feed = &r->feeds[at];
+        struct link_feed *state = &r->link_feeds[index][at];
+        if (feed->agency == 0) { /* our own feeds: pushed without being asked */
+            state->out_eager = true;
+            state->sent_seq = state->remote_seq < feed->durable ? state->remote_seq : feed->durable;
+        }
+        if (is_author(r, index, at) && feed->eager_link != index) {
+            /* The author is here and pushes: whoever brought it may stop. */
+            uint32_t before = feed->eager_link;
+            feed->eager_link = index;
+            feed->progress_ms = r->now_ms;
+            if (before != NO_INDEX && r->links[before].synced) send_note(r, before, at, ILEA_NOTE_LAZY);
+            if (state->remote_seq > feed->seq && r->stall_check_ms == ILEA_TIME_NEVER) {
+                r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
+            }
+        } else if (state->remote_seq > feed->seq) {
+            choose_source(r, at);
+        } else if (state->remote_seq < feed->durable && is_common(r, link, feed)) {
+            state->note_due = false; /* it knows our list: no need to announce */
+        }
+    }
+    pump(r, index);
+}
+
+void
+end_fanout(struct ilea_replicator *r, uint32_t index)
+{
+    r->links[index].synced = false; /* so that it is not chosen again below */
+    for (uint32_t at = 0; at < r->feed_count; at++) {
+        if (r->feeds[at].eager_link != index) continue;
+        r->feeds[at].eager_link = NO_INDEX;
+        choose_source(r, at);
+    }
+}
+
+void
+announce(struct ilea_replicator *r, uint32_t at)
+{
+    struct feed *feed = &r->feeds[at];
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        struct link *link = &r->links[i];
+        if (!link->synced || !is_common(r, link, feed)) continue;
+        struct link_feed *state = &r->link_feeds[i][at];
+        if (feed->agency == 0 && !state->out_eager && state->sent_seq == 0 && !state->refused
+            && state->remote_seq == 0 && state->pruned_ms == 0) {
+            state->out_eager = true; /* a feed of our own that was opened during the session */
+        }
+        if (state->out_eager || state->remote_seq >= feed->durable) continue;
+        state->note_due = true;
+        if (link->notes_deadline_ms == ILEA_TIME_NEVER) {
+            link->notes_deadline_ms = r->now_ms + ILEA_NOTE_DELAY_MS;
+        }
+    }
+}
+
+static bool
+is_note_due(const struct ilea_replicator *r, uint32_t index, uint32_t at)
+{
+    const struct link_feed *state = &r->link_feeds[index][at];
+    return state->note_due && !state->out_eager && state->remote_seq < r->feeds[at].durable;
+}
+
+void
+flush_notes(struct ilea_replicator *r, uint32_t index)
+{
+    struct link *link = &r->links[index];
+    if (!link->synced || r->now_ms < link->notes_deadline_ms) return;
+    uint32_t count = 0;
+    for (uint32_t at = 0; at < r->feed_count && count < ILEA_NOTES_MAX; at++) {
+        if (is_note_due(r, index, at)) count++;
+    }
+    if (count > 0 && !has_room(r, 1, 64 + (size_t)count * 90)) return; /* the next timer */
+    link->notes_deadline_ms = ILEA_TIME_NEVER;
+    if (count == 0) return;
+
+    struct ilea_msgpack_writer writer;
+    begin_frame(r, index, ILEA_MESSAGE_NOTE, &writer);
+    ilea_msgpack_put_array(&writer, count);
+    for (uint32_t at = 0; at < r->feed_count && count > 0; at++) {
+        if (!is_note_due(r, index, at)) continue;
+        struct link_feed *state = &r->link_feeds[index][at];
+        const struct feed *feed = &r->feeds[at];
+        struct ilea_note note = { .feed = feed->id, .seq = feed->durable, .mode = ILEA_NOTE_LAZY,
+                                  .has_agency = state->remote_seq == 0,
+                                  .agency = r->agencies[feed->agency].id };
+        /* The mode is how we want the feed from the receiver: unchanged if it is the one we asked. */
+        if (feed->eager_link == index) note.mode = ILEA_NOTE_EAGER;
+        ilea_message_put_note(&writer, &note);
+        state->note_due = false;
+        count--;
+    }
+    end_frame(r, index, &writer);
+}
+
+/* The feed a note is about; one that is new to us is placed by the agency the note names. */
+static uint32_t
+feed_of_note(struct ilea_replicator *r, uint32_t index, const struct ilea_note *note)
+{
+    uint32_t at = find_feed(r, &note->feed);
+    if (at != NO_INDEX || !note->has_agency) return at;
+    uint32_t agency = find_agency(r, &note->agency);
+    struct link *link = &r->links[index];
+    if (agency == NO_INDEX || !r->agencies[agency].followed
+        || link->unverified_feeds >= ILEA_UNVERIFIED_FEEDS_MAX) {
+        return NO_INDEX;
+    }
+    at = add_feed(r, &note->feed, agency);
+    if (at == NO_INDEX) return NO_INDEX;
+    link->unverified_feeds++;
+    r->feeds[at].announced_by = index;
+    return at;
+}
+
+enum ilea_error
+on_notes(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
+{
+    struct link *link = &r->links[index];
+    uint32_t count;
+    struct ilea_msgpack_reader notes;
+    enum ilea_error error = ilea_notes_decode(body, &count, &notes);
+    if (error != ILEA_ERROR_NONE) return error;
+    if (!link->hash_received) return ILEA_ERROR_UNEXPECTED;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct ilea_note note;
+        ilea_note_next(&notes, &note);
+        uint32_t at = feed_of_note(r, index, &note);
+        if (at == NO_INDEX) continue;
+        struct feed *feed = &r->feeds[at];
+        struct link_feed *state = &r->link_feeds[index][at];
+        bool was_eager = state->out_eager;
+        state->out_eager = note.mode == ILEA_NOTE_EAGER;
+        if (state->out_eager && note.seq <= feed->durable && (!was_eager || note.seq < state->sent_seq)) {
+            state->sent_seq = note.seq; /* it says where to begin, also once more after a stall */
+        }
+        heard_of(r, index, at, note.seq);
+    }
+    pump(r, index);
+    return ILEA_ERROR_NONE;
+}
+
+/* A feed that was asked for and does not come: ask somebody else, or give the session up. */
+void
+check_stalls(struct ilea_replicator *r)
+{
+    if (r->now_ms < r->stall_check_ms) return;
+    r->stall_check_ms = ILEA_TIME_NEVER;
+    for (uint32_t at = 0; at < r->feed_count; at++) {
+        struct feed *feed = &r->feeds[at];
+        uint32_t link = feed->eager_link;
+        if (link == NO_INDEX || !can_bring(r, link, at)) continue;
+        r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
+        uint64_t last = feed->progress_ms;
+        if (r->links[link].data_ms > last) last = r->links[link].data_ms; /* busy with others */
+        if (r->links[link].received_bytes != r->links[link].received_durable) last = r->now_ms;
+        if (r->now_ms >= last + ILEA_STALL_END_MS) {
+            end_session(r, link, ILEA_ERROR_SILENT);
+        } else if (r->now_ms >= last + ILEA_STALL_MS) {
+            feed->eager_link = NO_INDEX;
+            uint64_t remote = r->link_feeds[link][at].remote_seq;
+            r->link_feeds[link][at].remote_seq = 0; /* look at the others first */
+            choose_source(r, at);
+            r->link_feeds[link][at].remote_seq = remote;
+            if (feed->eager_link == NO_INDEX) { /* there is no other */
+                feed->eager_link = link;
+                send_note(r, link, at, ILEA_NOTE_EAGER);
+            } else {
+                send_note(r, link, at, ILEA_NOTE_LAZY);
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+/* feeds.c - the tables of agencies and feeds. */
+#include <string.h>
+
+#include "crypto/assert.h"
+#include "replication/core/state.h"
+
+uint32_t
+find_agency(const struct ilea_replicator *r, const struct ilea_agency_id *id)
+{
+    for (uint32_t i = 0; i < r->agency_count; i++) {
+        if (memcmp(r->agencies[i].id.bytes, id->bytes, sizeof id->bytes) == 0) return i;
+    }
+    return NO_INDEX;
+}
+
+/* Feed ids are hashes, so their first bytes serve as one. */
+static uint32_t
+slot_of(const struct ilea_feed_id *id)
+{
+    uint32_t value = 0;
+    for (int i = 0; i < 4; i++) value = value << 8 | id->bytes[i];
+    return value & (ILEA_FEED_SLOTS - 1);
+}
+
+uint32_t
+find_feed(const struct ilea_replicator *r, const struct ilea_feed_id *id)
+{
+    for (uint32_t slot = slot_of(id); r->slots[slot] != 0; slot = (slot + 1) & (ILEA_FEED_SLOTS - 1)) {
+        uint32_t index = r->slots[slot] - 1;
+        if (memcmp(r->feeds[index].id.bytes, id->bytes, sizeof id->bytes) == 0) return index;
+    }
+    return NO_INDEX;
+}
+
+static bool
+comes_before(const struct ilea_replicator *r, const struct feed *a, const struct feed *b)
+{
+    int order = memcmp(r->agencies[a->agency].id.bytes, r->agencies[b->agency].id.bytes, ILEA_ID_SIZE);
+    if (order == 0) order = memcmp(a->id.bytes, b->id.bytes, ILEA_ID_SIZE);
+    return order < 0;
+}
+
+uint32_t
+add_feed(struct ilea_replicator *r, const struct ilea_feed_id *id, uint32_t agency)
+{
+    ilea_assert(agency < r->agency_count);
+    if (r->feed_count == ILEA_FEEDS_MAX) return NO_INDEX;
+    uint32_t index = r->feed_count++;
+    struct feed *feed = &r->feeds[index];
+    *feed = (struct feed){ .id = *id, .agency = agency, .eager_link = NO_INDEX,
+                           .announced_by = NO_INDEX };
+
+    uint32_t slot = slot_of(id);
+    while (r->slots[slot] != 0) slot = (slot + 1) & (ILEA_FEED_SLOTS - 1);
+    r->slots[slot] = index + 1;
+
+    uint32_t at = index;
+    while (at > 0 && comes_before(r, feed, &r->feeds[r->order[at - 1]])) at--;
+    memmove(&r->order[at + 1], &r->order[at], (index - at) * sizeof r->order[0]);
+    r->order[at] = index;
+    return index;
+}
+
+bool
+link_follows(const struct link *link, uint32_t agency)
+{
+    return (link->follows[agency / 8] & (1u << agency % 8)) != 0;
+}
+
+bool
+is_common(const struct ilea_replicator *r, const struct link *link, const struct feed *feed)
+{
+    return r->agencies[feed->agency].followed && link_follows(link, feed->agency);
+}

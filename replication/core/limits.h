@@ -1,0 +1,43 @@
+/*
+ * limits.h - what the replicator holds and how long it waits. Times in ms.
+ */
+#ifndef ILEA_CORE_LIMITS_H
+#define ILEA_CORE_LIMITS_H
+
+#include "replication/record/limits.h"
+
+enum {
+    ILEA_LINKS_MAX = 64,     /* peers with a link; more agencies are reached through them */
+    ILEA_AGENCIES_MAX = 512, /* followed agencies */
+    ILEA_FEEDS_MAX = 4096,   /* feeds of all of them */
+    ILEA_FEED_SLOTS = 8192,  /* hash slots: a power of two, at most half full */
+    ILEA_UNVERIFIED_FEEDS_MAX = 64, /* feeds a peer announced and none of whose commits came yet */
+    ILEA_EFFECTS_MAX = 2048,
+    ILEA_EFFECT_BYTES_MAX = 3 * ILEA_MESSAGE_SIZE_MAX, /* messages composed in one step */
+
+    /* What a peer may have on the way to us: enough to keep a disk and a core busy, small enough to
+     * hold for 64 peers. */
+    ILEA_CREDIT_WINDOW = 4 * 1024 * 1024,
+    ILEA_NOTES_MAX = 2048, /* entries in one NOTE */
+    ILEA_FRONTIER_ENTRIES_MAX = 2048, /* entries in one FRONTIER message */
+
+    ILEA_GREETING_MS = 5000,   /* no answer to HELLO or BIND: try again */
+    ILEA_KEEPALIVE_MS = 5000,  /* nothing sent for so long: send an empty CREDIT */
+    ILEA_SILENCE_MS = 15000,   /* nothing heard for so long: the link is dead */
+    ILEA_STALL_MS = 2000,      /* a feed that should be coming does not: ask another link */
+    ILEA_STALL_END_MS = 10000, /* and there is no other: the session is at fault */
+    ILEA_NOTE_DELAY_MS = 250,  /* announcements to lazy links are gathered for so long */
+    ILEA_BACKOFF_MS_MIN = 200, /* before a session that ended badly is tried again; doubled each time */
+    ILEA_BACKOFF_MS_MAX = 30000
+};
+
+_Static_assert(ILEA_FEEDS_MAX * 2 <= ILEA_FEED_SLOTS, "feed table at most half full");
+_Static_assert((ILEA_FEED_SLOTS & (ILEA_FEED_SLOTS - 1)) == 0, "feed slots: a power of two");
+_Static_assert(ILEA_CREDIT_WINDOW >= 2 * ILEA_MESSAGE_SIZE_MAX, "a window holds several messages");
+_Static_assert(ILEA_FRONTIER_ENTRIES_MAX * (3 + 34 + 34 + 34 + 9)
+               + ILEA_AGENCIES_MAX * 34 + 64 <= ILEA_EFFECT_BYTES_MAX / 2,
+               "a FRONTIER message can be composed");
+_Static_assert(ILEA_FRONTIER_ENTRIES_MAX * (1 + 34 + 34 + 9) + ILEA_AGENCIES_MAX * (34 + 38)
+               + 64 <= ILEA_MESSAGE_SIZE_MAX, "a FRONTIER message fits");
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * state.h - the replicator's memory, shared by the files of this folder alone.
+ *
+ * A link's session:
+ *
+ *              HELLO sent            both HELLOs known         both BINDs verified
+ *   DOWN  ----------------> GREETING ----------------> BINDING ------------------> READY
+ *     ^                        |                          |                          |
+ *     |  transport gone        |  5 s without an answer   |                          | gap, violation,
+ *     |                        v                          v                          v silence, stall
+ *     '--------------------- BACKOFF <-----------------------------------------------'
+ *                               | after 0.2 to 30 s: HELLO
+ *
+ * A HELLO from the peer is answered in every state; in READY it starts over.
+ */
+#ifndef ILEA_CORE_STATE_H
+#define ILEA_CORE_STATE_H
+
+#include "replication/core/message.h"
+#include "replication/core/replicator.h"
+
+enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_BINDING, SESSION_READY, SESSION_BACKOFF };
+
+enum { NO_INDEX = UINT32_MAX, FOLLOW_BYTES = ILEA_AGENCIES_MAX / 8 };
+
+struct agency {
+    struct ilea_agency_id id;
+    struct ilea_sign_public node;
+    bool followed;
+};
+
+struct feed {
+    struct ilea_feed_id id;
+    struct ilea_feed_origin origin; /* valid from seq 1 on; before, only its agency is claimed */
+    uint32_t agency;                /* index into agencies */
+    uint64_t seq;                   /* accepted; STORE was asked for */
+    struct ilea_commit_id head;     /* of seq */
+    uint64_t durable;               /* known to be on disk: what is told and sent */
+    struct ilea_commit_id durable_head; /* of durable */
+    bool current;                   /* our own node writes it */
+    bool touched;                   /* has accepted commits since the last STORED */
+    uint32_t eager_link;            /* whom we asked to push it to us, or NO_INDEX */
+    uint64_t progress_ms;           /* when that link last brought something, or was asked */
+    uint32_t announced_by;          /* while seq is 0: the link that told of it, or NO_INDEX */
+};
+
+/* What is between one peer and one feed. */
+struct link_feed {
+    uint64_t remote_seq;  /* the peer holds it durably up to here, as far as we know */
+    uint64_t sent_seq;    /* sent to it in this session up to here */
+    uint64_t pruned_ms;   /* when we last asked it not to push */
+    bool out_eager;       /* it wants us to push */
+    bool note_due;        /* to be announced */
+    bool credit_due;      /* accepted from it and not yet acknowledged */
+    bool refused;         /* it has another history, or one we cannot read: not in this session */
+};
+
+struct link {
+    bool exists;
+    uint32_t agency;
+    struct ilea_transport_public transport;
+
+    enum session_state state;
+    struct ilea_hello ours, theirs;
+    uint8_t session[ILEA_SESSION_ID_SIZE];
+    uint32_t sent_number, received_number;
+    bool bound;                    /* their BIND verified */
+    uint64_t deadline_ms;          /* of GREETING, BINDING, BACKOFF */
+    uint64_t backoff_ms;
+    uint64_t sent_ms, heard_ms, data_ms;
+
+    bool synced;                   /* what the peer holds is known */
+    bool hash_received, list_begun, list_sent;
+    uint8_t follows[FOLLOW_BYTES]; /* agencies the peer follows, by index; kept between sessions */
+
+    uint64_t sent_bytes, sent_limit;                          /* to them: commits' bytes */
+    uint64_t received_bytes, received_durable, received_limit; /* from them */
+    uint64_t notes_deadline_ms;
+    uint32_t next_feed;            /* where the next round of sending begins */
+    uint32_t unverified_feeds;
+};
+
+struct ilea_replicator {
+    struct ilea_replicator_config config;
+    uint64_t now_ms;
+    uint8_t random[ILEA_NONCE_HELLO_SIZE];
+    struct ilea_effects *effects;  /* during a step */
+
+    uint32_t agency_count;
+    struct agency agencies[ILEA_AGENCIES_MAX]; /* [0] is our own */
+    uint32_t feed_count;
+    struct feed feeds[ILEA_FEEDS_MAX];
+    uint32_t order[ILEA_FEEDS_MAX];            /* feeds by (agency id, feed id) */
+    uint32_t slots[ILEA_FEED_SLOTS];           /* hash of feed id -> index + 1 */
+    uint64_t stall_check_ms;
+    struct link links[ILEA_LINKS_MAX];
+    struct link_feed link_feeds[ILEA_LINKS_MAX][ILEA_FEEDS_MAX];
+};
+
+/* feeds.c */
+uint32_t find_agency(const struct ilea_replicator *r, const struct ilea_agency_id *id);
+uint32_t find_feed(const struct ilea_replicator *r, const struct ilea_feed_id *id);
+/* A feed slot with nothing in it; NO_INDEX if the table is full. */
+uint32_t add_feed(struct ilea_replicator *r, const struct ilea_feed_id *id, uint32_t agency);
+bool link_follows(const struct link *link, uint32_t agency);
+/* The peer and we both follow the feed's agency, and there is something of it to tell. */
+bool is_common(const struct ilea_replicator *r, const struct link *link, const struct feed *feed);
+
+/* effects.c */
+bool has_room(const struct ilea_replicator *r, uint32_t effects, size_t bytes);
+struct ilea_effect *emit(struct ilea_replicator *r, enum ilea_effect_type type, uint32_t link);
+void trace(struct ilea_replicator *r, uint32_t link, enum ilea_trace what, enum ilea_error error,
+           const struct ilea_feed_id *feed);
+/* A frame of the link's session is composed between begin and end, in the effects' arena. */
+void begin_frame(struct ilea_replicator *r, uint32_t link, enum ilea_message_type type,
+                 struct ilea_msgpack_writer *writer);
+void end_frame(struct ilea_replicator *r, uint32_t link, struct ilea_msgpack_writer *writer);
+
+/* session.c */
+void start_session(struct ilea_replicator *r, uint32_t link);
+void end_session(struct ilea_replicator *r, uint32_t link, enum ilea_error why);
+void drop_session(struct ilea_replicator *r, uint32_t link); /* transport gone: wait for it */
+enum ilea_error on_hello(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
+enum ilea_error on_bind(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
+void session_timer(struct ilea_replicator *r, uint32_t link);
+uint64_t session_deadline(const struct link *link);
+
+/* frontier.c */
+void send_frontier_hash(struct ilea_replicator *r, uint32_t link);
+enum ilea_error on_frontier(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
+
+/* flow.c */
+void pump(struct ilea_replicator *r, uint32_t link);
+void send_credit(struct ilea_replicator *r, uint32_t link);
+enum ilea_error on_commits(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
+enum ilea_error on_credit(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
+void on_stored(struct ilea_replicator *r);
+void on_appended(struct ilea_replicator *r, const struct ilea_event *event);
+
+/* fanout.c */
+void begin_fanout(struct ilea_replicator *r, uint32_t link); /* the link has just become synced */
+void end_fanout(struct ilea_replicator *r, uint32_t link);   /* its session is over */
+void choose_source(struct ilea_replicator *r, uint32_t feed);
+void announce(struct ilea_replicator *r, uint32_t feed);     /* its durable position rose */
+void prune(struct ilea_replicator *r, uint32_t link, uint32_t feed);
+void heard_of(struct ilea_replicator *r, uint32_t link, uint32_t feed, uint64_t seq);
+enum ilea_error on_notes(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
+void flush_notes(struct ilea_replicator *r, uint32_t link);
+void check_stalls(struct ilea_replicator *r);
+
+#endif
