@@ -35,6 +35,8 @@ struct ilea_record {
     uint32_t entry_count, entry_capacity;
     struct ilea_entry *covered;
     uint32_t covered_count, covered_capacity;
+    struct ilea_dot *dots;  /* scratch of encode and decode */
+    uint32_t dot_capacity;
     bool overfull;          /* more than ILEA_RECORD_ENTRIES_MAX: the rest is not shown */
 };
 
@@ -66,9 +68,10 @@ uint32_t ilea_record_shown(const struct ilea_record *record, const struct ilea_f
  *     [ [field, key: bin, dot index] ... ] ]      a dot is [feed: bin 16, seq, index]
  * Dots are sorted and each is named once.
  *   ILEA_ERROR_LIMIT  capacity too small: ilea_record_encoded_size_max() says how much is enough
+ *   ILEA_ERROR_NO_MEMORY
  */
 size_t ilea_record_encoded_size_max(const struct ilea_record *record);
-ILEA_MUST_USE enum ilea_error ilea_record_encode(const struct ilea_record *record, uint8_t *bytes,
+ILEA_MUST_USE enum ilea_error ilea_record_encode(struct ilea_record *record, uint8_t *bytes,
                                                  size_t capacity, size_t *size);
 
 /* Decode what encode wrote; spans borrow `input`. ILEA_ERROR_MALFORMED, ILEA_ERROR_NO_MEMORY. */

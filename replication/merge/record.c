@@ -1,0 +1,370 @@
+#include "replication/merge/record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/assert.h"
+
+enum { RECORD_VERSION = 1, RECORD_FIELDS = 5, ENTRY_FIELDS = 5, COVERED_FIELDS = 3 };
+
+void
+ilea_record_init(struct ilea_record *record)
+{
+    *record = (struct ilea_record){ .entries = NULL };
+}
+
+void
+ilea_record_deinit(struct ilea_record *record)
+{
+    free(record->entries);
+    free(record->covered);
+    free(record->dots);
+    *record = (struct ilea_record){ .entries = NULL };
+}
+
+void
+ilea_record_clear(struct ilea_record *record)
+{
+    record->entry_count = record->covered_count = 0;
+    record->overfull = false;
+}
+
+static int
+compare_spans(struct ilea_span a, struct ilea_span b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = size == 0 ? 0 : memcmp(a.data, b.data, size);
+    if (order != 0) return order;
+    return a.size == b.size ? 0 : a.size < b.size ? -1 : 1;
+}
+
+static int
+compare_places(const struct ilea_entry *entry, uint32_t field, struct ilea_span key)
+{
+    if (entry->field != field) return entry->field < field ? -1 : 1;
+    return compare_spans(entry->key, key);
+}
+
+/* By (field, key, depth, dot); covered entries all have depth 0. */
+static int
+compare_entries(const struct ilea_entry *a, const struct ilea_entry *b)
+{
+    int order = compare_places(a, b->field, b->key);
+    if (order != 0) return order;
+    if (a->depth != b->depth) return a->depth < b->depth ? -1 : 1;
+    return ilea_dot_compare(&a->dot, &b->dot);
+}
+
+/* First of the sorted entries that is not before (field, key). */
+static uint32_t
+lower_bound(const struct ilea_entry *entries, uint32_t count, uint32_t field, struct ilea_span key)
+{
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (compare_places(&entries[middle], field, key) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Index of the entry at (field, key) that `dot` wrote; `count` if there is none. */
+static uint32_t
+find_dot(const struct ilea_entry *entries, uint32_t count, uint32_t field, struct ilea_span key,
+         const struct ilea_dot *dot)
+{
+    for (uint32_t i = lower_bound(entries, count, field, key);
+         i < count && compare_places(&entries[i], field, key) == 0; i++) {
+        if (ilea_dot_compare(&entries[i].dot, dot) == 0) return i;
+    }
+    return count;
+}
+
+static void
+take_out(struct ilea_entry *entries, uint32_t *count, uint32_t at)
+{
+    memmove(&entries[at], &entries[at + 1], (*count - at - 1) * sizeof *entries);
+    (*count)--;
+}
+
+static enum ilea_error
+put_in(struct ilea_entry **entries, uint32_t *count, uint32_t *capacity,
+       const struct ilea_entry *entry)
+{
+    if (*count == *capacity) {
+        uint32_t larger = *capacity == 0 ? 32 : *capacity * 2;
+        struct ilea_entry *moved = realloc(*entries, larger * sizeof *moved);
+        if (moved == NULL) return ILEA_ERROR_NO_MEMORY;
+        *entries = moved;
+        *capacity = larger;
+    }
+    uint32_t at = *count; /* a change's ops come in order, so the end is nearly always right */
+    while (at > 0 && compare_entries(&(*entries)[at - 1], entry) > 0) at--;
+    memmove(&(*entries)[at + 1], &(*entries)[at], (*count - at) * sizeof **entries);
+    (*entries)[at] = *entry;
+    (*count)++;
+    return ILEA_ERROR_NONE;
+}
+
+/* One replaced dot: its entry goes, or it is remembered until it comes. */
+static enum ilea_error
+cover(struct ilea_record *record, const struct ilea_op *op, const struct ilea_dot *dot)
+{
+    uint32_t at = find_dot(record->entries, record->entry_count, op->field, op->key, dot);
+    if (at < record->entry_count) {
+        take_out(record->entries, &record->entry_count, at);
+        return ILEA_ERROR_NONE;
+    }
+    at = find_dot(record->covered, record->covered_count, op->field, op->key, dot);
+    if (at < record->covered_count) return ILEA_ERROR_NONE;
+    if (record->covered_count == ILEA_RECORD_ENTRIES_MAX) {
+        record->overfull = true;
+        return ILEA_ERROR_NONE;
+    }
+    struct ilea_entry entry = { .field = op->field, .key = op->key, .dot = *dot };
+    return put_in(&record->covered, &record->covered_count, &record->covered_capacity, &entry);
+}
+
+static enum ilea_error
+merge_op(struct ilea_record *record, const struct ilea_op *op, const struct ilea_dot *dot)
+{
+    struct ilea_msgpack_reader dots;
+    uint32_t count = ilea_op_replaces(op, &dots);
+    for (uint32_t i = 0; i < count; i++) {
+        struct ilea_dot replaced;
+        ilea_dot_get(&dots, &replaced);
+        enum ilea_error error = cover(record, op, &replaced);
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    uint32_t at = find_dot(record->covered, record->covered_count, op->field, op->key, dot);
+    if (at < record->covered_count) { /* replaced before it came */
+        take_out(record->covered, &record->covered_count, at);
+        return ILEA_ERROR_NONE;
+    }
+    if (op->value.size == 0) return ILEA_ERROR_NONE;
+    if (record->entry_count == ILEA_RECORD_ENTRIES_MAX) {
+        record->overfull = true;
+        return ILEA_ERROR_NONE;
+    }
+    struct ilea_entry entry = { .field = op->field, .depth = op->depth, .key = op->key,
+                                .value = op->value, .dot = *dot };
+    return put_in(&record->entries, &record->entry_count, &record->entry_capacity, &entry);
+}
+
+enum ilea_error
+ilea_record_merge(struct ilea_record *record, const struct ilea_change *change,
+                  const struct ilea_dot *dot)
+{
+    struct ilea_msgpack_reader ops;
+    ilea_msgpack_reader_init(&ops, change->ops);
+    for (uint32_t i = 0; i < change->op_count; i++) {
+        struct ilea_op op;
+        ilea_op_next(&ops, &op);
+        ilea_assert(!ops.failed); /* ilea_change_decode() walked them all */
+        enum ilea_error error = merge_op(record, &op, dot);
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    return ILEA_ERROR_NONE;
+}
+
+uint32_t
+ilea_record_find(const struct ilea_record *record, uint32_t field, struct ilea_span key,
+                 uint32_t *first)
+{
+    uint32_t at = lower_bound(record->entries, record->entry_count, field, key);
+    uint32_t end = at;
+    while (end < record->entry_count && compare_places(&record->entries[end], field, key) == 0) end++;
+    *first = at;
+    return end - at;
+}
+
+/* Position of a value in the field's codes; unknown codes come after all known ones. */
+static uint32_t
+rank_of(const struct ilea_field *field, struct ilea_span value)
+{
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, value);
+    struct ilea_span code = ilea_msgpack_get_str(&reader, ILEA_VALUE_SIZE_MAX);
+    uint32_t rank = 0;
+    for (; field->codes != NULL && field->codes[rank] != NULL; rank++) {
+        if (strlen(field->codes[rank]) == code.size
+            && (code.size == 0 || memcmp(field->codes[rank], code.data, code.size) == 0)) {
+            break;
+        }
+    }
+    return rank;
+}
+
+uint32_t
+ilea_record_shown(const struct ilea_record *record, const struct ilea_field *field, uint32_t first,
+                  uint32_t count)
+{
+    ilea_assert(count > 0 && first + count <= record->entry_count);
+    enum ilea_merge merge = field != NULL ? field->merge : ILEA_MERGE_REGISTER;
+    switch (merge) {
+    case ILEA_MERGE_IMMUTABLE:
+        return first;
+    case ILEA_MERGE_RESTRICTIVE:
+    case ILEA_MERGE_STATE: {
+        uint32_t best = first;
+        for (uint32_t i = first + 1; i < first + count; i++) { /* later of equals: higher (depth, dot) */
+            if (rank_of(field, record->entries[i].value) >= rank_of(field, record->entries[best].value)) {
+                best = i;
+            }
+        }
+        return best;
+    }
+    case ILEA_MERGE_ONE_WRITER:
+    case ILEA_MERGE_REGISTER:
+    case ILEA_MERGE_KEYED:
+    case ILEA_MERGE_SET:
+    case ILEA_MERGE_GROW:
+        return first + count - 1;
+    }
+    return first + count - 1;
+}
+
+static int
+compare_dots(const void *a, const void *b)
+{
+    return ilea_dot_compare(a, b);
+}
+
+static bool
+reserve_dots(struct ilea_record *record, uint32_t count)
+{
+    if (count <= record->dot_capacity) return true;
+    struct ilea_dot *dots = realloc(record->dots, count * sizeof *dots);
+    if (dots == NULL) return false;
+    record->dots = dots;
+    record->dot_capacity = count;
+    return true;
+}
+
+/* All dots of the record, sorted, each once, into record->dots; their number. */
+static uint32_t
+collect_dots(struct ilea_record *record)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < record->entry_count + record->covered_count; i++) {
+        const struct ilea_dot *dot = i < record->entry_count
+            ? &record->entries[i].dot : &record->covered[i - record->entry_count].dot;
+        if (count > 0 && ilea_dot_compare(&record->dots[count - 1], dot) == 0) continue;
+        record->dots[count++] = *dot;
+    }
+    if (count < 2) return count;
+    qsort(record->dots, count, sizeof *record->dots, compare_dots);
+    uint32_t unique = 1;
+    for (uint32_t i = 1; i < count; i++) {
+        if (ilea_dot_compare(&record->dots[unique - 1], &record->dots[i]) == 0) continue;
+        record->dots[unique++] = record->dots[i];
+    }
+    return unique;
+}
+
+static uint32_t
+dot_index(const struct ilea_record *record, uint32_t dot_count, const struct ilea_dot *dot)
+{
+    if (dot_count == 1) return 0;
+    const struct ilea_dot *found =
+        bsearch(dot, record->dots, dot_count, sizeof *record->dots, compare_dots);
+    ilea_assert(found != NULL);
+    return (uint32_t)(found - record->dots);
+}
+
+size_t
+ilea_record_encoded_size_max(const struct ilea_record *record)
+{
+    size_t size = 32;
+    for (uint32_t i = 0; i < record->entry_count; i++) {
+        size += 32 + record->entries[i].key.size + record->entries[i].value.size + 32;
+    }
+    for (uint32_t i = 0; i < record->covered_count; i++) {
+        size += 24 + record->covered[i].key.size + 32;
+    }
+    return size;
+}
+
+enum ilea_error
+ilea_record_encode(struct ilea_record *record, uint8_t *bytes, size_t capacity, size_t *size)
+{
+    if (!reserve_dots(record, record->entry_count + record->covered_count + 1)) {
+        return ILEA_ERROR_NO_MEMORY;
+    }
+    uint32_t dot_count = collect_dots(record);
+    struct ilea_msgpack_writer writer;
+    ilea_msgpack_writer_init(&writer, bytes, capacity);
+    ilea_msgpack_put_array(&writer, RECORD_FIELDS);
+    ilea_msgpack_put_uint(&writer, RECORD_VERSION);
+    ilea_msgpack_put_uint(&writer, record->overfull ? 1 : 0);
+    ilea_msgpack_put_array(&writer, dot_count);
+    for (uint32_t i = 0; i < dot_count; i++) ilea_dot_put(&writer, &record->dots[i]);
+    ilea_msgpack_put_array(&writer, record->entry_count);
+    for (uint32_t i = 0; i < record->entry_count; i++) {
+        const struct ilea_entry *entry = &record->entries[i];
+        ilea_msgpack_put_array(&writer, ENTRY_FIELDS);
+        ilea_msgpack_put_uint(&writer, entry->field);
+        ilea_msgpack_put_bin(&writer, entry->key.data, entry->key.size);
+        ilea_msgpack_put_bin(&writer, entry->value.data, entry->value.size);
+        ilea_msgpack_put_uint(&writer, entry->depth);
+        ilea_msgpack_put_uint(&writer, dot_index(record, dot_count, &entry->dot));
+    }
+    ilea_msgpack_put_array(&writer, record->covered_count);
+    for (uint32_t i = 0; i < record->covered_count; i++) {
+        const struct ilea_entry *entry = &record->covered[i];
+        ilea_msgpack_put_array(&writer, COVERED_FIELDS);
+        ilea_msgpack_put_uint(&writer, entry->field);
+        ilea_msgpack_put_bin(&writer, entry->key.data, entry->key.size);
+        ilea_msgpack_put_uint(&writer, dot_index(record, dot_count, &entry->dot));
+    }
+    if (writer.failed) return ILEA_ERROR_LIMIT;
+    *size = writer.size;
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+decode_entries(struct ilea_msgpack_reader *reader, struct ilea_record *record, uint32_t dot_count,
+               bool covered)
+{
+    uint32_t count = ilea_msgpack_get_array(reader, ILEA_RECORD_ENTRIES_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        struct ilea_entry entry = { .depth = 0 };
+        ilea_msgpack_expect_array(reader, covered ? COVERED_FIELDS : ENTRY_FIELDS);
+        entry.field = ilea_msgpack_get_uint32(reader, UINT32_MAX);
+        entry.key = ilea_msgpack_get_bin(reader, ILEA_KEY_SIZE_MAX);
+        if (!covered) {
+            entry.value = ilea_msgpack_get_bin(reader, ILEA_VALUE_SIZE_MAX);
+            entry.depth = ilea_msgpack_get_uint32(reader, UINT32_MAX);
+        }
+        uint32_t dot = ilea_msgpack_get_uint32(reader, UINT32_MAX);
+        if (reader->failed || dot >= dot_count) return ILEA_ERROR_MALFORMED;
+        entry.dot = record->dots[dot];
+        enum ilea_error error =
+            covered ? put_in(&record->covered, &record->covered_count, &record->covered_capacity, &entry)
+                    : put_in(&record->entries, &record->entry_count, &record->entry_capacity, &entry);
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    return reader->failed ? ILEA_ERROR_MALFORMED : ILEA_ERROR_NONE;
+}
+
+enum ilea_error
+ilea_record_decode(struct ilea_span input, struct ilea_record *record)
+{
+    ilea_record_clear(record);
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, input);
+    ilea_msgpack_expect_array(&reader, RECORD_FIELDS);
+    if (ilea_msgpack_get_uint(&reader) != RECORD_VERSION) return ILEA_ERROR_MALFORMED;
+    record->overfull = ilea_msgpack_get_uint32(&reader, 1) == 1;
+    uint32_t dot_count = ilea_msgpack_get_array(&reader, 2 * ILEA_RECORD_ENTRIES_MAX);
+    if (reader.failed) return ILEA_ERROR_MALFORMED;
+    if (!reserve_dots(record, dot_count + 1)) return ILEA_ERROR_NO_MEMORY;
+    for (uint32_t i = 0; i < dot_count; i++) ilea_dot_get(&reader, &record->dots[i]);
+    enum ilea_error error = decode_entries(&reader, record, dot_count, false);
+    if (error == ILEA_ERROR_NONE) error = decode_entries(&reader, record, dot_count, true);
+    if (error != ILEA_ERROR_NONE) return error;
+    return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
+}
