@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "crypto/assert.h"
@@ -34,8 +35,7 @@ enum {
     RETRY_MS_MAX = 32,
 
     RENEW_MS_MIN = 60000, /* a new ROUTER interrupts all who dialled us */
-    REBIND_MS = 50,       /* the old listener is closed by another thread, soon */
-    REBIND_MS_MAX = 10000,
+    REBIND_MS = 1000,     /* no file descriptor was left */
     ACCEPT_FAILURES_MAX = 10, /* in a second: no file descriptors left, and libzmq would spin */
     UNBIND_MS = 30000,
     REFUSED_MS_MIN = 1000
@@ -102,9 +102,10 @@ struct link {
     uint64_t socket_number; /* of the last socket that was made */
     struct ilea_link_zap zap;
 
-    struct ilea_link_endpoint bind_endpoint; /* empty: no ROUTER */
-    struct ilea_link_socket router;          /* closed: bind again at rebind_ms */
-    uint64_t rebind_ms, rebind_deadline_ms;
+    int listener; /* -1: no ROUTER */
+    struct ilea_link_endpoint bound;
+    struct ilea_link_socket router; /* closed: made at rebind_ms */
+    uint64_t rebind_ms;
     bool is_renewal_due;
     uint64_t renewed_ms;
     uint64_t accept_second_ms;
@@ -325,22 +326,22 @@ redial(struct link *link, struct peer *peer)
 
 /* --- the ROUTER ------------------------------------------------------------------------------- */
 
-/* NULL, or why it cannot be bound now. */
-static const char *
+static void
 bind_router(struct link *link)
 {
     struct ilea_link_socket_options options = {
         .context = link->context,
         .keys = &link->keys,
-        .endpoint = link->bind_endpoint.text,
+        .endpoint = link->bound.text,
         .number = ++link->socket_number,
     };
-    struct ilea_link_endpoint bound;
-    enum ilea_error error = ilea_link_socket_bind(&options, &link->zap, &link->router, &bound);
-    if (error == ILEA_ERROR_INVALID) return not_an_endpoint;
-    if (error != ILEA_ERROR_NONE) return zmq_strerror(zmq_errno());
-    link->bind_endpoint = bound; /* the same port when it is bound again */
-    return NULL;
+    enum ilea_error error =
+        ilea_link_socket_bind(&options, &link->zap, link->listener, &link->router);
+    if (error == ILEA_ERROR_BUSY) {
+        link->rebind_ms = link->now_ms + REBIND_MS;
+    } else if (error != ILEA_ERROR_NONE) {
+        fail(link, "this libzmq refuses an option that we need");
+    }
 }
 
 static void
@@ -348,7 +349,6 @@ close_router(struct link *link, uint64_t pause_ms)
 {
     ilea_link_socket_close(&link->router);
     link->rebind_ms = link->now_ms + pause_ms;
-    link->rebind_deadline_ms = link->rebind_ms + REBIND_MS_MAX;
     for (size_t i = 0; i < ILEA_LINK_PEERS_MAX; i++) {
         struct peer *peer = &link->peers[i];
         if (!peer->is_used) continue;
@@ -363,13 +363,9 @@ close_router(struct link *link, uint64_t pause_ms)
 static void
 tend_router(struct link *link)
 {
-    if (link->bind_endpoint.text[0] == '\0') return;
+    if (link->listener < 0) return;
     if (link->router.handle == NULL) {
-        if (link->now_ms < link->rebind_ms) return;
-        const char *reason = bind_router(link);
-        if (reason == NULL) return;
-        link->rebind_ms = link->now_ms + REBIND_MS;
-        if (link->now_ms >= link->rebind_deadline_ms) fail(link, reason);
+        if (link->now_ms >= link->rebind_ms) bind_router(link);
         return;
     }
     bool is_late = link->renewed_ms == 0 || link->now_ms - link->renewed_ms >= RENEW_MS_MIN;
@@ -377,6 +373,7 @@ tend_router(struct link *link)
     link->is_renewal_due = false;
     link->renewed_ms = link->now_ms;
     close_router(link, 0);
+    bind_router(link);
 }
 
 /* Without file descriptors libzmq tries to accept in a tight loop. Stop listening for a while:
@@ -746,6 +743,25 @@ open_context(struct link *link)
            ilea_link_zap_open(&link->zap, link->context) == ILEA_ERROR_NONE;
 }
 
+/* With an endpoint: listen there, and tell ilea-node. If that fails we can still dial. */
+static void
+open_router(struct link *link)
+{
+    if (link->bound.text[0] == '\0') {
+        tell_ready(link, true, "");
+        return;
+    }
+    struct ilea_link_endpoint endpoint = link->bound;
+    enum ilea_error error =
+        ilea_link_socket_listen(endpoint.text, &link->listener, &link->bound);
+    if (error != ILEA_ERROR_NONE) {
+        tell_ready(link, false, error == ILEA_ERROR_INVALID ? not_an_endpoint : strerror(errno));
+        return;
+    }
+    bind_router(link);
+    tell_ready(link, true, link->bound.text);
+}
+
 static void
 on_config(struct link *link, const struct ilea_link_frame *frame)
 {
@@ -754,7 +770,7 @@ on_config(struct link *link, const struct ilea_link_frame *frame)
     struct ilea_span endpoint = { body.data + ILEA_LINK_KEY_SIZE + 2,
                                   body.size - ILEA_LINK_KEY_SIZE - 2 };
     if (link->is_configured || endpoint.size != size ||
-        !copy_text(&link->bind_endpoint, endpoint)) {
+        !copy_text(&link->bound, endpoint)) {
         fail(link, "CONFIG is malformed or was sent before");
         return;
     }
@@ -767,9 +783,7 @@ on_config(struct link *link, const struct ilea_link_frame *frame)
         return;
     }
     link->is_configured = true;
-    const char *reason = size > 0 ? bind_router(link) : NULL;
-    if (reason != NULL) link->bind_endpoint.text[0] = '\0'; /* dial only */
-    tell_ready(link, reason == NULL, reason == NULL ? link->bind_endpoint.text : reason);
+    open_router(link);
 }
 
 static void
@@ -990,10 +1004,6 @@ static long
 poll_ms(const struct link *link)
 {
     uint64_t wait_ms = TICK_MS;
-    if (link->is_configured && link->bind_endpoint.text[0] != '\0' &&
-        link->router.handle == NULL) {
-        wait_ms = REBIND_MS;
-    }
     for (size_t i = 0; i < ILEA_LINK_PEERS_MAX; i++) {
         const struct peer *peer = &link->peers[i];
         if (peer->queue_first == NULL || peer->is_up) continue;
@@ -1053,6 +1063,7 @@ close_link(struct link *link)
     ilea_link_socket_close(&link->router);
     /* After the ROUTER: while one listens, the other answers. */
     ilea_link_zap_close(&link->zap);
+    if (link->listener >= 0) close(link->listener);
     if (link->context != NULL) zmq_ctx_term(link->context);
     sodium_free(link->keys.secret);
     ilea_link_pipe_deinit(&link->pipe);
@@ -1066,6 +1077,7 @@ ilea_link_run(int fd, int signal_fd)
     int status = 1;
     if (link != NULL && set != NULL) {
         link->signal_fd = signal_fd;
+        link->listener = -1;
         link->now_ms = read_clock();
         ilea_link_pipe_init(&link->pipe, fd);
         while (link->state == STATE_RUNNING) turn(link, set);

@@ -2,9 +2,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "crypto/assert.h"
@@ -46,15 +50,15 @@ set_bytes(void *socket, int option, const void *bytes, size_t size)
     return zmq_setsockopt(socket, option, bytes, size) == 0 ? ILEA_ERROR_NONE : ILEA_ERROR_IO;
 }
 
-static bool
-is_port(const char *text, bool to_bind)
+/* -1: not a port. 0 stands for "*": any. */
+static int
+parse_port(const char *text, bool to_bind)
 {
-    if (to_bind && strcmp(text, "*") == 0) return true;
-    if (text[0] == '\0' || strlen(text) > 5 || strspn(text, "0123456789") != strlen(text)) {
-        return false;
-    }
-    unsigned long port = strtoul(text, NULL, 10);
-    return port >= 1 && port <= 65535;
+    if (to_bind && strcmp(text, "*") == 0) return 0;
+    size_t length = strlen(text);
+    if (length == 0 || length > 5 || strspn(text, "0123456789") != length) return -1;
+    long port = strtol(text, NULL, 10);
+    return port >= 1 && port <= 65535 ? (int)port : -1;
 }
 
 static bool
@@ -63,30 +67,94 @@ is_ipv6(const char *endpoint)
     return strncmp(endpoint, "tcp://[", 7) == 0;
 }
 
-bool
-ilea_link_socket_is_endpoint(const char *endpoint, bool to_bind)
+/* The two kinds of address, as the system calls want them. */
+union address {
+    struct sockaddr any;
+    struct sockaddr_in ipv4;
+    struct sockaddr_in6 ipv6;
+};
+
+/* The size of *address; 0: not an endpoint. */
+static socklen_t
+parse_endpoint(const char *endpoint, bool to_bind, union address *address)
 {
     static const char prefix[] = "tcp://";
     size_t prefix_size = sizeof prefix - 1;
-    if (strncmp(endpoint, prefix, prefix_size) != 0) return false;
-    const char *address = endpoint + prefix_size;
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL || !is_port(colon + 1, to_bind)) return false;
-    size_t size = (size_t)(colon - address);
-
-    char text[INET6_ADDRSTRLEN];
-    struct in6_addr binary; /* the larger of the two */
-    if (is_ipv6(endpoint)) {
-        if (size < 2 || size - 2 >= sizeof text || address[size - 1] != ']') return false;
-        memcpy(text, address + 1, size - 2);
-        text[size - 2] = '\0';
-        return inet_pton(AF_INET6, text, &binary) == 1;
+    if (strncmp(endpoint, prefix, prefix_size) != 0) return 0;
+    const char *host = endpoint + prefix_size;
+    const char *colon = strrchr(host, ':');
+    int port = colon != NULL ? parse_port(colon + 1, to_bind) : -1;
+    if (port < 0) return 0;
+    size_t size = (size_t)(colon - host);
+    bool is_bracketed = is_ipv6(endpoint);
+    if (is_bracketed) {
+        if (size < 2 || host[size - 1] != ']') return 0;
+        host++;
+        size -= 2;
     }
-    if (size >= sizeof text) return false;
-    memcpy(text, address, size);
+    char text[INET6_ADDRSTRLEN];
+    if (size >= sizeof text) return 0;
+    memcpy(text, host, size);
     text[size] = '\0';
-    if (to_bind && strcmp(text, "*") == 0) return true;
-    return inet_pton(AF_INET, text, &binary) == 1;
+    *address = (union address){ 0 };
+    if (is_bracketed) {
+        address->ipv6.sin6_family = AF_INET6;
+        address->ipv6.sin6_port = htons((uint16_t)port);
+        return inet_pton(AF_INET6, text, &address->ipv6.sin6_addr) == 1 ? sizeof address->ipv6 : 0;
+    }
+    address->ipv4.sin_family = AF_INET;
+    address->ipv4.sin_port = htons((uint16_t)port);
+    if (to_bind && strcmp(text, "*") == 0) return sizeof address->ipv4; /* 0.0.0.0 */
+    return inet_pton(AF_INET, text, &address->ipv4.sin_addr) == 1 ? sizeof address->ipv4 : 0;
+}
+
+static bool
+name_endpoint(const union address *address, struct ilea_link_endpoint *endpoint)
+{
+    char text[INET6_ADDRSTRLEN];
+    bool is_bracketed = address->any.sa_family == AF_INET6;
+    const void *host = is_bracketed ? (const void *)&address->ipv6.sin6_addr
+                                    : (const void *)&address->ipv4.sin_addr;
+    if (inet_ntop(address->any.sa_family, host, text, sizeof text) == NULL) return false;
+    unsigned port = ntohs(is_bracketed ? address->ipv6.sin6_port : address->ipv4.sin_port);
+    *endpoint = (struct ilea_link_endpoint){ { 0 } };
+    snprintf(endpoint->text, sizeof endpoint->text, is_bracketed ? "tcp://[%s]:%u" : "tcp://%s:%u",
+             text, port);
+    return true;
+}
+
+/* Bind and listen; errno says why not. */
+static bool
+listen_at(int fd, union address *address, socklen_t size)
+{
+    int on = 1;
+    /* A restart need not wait for the last connections of the process before it. */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) return false;
+    /* IPv6 only: else IPv4 peers come in under addresses that no list of addresses has. */
+    if (address->any.sa_family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) {
+        return false;
+    }
+    return bind(fd, &address->any, size) == 0 && listen(fd, BACKLOG) == 0 &&
+           getsockname(fd, &address->any, &size) == 0;
+}
+
+enum ilea_error
+ilea_link_socket_listen(const char *endpoint, int *listener, struct ilea_link_endpoint *bound)
+{
+    union address address;
+    socklen_t size = parse_endpoint(endpoint, true, &address);
+    if (size == 0) return ILEA_ERROR_INVALID;
+    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return ILEA_ERROR_BUSY;
+    if (!listen_at(fd, &address, size) || !name_endpoint(&address, bound)) {
+        int reason = errno;
+        close(fd);
+        errno = reason;
+        return ILEA_ERROR_BUSY;
+    }
+    *listener = fd;
+    return ILEA_ERROR_NONE;
 }
 
 /* Options that both kinds of network socket share. */
@@ -109,7 +177,6 @@ set_common(void *socket, const char *endpoint)
         { ZMQ_TCP_MAXRT, UNACKNOWLEDGED_MS_MAX },
         { ZMQ_RECONNECT_IVL, RECONNECT_MS + jitter % RECONNECT_MS },
         { ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX },
-        { ZMQ_BACKLOG, BACKLOG },
         { ZMQ_IMMEDIATE, 1 },
         { ZMQ_IPV6, is_ipv6(endpoint) ? 1 : 0 },
         { OPTION_ZAP_ENFORCE_DOMAIN, 1 },
@@ -182,18 +249,16 @@ open_monitor(const struct ilea_link_socket_options *options, int events,
     return zmq_connect(socket->monitor, address) == 0 ? ILEA_ERROR_NONE : ILEA_ERROR_IO;
 }
 
-/* Set up and bind a ROUTER that is closed by the caller on failure. */
+/* Set up and bind a ROUTER that is closed by the caller on failure. Takes `fd`. */
 static enum ilea_error
-bind_router(const struct ilea_link_socket_options *options, struct ilea_link_socket *socket,
-            struct ilea_link_endpoint *bound)
+bind_router(const struct ilea_link_socket_options *options, int fd,
+            struct ilea_link_socket *socket)
 {
     enum ilea_error error = set_router(socket->handle, options->keys, options->endpoint);
-    if (error != ILEA_ERROR_NONE) return error;
-    error = open_monitor(options, ZMQ_EVENT_ACCEPT_FAILED, socket);
-    if (error != ILEA_ERROR_NONE) return error;
-    if (zmq_bind(socket->handle, options->endpoint) != 0) return ILEA_ERROR_BUSY;
-    size_t size = sizeof bound->text;
-    if (zmq_getsockopt(socket->handle, ZMQ_LAST_ENDPOINT, bound->text, &size) != 0) {
+    if (error == ILEA_ERROR_NONE) error = open_monitor(options, ZMQ_EVENT_ACCEPT_FAILED, socket);
+    if (error == ILEA_ERROR_NONE) error = set_int(socket->handle, ZMQ_USE_FD, fd);
+    if (error != ILEA_ERROR_NONE || zmq_bind(socket->handle, options->endpoint) != 0) {
+        close(fd);
         return ILEA_ERROR_IO;
     }
     return ILEA_ERROR_NONE;
@@ -201,18 +266,20 @@ bind_router(const struct ilea_link_socket_options *options, struct ilea_link_soc
 
 enum ilea_error
 ilea_link_socket_bind(const struct ilea_link_socket_options *options,
-                      const struct ilea_link_zap *zap, struct ilea_link_socket *socket,
-                      struct ilea_link_endpoint *bound)
+                      const struct ilea_link_zap *zap, int listener,
+                      struct ilea_link_socket *socket)
 {
     ilea_assert(ilea_link_zap_is_open(zap));
-    if (!ilea_link_socket_is_endpoint(options->endpoint, true)) return ILEA_ERROR_INVALID;
+    int fd = fcntl(listener, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) return ILEA_ERROR_BUSY;
     struct ilea_link_socket made = { .handle = zmq_socket(options->context, ZMQ_ROUTER) };
-    if (made.handle == NULL) return ILEA_ERROR_IO;
-    enum ilea_error error = bind_router(options, &made, bound);
+    if (made.handle == NULL) {
+        close(fd);
+        return ILEA_ERROR_IO;
+    }
+    enum ilea_error error = bind_router(options, fd, &made);
     if (error != ILEA_ERROR_NONE) {
-        int reason = errno;
         ilea_link_socket_close(&made);
-        errno = reason; /* zmq_errno() reads it */
         return error;
     }
     *socket = made;
@@ -224,7 +291,8 @@ ilea_link_socket_dial(const struct ilea_link_socket_options *options,
                       const uint8_t server_key[ILEA_LINK_KEY_SIZE],
                       struct ilea_link_socket *socket)
 {
-    if (!ilea_link_socket_is_endpoint(options->endpoint, false)) return ILEA_ERROR_INVALID;
+    union address address;
+    if (parse_endpoint(options->endpoint, false, &address) == 0) return ILEA_ERROR_INVALID;
     struct ilea_link_socket made = { .handle = zmq_socket(options->context, ZMQ_DEALER) };
     if (made.handle == NULL) return ILEA_ERROR_IO;
     enum ilea_error error = set_dealer(made.handle, options->keys, server_key, options->endpoint);

@@ -31,13 +31,6 @@ struct ilea_link_endpoint {
 
 struct ilea_link_zap;
 
-/*
- * True for "tcp://address:port": a numeric IPv4 address, or an IPv6 address in brackets. Names are
- * refused, because libzmq looks them up in the thread that serves all links, and because the
- * sandbox can then do without opening files. `to_bind` also allows "*" for the address or port.
- */
-bool ilea_link_socket_is_endpoint(const char *endpoint, bool to_bind);
-
 /* A socket and the PAIR that tells of its events (below); both NULL: closed. */
 struct ilea_link_socket {
     void *handle, *monitor;
@@ -52,17 +45,31 @@ struct ilea_link_socket_options {
 };
 
 /*
- * A ROUTER with CURVE, bound to the endpoint; *bound says where (a port "*" has become a number).
- * `zap` must be open: without its handler libzmq would let in, or keep out, everybody.
- * It monitors ZMQ_EVENT_ACCEPT_FAILED.
+ * An endpoint is "tcp://address:port": a numeric IPv4 address, or an IPv6 address in brackets.
+ * To listen, "*" may stand for any IPv4 address, or any port. Names are refused: libzmq looks them
+ * up in the thread that serves all links, and the sandbox can do without opening files.
+ *
+ * Listen at the endpoint; *bound says where. The caller closes *listener.
  *   ILEA_ERROR_INVALID  not an endpoint
- *   ILEA_ERROR_BUSY     cannot be bound; zmq_errno() says why
+ *   ILEA_ERROR_BUSY     the system refuses it; errno says why
+ * libzmq gets a listener of ours, and not an endpoint to bind: it would ask the system for all
+ * network interfaces, and abort if the sandbox refuses; and our listener outlives a ROUTER, so that
+ * a new one takes its place without a gap in which the port is nobody's.
+ */
+ILEA_MUST_USE enum ilea_error ilea_link_socket_listen(const char *endpoint, int *listener,
+                                                      struct ilea_link_endpoint *bound);
+
+/*
+ * A ROUTER with CURVE on a copy of the listener, which is at the options' endpoint. It monitors
+ * ZMQ_EVENT_ACCEPT_FAILED. `zap` must be open: without its handler libzmq would let in, or keep
+ * out, everybody.
+ *   ILEA_ERROR_BUSY     no file descriptor is left: try again later
  *   ILEA_ERROR_IO       libzmq refused an option: it is not the build that we are safe with
  */
 ILEA_MUST_USE enum ilea_error
 ilea_link_socket_bind(const struct ilea_link_socket_options *options,
-                      const struct ilea_link_zap *zap, struct ilea_link_socket *socket,
-                      struct ilea_link_endpoint *bound);
+                      const struct ilea_link_zap *zap, int listener,
+                      struct ilea_link_socket *socket);
 
 /*
  * A DEALER with CURVE, connecting to the one peer whose key is `server_key`.

@@ -8,6 +8,7 @@
 #define ILEA_ERROR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {

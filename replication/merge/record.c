@@ -109,7 +109,11 @@ put_in(struct ilea_entry **entries, uint32_t *count, uint32_t *capacity,
     return ILEA_ERROR_NONE;
 }
 
-/* One replaced dot: its entry goes, or it is remembered until it comes. */
+/*
+ * One replaced dot: its entry goes, or it is remembered until it comes. If two changes replace the
+ * same dot it is remembered once more than it came, whatever the order: so a covered dot may stand
+ * there several times, and merging needs no memory of what came before.
+ */
 static enum ilea_error
 cover(struct ilea_record *record, const struct ilea_op *op, const struct ilea_dot *dot)
 {
@@ -118,8 +122,6 @@ cover(struct ilea_record *record, const struct ilea_op *op, const struct ilea_do
         take_out(record->entries, &record->entry_count, at);
         return ILEA_ERROR_NONE;
     }
-    at = find_dot(record->covered, record->covered_count, op->field, op->key, dot);
-    if (at < record->covered_count) return ILEA_ERROR_NONE;
     if (record->covered_count == ILEA_RECORD_ENTRIES_MAX) {
         record->overfull = true;
         return ILEA_ERROR_NONE;
@@ -139,12 +141,12 @@ merge_op(struct ilea_record *record, const struct ilea_op *op, const struct ilea
         enum ilea_error error = cover(record, op, &replaced);
         if (error != ILEA_ERROR_NONE) return error;
     }
+    if (op->value.size == 0) return ILEA_ERROR_NONE; /* leaves no entry that a cover could meet */
     uint32_t at = find_dot(record->covered, record->covered_count, op->field, op->key, dot);
     if (at < record->covered_count) { /* replaced before it came */
         take_out(record->covered, &record->covered_count, at);
         return ILEA_ERROR_NONE;
     }
-    if (op->value.size == 0) return ILEA_ERROR_NONE;
     if (record->entry_count == ILEA_RECORD_ENTRIES_MAX) {
         record->overfull = true;
         return ILEA_ERROR_NONE;
@@ -325,10 +327,23 @@ ilea_record_encode(struct ilea_record *record, uint8_t *bytes, size_t capacity, 
     return ILEA_ERROR_NONE;
 }
 
+/* `entry` does not follow the last of `count`: out of order, or an entry for the second time. */
+static bool
+is_out_of_order(const struct ilea_entry *entries, uint32_t count, const struct ilea_entry *entry,
+                bool covered)
+{
+    if (count == 0) return false;
+    int order = compare_entries(&entries[count - 1], entry);
+    return order > 0 || (order == 0 && !covered);
+}
+
 static enum ilea_error
 decode_entries(struct ilea_msgpack_reader *reader, struct ilea_record *record, uint32_t dot_count,
                bool covered)
 {
+    struct ilea_entry **entries = covered ? &record->covered : &record->entries;
+    uint32_t *used = covered ? &record->covered_count : &record->entry_count;
+    uint32_t *capacity = covered ? &record->covered_capacity : &record->entry_capacity;
     uint32_t count = ilea_msgpack_get_array(reader, ILEA_RECORD_ENTRIES_MAX);
     for (uint32_t i = 0; i < count; i++) {
         struct ilea_entry entry = { .depth = 0 };
@@ -342,9 +357,8 @@ decode_entries(struct ilea_msgpack_reader *reader, struct ilea_record *record, u
         uint32_t dot = ilea_msgpack_get_uint32(reader, UINT32_MAX);
         if (reader->failed || dot >= dot_count) return ILEA_ERROR_MALFORMED;
         entry.dot = record->dots[dot];
-        enum ilea_error error =
-            covered ? put_in(&record->covered, &record->covered_count, &record->covered_capacity, &entry)
-                    : put_in(&record->entries, &record->entry_count, &record->entry_capacity, &entry);
+        if (is_out_of_order(*entries, *used, &entry, covered)) return ILEA_ERROR_MALFORMED;
+        enum ilea_error error = put_in(entries, used, capacity, &entry);
         if (error != ILEA_ERROR_NONE) return error;
     }
     return reader->failed ? ILEA_ERROR_MALFORMED : ILEA_ERROR_NONE;
@@ -362,7 +376,12 @@ ilea_record_decode(struct ilea_span input, struct ilea_record *record)
     uint32_t dot_count = ilea_msgpack_get_array(&reader, 2 * ILEA_RECORD_ENTRIES_MAX);
     if (reader.failed) return ILEA_ERROR_MALFORMED;
     if (!reserve_dots(record, dot_count + 1)) return ILEA_ERROR_NO_MEMORY;
-    for (uint32_t i = 0; i < dot_count; i++) ilea_dot_get(&reader, &record->dots[i]);
+    for (uint32_t i = 0; i < dot_count; i++) {
+        ilea_dot_get(&reader, &record->dots[i]);
+        if (reader.failed || (i > 0 && ilea_dot_compare(&record->dots[i - 1], &record->dots[i]) >= 0)) {
+            return ILEA_ERROR_MALFORMED;
+        }
+    }
     enum ilea_error error = decode_entries(&reader, record, dot_count, false);
     if (error == ILEA_ERROR_NONE) error = decode_entries(&reader, record, dot_count, true);
     if (error != ILEA_ERROR_NONE) return error;

@@ -5,7 +5,8 @@
  * A record is a list of entries, each a value for (field, key) written by the
  * change that its dot names. An operation that replaces dots removes those
  * entries; a dot that is replaced before it has been seen is remembered as
- * covered, and forgotten when it arrives. So what remains is exactly what no
+ * covered, and forgotten when it arrives; one that several changes replace
+ * stands there once for each replacement but one. So what remains is exactly what no
  * change has replaced: concurrent values all stay (they are a conflict until
  * somebody covers them), and a set keeps an element while one add is uncovered.
  *
@@ -74,7 +75,7 @@ size_t ilea_record_encoded_size_max(const struct ilea_record *record);
 ILEA_MUST_USE enum ilea_error ilea_record_encode(struct ilea_record *record, uint8_t *bytes,
                                                  size_t capacity, size_t *size);
 
-/* Decode what encode wrote; spans borrow `input`. ILEA_ERROR_MALFORMED, ILEA_ERROR_NO_MEMORY. */
+/* Decode what encode wrote, in its order; spans borrow `input`. ILEA_ERROR_MALFORMED, ILEA_ERROR_NO_MEMORY. */
 ILEA_MUST_USE enum ilea_error ilea_record_decode(struct ilea_span input, struct ilea_record *record);
 
 #endif

@@ -118,7 +118,7 @@ normalise(struct ilea_span text, char *plain)
         }
         if (c != '\r') plain[size++] = c;
     }
-    while (size > 0 && strchr(" \t\n", plain[size - 1]) != NULL) size--;
+    while (size > 0 && memchr(" \t\n", plain[size - 1], 3) != NULL) size--;
     return size;
 }
 
@@ -132,8 +132,8 @@ ilea_card_parse(struct ilea_span text, uint8_t *bytes, struct ilea_card *card)
     if (memchr(plain, '\0', size) != NULL) return ILEA_ERROR_MALFORMED;
 
     const char *begin = strstr(plain, "\n\n");
-    const char *end = strstr(plain, "-----END");
-    if (begin == NULL || end == NULL || end < begin) return ILEA_ERROR_MALFORMED;
+    const char *end = begin != NULL ? strstr(begin, "-----END") : NULL; /* a name may say it, too */
+    if (end == NULL) return ILEA_ERROR_MALFORMED;
     size_t decoded = 0;
     if (sodium_base642bin(bytes, ILEA_CARD_SIZE_MAX, begin, (size_t)(end - begin), "\n", &decoded,
                           NULL, sodium_base64_VARIANT_ORIGINAL) != 0) {

@@ -108,6 +108,7 @@ ops_are_canonical(const struct ilea_change *change)
 enum ilea_error
 ilea_change_decode(struct ilea_span input, struct ilea_change *change)
 {
+    if (input.size > ILEA_CHANGE_SIZE_MAX) return ILEA_ERROR_LIMIT;
     struct ilea_msgpack_reader reader;
     ilea_msgpack_reader_init(&reader, input);
 

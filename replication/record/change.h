@@ -64,6 +64,7 @@ struct ilea_change {
 /*
  * Decode and check everything, ops included. *change borrows `input`.
  *   ILEA_ERROR_MALFORMED  not canonical, or out of order
+ *   ILEA_ERROR_LIMIT      over ILEA_CHANGE_SIZE_MAX
  *   ILEA_ERROR_UNKNOWN    a newer schema: keep the item, show it as "newer format"
  */
 ILEA_MUST_USE enum ilea_error ilea_change_decode(struct ilea_span input, struct ilea_change *change);

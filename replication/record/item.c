@@ -30,6 +30,8 @@ associated_data(const struct ilea_place *place, const struct ilea_audience_id *a
 enum ilea_error
 ilea_item_decode(struct ilea_span input, struct ilea_item *item)
 {
+    if (input.size < ILEA_ITEM_SIZE_MIN) return ILEA_ERROR_MALFORMED;
+    if (input.size > ILEA_ITEM_SIZE_MAX) return ILEA_ERROR_LIMIT;
     struct ilea_msgpack_reader reader;
     ilea_msgpack_reader_init(&reader, input);
     memset(item, 0, sizeof *item);

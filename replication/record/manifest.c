@@ -127,7 +127,8 @@ manifest_is_sound(const struct ilea_manifest *manifest)
 {
     if (manifest->index != 0 || !sodium_is_zero(manifest->prev, sizeof manifest->prev)
         || !ilea_code_is_valid(manifest->code) || !country_is_valid(manifest->country)
-        || !name_is_valid(manifest->name) || manifest->root_count == 0 || manifest->threshold == 0
+        || !name_is_valid(manifest->name) || manifest->root_count == 0
+        || manifest->root_count > ILEA_ROOTS_MAX || manifest->threshold == 0
         || manifest->threshold > manifest->root_count) {
         return false;
     }

@@ -53,7 +53,8 @@ get_entry(struct ilea_msgpack_reader *reader, struct ilea_put_entry *entry)
     uint32_t action = ilea_msgpack_get_uint32(reader, ILEA_PUT_ONLY);
     entry->key = get_encoded(reader, ILEA_KEY_SIZE_MAX);
     entry->value = get_encoded(reader, ILEA_VALUE_SIZE_MAX);
-    if (action == 0 || entry->field == 0 || (action == ILEA_PUT_SET) != (entry->value.size > 0)) {
+    if (action == 0 || entry->field == 0 || (action == ILEA_PUT_SET) != (entry->value.size > 0)
+        || (action == ILEA_PUT_ONLY && entry->key.size > 0)) {
         reader->failed = true;
         return;
     }
@@ -74,9 +75,11 @@ ilea_put_decode(struct ilea_span input, struct ilea_put *put)
     put->entry_count = ilea_msgpack_get_array(&reader, ILEA_PUT_ENTRIES_MAX);
     if (reader.failed || mode == 0 || put->type == 0) return ILEA_ERROR_MALFORMED;
     if (id.size != 0 && id.size != sizeof put->id.bytes) return ILEA_ERROR_MALFORMED;
+    if (id.size == 0 && mode != ILEA_PUT_CREATE) return ILEA_ERROR_MALFORMED;
 
     put->mode = (enum ilea_put_mode)mode;
     put->has_id = id.size != 0;
+    memset(put->id.bytes, 0, sizeof put->id.bytes);
     if (put->has_id) memcpy(put->id.bytes, id.data, id.size);
     for (uint32_t i = 0; i < put->entry_count && !reader.failed; i++) {
         get_entry(&reader, &put->entries[i]);

@@ -1,0 +1,154 @@
+/*
+ * view_store.h - the view: what the feeds add up to. Folder view/<generation>/, rebuildable at any
+ * time from log/, never replicated. Tools read it; only the view's own worker writes it.
+ *
+ *   meta       "format", "meta"                  position in the log, counters, digest
+ *   records    record number u64                 -> hash 32 | agency u32 | type u32 | scope u8 | id 16 | ref u32 | record bytes   (raw)
+ *   ids        id 16 | agency u32 | type u32     -> record number u64
+ *   types      type u32 | agency u32 | record number u64 -> nothing
+ *   refs       agency u32 | type u32 | ref u32 | id 16   -> record number u64
+ *   changes    lsn u64                           -> one visible change
+ *   parked     epoch id 16 | position u64 | index u32    -> nothing: items whose key has not come
+ *   epochs     epoch id 16                       -> audience, aek_commit, the key sealed to us
+ *   agencies   agency number u32                 -> agency id, code, country, name
+ *
+ * The hash in a record's row is H(RECORD, agency id || type u64 || scope u64 || id || record bytes): a
+ * checksum of the row, and what the view's digest adds up.
+ *
+ * lsn rises by one for each change that becomes visible, in the order of the log, so that a rebuild
+ * gives every change the lsn it had: keys are used from the log position on where they arrived.
+ */
+#ifndef ILEA_STORE_VIEW_STORE_H
+#define ILEA_STORE_VIEW_STORE_H
+
+#include "crypto/keyring.h"
+#include "include/ilea/id.h"
+#include "replication/record/change.h"
+#include "replication/record/put.h"
+#include "replication/store/environment.h"
+
+enum { ILEA_VIEW_FORMAT = 1, ILEA_CHANGE_FIELDS_MAX = 256 };
+
+/* In memory during a write transaction: load, change, store. */
+struct ilea_view_meta {
+    uint8_t database[16];      /* of the log it was made from */
+    uint64_t position;         /* of the log: all up to here is in the view */
+    uint64_t lsn;              /* last given out */
+    uint64_t record;           /* last record number */
+    uint64_t records;          /* how many records there are */
+    uint64_t shared;           /* how many of them are shared */
+    uint64_t parked;           /* items whose key is not held */
+    uint64_t hidden;           /* items that do not decode, or of a newer format */
+    uint8_t digest[ILEA_HASH_SIZE]; /* sum mod 2^256 of the hashes of all shared records */
+};
+
+struct ilea_view_row {
+    uint64_t number;           /* 0: not in the view yet */
+    uint32_t agency;           /* its number in agencies */
+    uint32_t type;
+    enum ilea_scope scope;
+    struct ilea_record_id id;
+    uint32_t ref;              /* number in its ref; 0: none */
+    uint8_t hash[ILEA_HASH_SIZE];
+    struct ilea_span state;    /* record bytes, borrowed */
+};
+
+struct ilea_view_change {
+    uint64_t lsn;
+    uint64_t record;
+    struct ilea_dot dot;
+    uint64_t time_ms;          /* the author's claim */
+    bool created;
+    uint32_t field_count;
+    uint32_t fields[ILEA_CHANGE_FIELDS_MAX]; /* that the change wrote; at most so many are named */
+};
+
+struct ilea_view_agency {
+    uint32_t number;
+    struct ilea_agency_id id;
+    struct ilea_span code, country, name; /* borrowed */
+};
+
+/* An epoch key we can open, as its statement gave it. */
+struct ilea_view_epoch {
+    struct ilea_audience_id audience;
+    uint8_t aek_commit[ILEA_HASH_SIZE];
+    uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE];
+};
+
+/* Errors as ilea_environment_open(). */
+ILEA_MUST_USE enum ilea_error ilea_view_open(const char *path, bool read_only, bool create,
+                                             struct ilea_environment **environment);
+
+ILEA_MUST_USE enum ilea_error ilea_view_load_meta(struct ilea_transaction *txn,
+                                                  struct ilea_view_meta *meta);
+ILEA_MUST_USE enum ilea_error ilea_view_store_meta(struct ilea_transaction *txn,
+                                                   const struct ilea_view_meta *meta);
+
+/* All reads: NOT_FOUND, CORRUPT (rebuild the view). */
+ILEA_MUST_USE enum ilea_error ilea_view_get(struct ilea_transaction *txn, uint64_t number,
+                                            struct ilea_view_row *row);
+/* As get, and checks the row's hash; agency is the id of row->agency. */
+ILEA_MUST_USE enum ilea_error ilea_view_check(const struct ilea_view_row *row,
+                                              const struct ilea_agency_id *agency);
+ILEA_MUST_USE enum ilea_error ilea_view_find(struct ilea_transaction *txn, uint32_t agency,
+                                             uint32_t type, const struct ilea_record_id *id,
+                                             struct ilea_view_row *row);
+/* The index-th record (from 0) with this id, whoever's it is and of whatever type. */
+ILEA_MUST_USE enum ilea_error ilea_view_find_id(struct ilea_transaction *txn,
+                                                const struct ilea_record_id *id, uint32_t index,
+                                                struct ilea_view_row *row);
+/* The index-th record (from 0) with this ref number; after a restore there may be several. */
+ILEA_MUST_USE enum ilea_error ilea_view_find_ref(struct ilea_transaction *txn, uint32_t agency,
+                                                 uint32_t type, uint32_t ref, uint32_t index,
+                                                 struct ilea_view_row *row);
+/* Which of the records with its ref number this is, from 0: the letter after the number. */
+ILEA_MUST_USE enum ilea_error ilea_view_ref_index(struct ilea_transaction *txn,
+                                                  const struct ilea_view_row *row,
+                                                  uint32_t *index);
+/* Next record of a type (0: of any) after (agency, record number); both 0 for the first. `agency_only`
+ * not 0: of this agency alone. In the order of type, agency, record number. */
+ILEA_MUST_USE enum ilea_error ilea_view_next(struct ilea_transaction *txn, uint32_t type,
+                                             uint32_t agency_only, struct ilea_view_row *row);
+ILEA_MUST_USE enum ilea_error ilea_view_change(struct ilea_transaction *txn, uint64_t lsn,
+                                               struct ilea_view_change *change);
+ILEA_MUST_USE enum ilea_error ilea_view_agency(struct ilea_transaction *txn, uint32_t number,
+                                               struct ilea_view_agency *agency);
+ILEA_MUST_USE enum ilea_error ilea_view_agency_by_code(struct ilea_transaction *txn,
+                                                       struct ilea_span code,
+                                                       struct ilea_view_agency *agency);
+
+/*
+ * Put a record's new state: row->number 0 gives it a number and its index rows; else it replaces what
+ * was there (`before`, its old row, is needed for the digest). Updates *meta; computes row->hash.
+ */
+ILEA_MUST_USE enum ilea_error ilea_view_put(struct ilea_transaction *txn,
+                                            struct ilea_view_meta *meta,
+                                            const struct ilea_agency_id *agency,
+                                            struct ilea_view_row *row,
+                                            const struct ilea_view_row *before);
+/* change->lsn is set to the next one. */
+ILEA_MUST_USE enum ilea_error ilea_view_add_change(struct ilea_transaction *txn,
+                                                   struct ilea_view_meta *meta,
+                                                   struct ilea_view_change *change);
+ILEA_MUST_USE enum ilea_error ilea_view_put_agency(struct ilea_transaction *txn,
+                                                   const struct ilea_view_agency *agency);
+ILEA_MUST_USE enum ilea_error ilea_view_put_epoch(struct ilea_transaction *txn,
+                                                  const struct ilea_view_epoch *epoch);
+/* The index-th epoch, from 0. */
+ILEA_MUST_USE enum ilea_error ilea_view_epoch(struct ilea_transaction *txn, uint32_t index,
+                                              struct ilea_view_epoch *epoch);
+ILEA_MUST_USE enum ilea_error ilea_view_park(struct ilea_transaction *txn,
+                                             struct ilea_view_meta *meta,
+                                             const struct ilea_epoch_id *epoch, uint64_t position,
+                                             uint32_t index);
+/* Take the first item parked under an epoch, in the order of the log. NOT_FOUND: none. */
+ILEA_MUST_USE enum ilea_error ilea_view_unpark(struct ilea_transaction *txn,
+                                               struct ilea_view_meta *meta,
+                                               const struct ilea_epoch_id *epoch,
+                                               uint64_t *position, uint32_t *index);
+
+/* Equal on two nodes exactly when the shared records are the same: H(VIEW, number of them || digest). */
+void ilea_view_digest(const struct ilea_view_meta *meta, uint8_t hash[ILEA_HASH_SIZE]);
+
+#endif

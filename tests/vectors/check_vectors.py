@@ -1,0 +1,883 @@
+#!/usr/bin/env python3
+"""check_vectors.py - a second implementation of the formats, to compare with.
+
+Decodes, hashes and merges every test vector beside it from README.md's rules
+and nothing of the C code; Python's standard library alone. What needs Ed25519,
+X25519 or XChaCha20-Poly1305 is left out and counted as left out.
+
+    check_vectors.py            prints "N passed, N failed ...", exit status 1 if any failed
+"""
+import base64
+import collections
+import hashlib
+import json
+import os
+import re
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# Limits that validity depends on.
+MESSAGE_SIZE_MAX = 256 * 1024
+COMMIT_SIZE_MAX = 240 * 1024
+COMMIT_ITEMS_MAX = 1024
+HEADER_SIZE_MAX = 512
+HEADER_CRIT_MAX = 16
+ITEM_SIZE_MAX = 232 * 1024
+ITEM_SIZE_MIN = 33
+CHANGE_SIZE_MAX = 224 * 1024
+CHANGE_OPS_MAX = 4096
+OP_REPLACES_MAX = 256
+VALUE_DEPTH_MAX = 3
+VALUE_SIZE_MAX = 128 * 1024
+KEY_SIZE_MAX = 1024
+MEMBERS_MAX = 1024
+HEADS_MAX = 64
+PREDECESSORS_MAX = 1024
+HISTORY_KEYS_MAX = 1024
+MANIFEST_SIZE_MAX = 8 * 1024
+ROOTS_MAX = 16
+CARD_SIZE_MAX = 16 * 1024
+WRAPPED_KEY_SIZE = 140
+RECORD_ENTRIES_MAX = 65536
+UINT32_MAX = 2**32 - 1
+AGENCIES_MAX = 512
+NOTES_MAX = 2048
+FRONTIER_ENTRIES_MAX = 2048
+COMMITS_MAX = 1024
+
+
+class Refused(Exception):
+    """Bytes that are not accepted; args[0] is the name of the error."""
+
+
+def malformed(condition):
+    if condition:
+        raise Refused("malformed")
+
+
+# --- hashes -------------------------------------------------------------------------------------
+
+def digest(domain, *parts, key=b""):
+    text = domain.encode()
+    state = hashlib.blake2b(bytes([len(text)]) + text, digest_size=32, key=key)
+    for part in parts:
+        state.update(part)
+    return state.digest()
+
+
+def u64(number):
+    return number.to_bytes(8, "big")
+
+
+def commit_id_of(header):
+    return digest("ilea/commit/v1", header)
+
+
+def leaf_of(index, item):
+    return digest("ilea/leaf/v1", u64(index), item)
+
+
+def items_root_of(leaves):
+    return digest("ilea/items/v1", *leaves)
+
+
+def feed_id_of(network, agency, node, incarnation, scope):
+    return digest("ilea/feed/v1", network, agency, node, incarnation, u64(scope))
+
+
+def agency_id_of(manifest):
+    return digest("ilea/agency/v1", manifest)
+
+
+def roots_hash_of(threshold, roots):
+    return digest("ilea/roots/v1", u64(threshold), *sorted(roots))
+
+
+def audience_of(network, agency, name):
+    return digest("ilea/audience/v1", network, agency, name.encode())[:16]
+
+
+def session_id_of(nonce_a, nonce_b):
+    session = bytearray(digest("ilea/session/v1", min(nonce_a, nonce_b), max(nonce_a, nonce_b))[:8])
+    session[0] |= 1
+    return bytes(session)
+
+
+def frontier_hash_of(parts):
+    return digest("ilea/frontier/v1", *parts)
+
+
+def fingerprint_of(agency):
+    data = digest("ilea/fingerprint/v1", agency)
+    return " ".join("%05d" % int.from_bytes(data[2 * i:2 * i + 2], "big") for i in range(8))
+
+
+def bind_message_of(sender, receiver):
+    """Each a dict of transport, nonce, features."""
+    return (sender["transport"] + receiver["transport"] + sender["nonce"] + receiver["nonce"]
+            + u64(1) + u64(sender["features"]) + u64(receiver["features"]))
+
+
+# --- canonical MessagePack ----------------------------------------------------------------------
+
+Text = collections.namedtuple("Text", "data")  # a str, as its bytes
+
+
+def text_is_valid(data):
+    try:
+        text = data.decode("utf-8")  # strict: no overlong forms, no surrogates
+    except UnicodeDecodeError:
+        return False
+    return not any(ord(c) < 0x20 and c not in "\n\t" or 0x7f <= ord(c) <= 0x9f for c in text)
+
+
+class Reader:
+    def __init__(self, data):
+        self.data = data
+        self.at = 0
+
+    def take(self, size):
+        malformed(size > len(self.data) - self.at)
+        self.at += size
+        return self.data[self.at - size:self.at]
+
+    def number(self, width, least):
+        value = int.from_bytes(self.take(width), "big")
+        malformed(value < least)  # a shorter form would have done
+        return value
+
+    def tag(self):
+        return self.take(1)[0]
+
+    def uint(self, most=2**64 - 1):
+        tag = self.tag()
+        if tag <= 0x7f:
+            value = tag
+        elif tag == 0xcc:
+            value = self.number(1, 0x80)
+        elif tag == 0xcd:
+            value = self.number(2, 0x100)
+        elif tag == 0xce:
+            value = self.number(4, 0x10000)
+        elif tag == 0xcf:
+            value = self.number(8, 0x100000000)
+        else:
+            raise Refused("malformed")
+        malformed(value > most)
+        return value
+
+    def array(self, most):
+        tag = self.tag()
+        if 0x90 <= tag <= 0x9f:
+            count = tag - 0x90
+        elif tag == 0xdc:
+            count = self.number(2, 0x10)
+        elif tag == 0xdd:
+            count = self.number(4, 0x10000)
+        else:
+            raise Refused("malformed")
+        malformed(count > most or count > len(self.data) - self.at)
+        return count
+
+    def array_of(self, count):
+        malformed(self.array(count) != count)
+
+    def bin(self, most):
+        tag = self.tag()
+        if tag == 0xc4:
+            size = self.number(1, 0)
+        elif tag == 0xc5:
+            size = self.number(2, 0x100)
+        elif tag == 0xc6:
+            size = self.number(4, 0x10000)
+        else:
+            raise Refused("malformed")
+        malformed(size > most)
+        return self.take(size)
+
+    def bytes(self, size):
+        data = self.bin(size)
+        malformed(len(data) != size)
+        return data
+
+    def str(self, most):
+        tag = self.tag()
+        if 0xa0 <= tag <= 0xbf:
+            size = tag - 0xa0
+        elif tag == 0xd9:
+            size = self.number(1, 0x20)
+        elif tag == 0xda:
+            size = self.number(2, 0x100)
+        elif tag == 0xdb:
+            size = self.number(4, 0x10000)
+        else:
+            raise Refused("malformed")
+        malformed(size > most)
+        data = self.take(size)
+        malformed(not text_is_valid(data))
+        return data
+
+    def any(self, depth):
+        malformed(self.at == len(self.data))
+        tag = self.data[self.at]
+        if 0x90 <= tag <= 0x9f or tag in (0xdc, 0xdd):
+            malformed(depth == 0)
+            return [self.any(depth - 1) for _ in range(self.array(UINT32_MAX))]
+        if tag in (0xc4, 0xc5, 0xc6):
+            return self.bin(UINT32_MAX)
+        if 0xa0 <= tag <= 0xbf or tag in (0xd9, 0xda, 0xdb):
+            return Text(self.str(UINT32_MAX))
+        return self.uint()
+
+    def value(self, most=VALUE_SIZE_MAX, depth=VALUE_DEPTH_MAX):
+        """The encoding of one value."""
+        start = self.at
+        self.any(depth)
+        malformed(self.at - start > most)
+        return self.data[start:self.at]
+
+    def end(self):
+        malformed(self.at != len(self.data))
+
+
+def encode(value):
+    """int, bytes, Text, list; or Raw, which is encoded already."""
+    if isinstance(value, Raw):
+        return value.data
+    if isinstance(value, list):
+        count = len(value)
+        head = (bytes([0x90 + count]) if count < 16 else
+                b"\xdc" + count.to_bytes(2, "big") if count < 65536 else
+                b"\xdd" + count.to_bytes(4, "big"))
+        return head + b"".join(encode(part) for part in value)
+    if isinstance(value, Text):
+        size = len(value.data)
+        head = (bytes([0xa0 + size]) if size < 32 else b"\xd9" + bytes([size]) if size < 256 else
+                b"\xda" + size.to_bytes(2, "big") if size < 65536 else
+                b"\xdb" + size.to_bytes(4, "big"))
+        return head + value.data
+    if isinstance(value, (bytes, bytearray)):
+        size = len(value)
+        head = (b"\xc4" + bytes([size]) if size < 256 else
+                b"\xc5" + size.to_bytes(2, "big") if size < 65536 else
+                b"\xc6" + size.to_bytes(4, "big"))
+        return head + bytes(value)
+    if value < 0x80:
+        return bytes([value])
+    for tag, width in ((0xcc, 1), (0xcd, 2), (0xce, 4), (0xcf, 8)):
+        if value < 1 << 8 * width:
+            return bytes([tag]) + value.to_bytes(width, "big")
+    raise ValueError(value)
+
+
+Raw = collections.namedtuple("Raw", "data")
+
+
+# --- changes and records ------------------------------------------------------------------------
+
+def ascends(items):
+    return all(a < b for a, b in zip(items, items[1:]))
+
+
+def read_dot(reader):
+    reader.array_of(3)
+    feed, seq = reader.bytes(16), reader.uint()
+    index = reader.uint(COMMIT_ITEMS_MAX - 1)
+    malformed(seq == 0)
+    return feed, seq, index
+
+
+def read_optional(reader, most):
+    return reader.value(most) if reader.array(1) == 1 else b""
+
+
+def read_op(reader):
+    reader.array_of(5)
+    op = {"field": reader.uint(UINT32_MAX), "key": read_optional(reader, KEY_SIZE_MAX),
+          "value": read_optional(reader, VALUE_SIZE_MAX), "depth": reader.uint(UINT32_MAX)}
+    op["replaces"] = [read_dot(reader) for _ in range(reader.array(OP_REPLACES_MAX))]
+    malformed(op["field"] == 0 or op["depth"] == 0 or not ascends(op["replaces"]))
+    return op
+
+
+def decode_change(data):
+    if len(data) > CHANGE_SIZE_MAX:
+        raise Refused("limit")
+    reader = Reader(data)
+    fields, version = reader.array(32), reader.uint()
+    if version > 1:
+        raise Refused("unknown")
+    malformed(fields != 9 or version != 1)
+    change = {"record": reader.bytes(16), "type": reader.uint(UINT32_MAX),
+              "time_ms": reader.uint(), "label": reader.uint(5), "handling": reader.uint(255),
+              "run": reader.uint(), "prev_leaf": reader.bytes(32)}
+    malformed(change["run"] == 0 or change["label"] == 0 or change["type"] == 0)
+    change["ops"] = [read_op(reader) for _ in range(reader.array(CHANGE_OPS_MAX))]
+    reader.end()
+    malformed(not ascends([(op["field"], op["key"]) for op in change["ops"]]))
+    return change
+
+
+def merge(changes):
+    """What a set of (dot, change) adds up to, told without any order of merging."""
+    writes, covers = {}, collections.Counter()
+    for dot, change in changes:
+        for op in change["ops"]:
+            for replaced in op["replaces"]:
+                covers[op["field"], op["key"], replaced] += 1
+            if op["value"]:
+                writes[op["field"], op["key"], dot] = (op["depth"], op["value"])
+    entries = [(field, key, depth, dot, value)
+               for (field, key, dot), (depth, value) in writes.items()
+               if (field, key, dot) not in covers]
+    covered = []
+    for place, count in covers.items():
+        covered += [place] * (count - (1 if place in writes else 0))
+    return sorted(entries), sorted(covered)
+
+
+def encode_record(entries, covered):
+    dots = sorted({entry[3] for entry in entries} | {place[2] for place in covered})
+    number = {dot: i for i, dot in enumerate(dots)}
+    return encode([
+        1, 0, [list(dot) for dot in dots],
+        [[field, key, value, depth, number[dot]] for field, key, depth, dot, value in entries],
+        [[field, key, number[dot]] for field, key, dot in covered]])
+
+
+def decode_record(data):
+    reader = Reader(data)
+    reader.array_of(5)
+    malformed(reader.uint() != 1)
+    reader.uint(1)
+    dots = [read_dot(reader) for _ in range(reader.array(2 * RECORD_ENTRIES_MAX))]
+    malformed(not ascends(dots))
+
+    def read_named_dot():
+        index = reader.uint(UINT32_MAX)
+        malformed(index >= len(dots))
+        return dots[index]
+
+    def read_entry():
+        reader.array_of(5)
+        field, key = reader.uint(UINT32_MAX), reader.bin(KEY_SIZE_MAX)
+        value, depth = reader.bin(VALUE_SIZE_MAX), reader.uint(UINT32_MAX)
+        return field, key, depth, read_named_dot(), value
+
+    def read_covered():
+        reader.array_of(3)
+        return reader.uint(UINT32_MAX), reader.bin(KEY_SIZE_MAX), read_named_dot()
+
+    entries = [read_entry() for _ in range(reader.array(RECORD_ENTRIES_MAX))]
+    covered = [read_covered() for _ in range(reader.array(RECORD_ENTRIES_MAX))]
+    reader.end()
+    malformed(not ascends([entry[:4] for entry in entries]) or covered != sorted(covered))
+    return entries, covered
+
+
+def shown(siblings, merge_class, codes):
+    """Of the entries of one (field, key), in order: the value that is shown."""
+    def rank(value):
+        code = Reader(value).str(VALUE_SIZE_MAX).decode()
+        return codes.index(code) if code in codes else len(codes)
+
+    if merge_class == "immutable":
+        return siblings[0][4]
+    if merge_class in ("restrictive", "state"):
+        return max(siblings, key=lambda entry: (rank(entry[4]), entry[2], entry[3]))[4]
+    return siblings[-1][4]
+
+
+# --- items, commits, statements -----------------------------------------------------------------
+
+def decode_item(data):
+    malformed(len(data) < ITEM_SIZE_MIN)
+    if len(data) > ITEM_SIZE_MAX:
+        raise Refused("limit")
+    reader = Reader(data)
+    fields, flags = reader.array(16), reader.uint(UINT32_MAX)
+    if flags & ~3:
+        raise Refused("unknown")
+    item = {"flags": flags}
+    if flags & 2:
+        malformed(fields != 2 or flags != 2)
+    else:
+        malformed(fields != 5)
+        item.update(audience=reader.bytes(16), epoch=reader.bytes(16), nonce=reader.bytes(24))
+    item["content"] = reader.bin(ITEM_SIZE_MAX)
+    reader.end()
+    malformed(flags != 2 and len(item["content"]) < 16)
+    return item
+
+
+def decode_header(data):
+    if len(data) > HEADER_SIZE_MAX:
+        raise Refused("limit")
+    reader = Reader(data)
+    fields, version, suite = reader.array(32), reader.uint(), reader.uint()
+    if version != 1 or suite != 1:
+        raise Refused("unknown")
+    malformed(fields != 9)
+    header = {"feed": reader.bytes(32), "seq": reader.uint(), "prev": reader.bytes(32),
+              "items_root": reader.bytes(32), "item_count": reader.uint(COMMIT_ITEMS_MAX),
+              "kind": reader.uint()}
+    crit = [reader.uint() for _ in range(reader.array(HEADER_CRIT_MAX))]
+    reader.end()
+    if crit or header["kind"] not in (1, 2):
+        raise Refused("unknown")
+    first = header["seq"] == 1
+    malformed(header["seq"] == 0 or header["item_count"] == 0 or first != (header["kind"] == 1)
+              or first != (header["prev"] == bytes(32)))
+    return header
+
+
+def decode_commit(data):
+    if len(data) > COMMIT_SIZE_MAX:
+        raise Refused("limit")
+    reader = Reader(data)
+    reader.array_of(3)
+    header_bytes, signature = reader.bin(HEADER_SIZE_MAX), reader.bytes(64)
+    count = reader.array(COMMIT_ITEMS_MAX)
+    header = decode_header(header_bytes)
+    malformed(count != header["item_count"])
+    slots = [reader.bin(ITEM_SIZE_MAX) for _ in range(count)]
+    reader.end()
+    malformed(any(len(slot) < 32 for slot in slots))
+    leaves = [slot if len(slot) == 32 else leaf_of(i, slot) for i, slot in enumerate(slots)]
+    if items_root_of(leaves) != header["items_root"]:
+        raise Refused("bad_hash")
+    return {"header": header_bytes, "fields": header, "signature": signature, "slots": slots,
+            "leaves": leaves}
+
+
+def read_position(reader):
+    reader.array_of(3)
+    feed, seq, commit = reader.bytes(32), reader.uint(), reader.bytes(32)
+    malformed(seq == 0)
+    return feed, seq, commit
+
+
+def decode_statement(data):
+    reader = Reader(data)
+    fields, kind = reader.array(64), reader.uint()
+    malformed(kind == 0)
+    if kind > 3:
+        raise Refused("unknown")
+    malformed(fields != {1: 6, 2: 6, 3: 3}[kind])
+    statement = {"kind": kind}
+    if kind == 1:
+        statement.update(agency=reader.bytes(32), node=reader.bytes(32),
+                         incarnation=reader.bytes(16), scope=reader.uint(2))
+        malformed(statement["scope"] == 0)
+        positions = [read_position(reader) for _ in range(reader.array(PREDECESSORS_MAX))]
+        malformed(not ascends([position[0] for position in positions]))
+        statement["predecessors"] = positions
+    elif kind == 2:
+        statement.update(audience=reader.bytes(16), number=reader.uint(),
+                         aek_commit=reader.bytes(32))
+        malformed(statement["number"] == 0)
+        statement["heads"] = [reader.bytes(32) for _ in range(reader.array(HEADS_MAX))]
+        statement["wrapped"] = [reader.bytes(WRAPPED_KEY_SIZE)
+                                for _ in range(reader.array(MEMBERS_MAX))]
+        malformed(not ascends(statement["heads"]) or not ascends(statement["wrapped"]))
+    else:
+        statement["audience"] = reader.bytes(16)
+        statement["keys"] = []
+        for _ in range(reader.array(HISTORY_KEYS_MAX)):
+            reader.array_of(2)
+            statement["keys"].append((reader.bytes(32), reader.bytes(WRAPPED_KEY_SIZE)))
+    reader.end()
+    return statement
+
+
+# --- manifests and cards ------------------------------------------------------------------------
+
+def endpoint_is_valid(endpoint):
+    if endpoint == b"":
+        return True
+    found = re.fullmatch(rb"tcp://[A-Za-z0-9.:\[\]*-]+:([0-9]{1,5})", endpoint)
+    return bool(found) and len(endpoint) <= 200 and 1 <= int(found[1]) <= 65535
+
+
+def decode_manifest(data):
+    """Form and hashes. The signatures are left to others."""
+    if len(data) > MANIFEST_SIZE_MAX:
+        raise Refused("limit")
+    outer = Reader(data)
+    outer.array_of(2)
+    body = outer.bin(MANIFEST_SIZE_MAX)
+    reader = Reader(body)
+    fields, version = reader.array(32), reader.uint()
+    if version != 1:
+        raise Refused("unknown")
+    malformed(fields != 14)
+    manifest = {"network": reader.bytes(32), "index": reader.uint(), "prev": reader.bytes(32),
+                "code": reader.str(16), "country": reader.str(3), "name_text": reader.str(200),
+                "threshold": reader.uint(ROOTS_MAX)}
+    manifest["roots"] = [reader.bytes(32) for _ in range(reader.array(ROOTS_MAX))]
+    for name in ("next_roots", "node", "transport", "reading"):
+        manifest[name] = reader.bytes(32)
+    manifest["pop"] = reader.bytes(64)
+    reader.end()
+    name = manifest["name_text"]
+    malformed(manifest["index"] != 0 or manifest["prev"] != bytes(32)
+              or not re.fullmatch(rb"[A-Z][A-Z0-9-]*[A-Z0-9]", manifest["code"])
+              or not re.fullmatch(rb"[A-Z]{2,3}", manifest["country"])
+              or name == b"" or b"\n" in name or b"\t" in name
+              or not 1 <= manifest["threshold"] <= len(manifest["roots"])
+              or not ascends(manifest["roots"]) or manifest["node"] in manifest["roots"])
+    if manifest["transport"] == manifest["reading"]:
+        raise Refused("bad_signature")
+    indexes = []
+    try:
+        for _ in range(outer.array(ROOTS_MAX)):
+            outer.array_of(2)
+            indexes.append(outer.uint(ROOTS_MAX - 1))
+            outer.bytes(64)
+        malformed(not ascends(indexes) or any(i >= len(manifest["roots"]) for i in indexes)
+                  or len(indexes) < manifest["threshold"])
+    except Refused:
+        raise Refused("bad_signature") from None
+    outer.end()
+    manifest.update(manifest=body, agency=agency_id_of(body))
+    return manifest
+
+
+def decode_card(data):
+    if len(data) > CARD_SIZE_MAX:
+        raise Refused("limit")
+    reader = Reader(data)
+    fields, version = reader.array(32), reader.uint()
+    if version != 1:
+        raise Refused("unknown")
+    malformed(fields != 5)
+    card = {"signed": reader.bin(MANIFEST_SIZE_MAX), "endpoint": reader.str(200),
+            "made_ms": reader.uint()}
+    card["hash"] = digest("ilea/card/v1", data[:reader.at])
+    card["signature"] = reader.bytes(64)
+    reader.end()
+    malformed(not endpoint_is_valid(card["endpoint"]))
+    card["manifest"] = decode_manifest(card["signed"])
+    return card
+
+
+def card_text(card_bytes):
+    card = decode_card(card_bytes)
+    manifest = card["manifest"]
+    coded = base64.b64encode(card_bytes).decode()
+    lines = ["-----BEGIN ILEANET CARD-----",
+             "Agency:      %s (%s) %s" % (manifest["code"].decode(), manifest["country"].decode(),
+                                          manifest["name_text"].decode()),
+             "Fingerprint: " + fingerprint_of(manifest["agency"]),
+             "Endpoint:    " + (card["endpoint"].decode() or "none"), ""]
+    lines += [coded[i:i + 72] for i in range(0, len(coded), 72)]
+    return ("\n".join(lines + ["-----END ILEANET CARD-----"]) + "\n").encode()
+
+
+def parse_card_text(text):
+    plain = text.replace(b"\r", b"")
+    plain = b"\n".join(line.rstrip(b" \t") for line in plain.split(b"\n")).rstrip(b" \t\n")
+    head, blank, rest = plain.partition(b"\n\n")
+    coded, end, _ = rest.partition(b"-----END")
+    malformed(not blank or not end)
+    try:
+        data = base64.b64decode(coded.replace(b"\n", b""), validate=True)
+    except ValueError:
+        raise Refused("malformed") from None
+    malformed(card_text(data).rstrip(b"\n") != plain)
+    return data
+
+
+# --- messages -----------------------------------------------------------------------------------
+
+def decode_frame(data):
+    malformed(not 13 <= len(data) <= MESSAGE_SIZE_MAX)
+    session, number, kind = data[:8], int.from_bytes(data[8:12], "big"), data[12]
+    malformed(not 1 <= kind <= 6)
+    first = session == bytes(8)
+    malformed(first != (kind == 1) or first != (number == 0))
+    reader = Reader(data[13:])
+    read = (read_hello, read_bind, read_frontier, read_commits, read_credit, read_notes)[kind - 1]
+    frame = {"session": session, "number": number, "type": kind}
+    frame.update(read(reader))
+    reader.end()
+    return frame
+
+
+def read_hello(reader):
+    reader.array_of(5)
+    low, high = reader.uint(UINT32_MAX), reader.uint(UINT32_MAX)
+    malformed(low == 0 or low > high)
+    return {"version_min": low, "version_max": high, "features": reader.uint(),
+            "agency": reader.bytes(32), "nonce": reader.bytes(32)}
+
+
+def read_bind(reader):
+    reader.array_of(1)
+    return {"signature": reader.bytes(64)}
+
+
+def read_group(reader):
+    reader.array_of(2)
+    agency = reader.bytes(32)
+    return agency, [read_position(reader) for _ in range(reader.array(FRONTIER_ENTRIES_MAX))]
+
+
+def read_frontier(reader):
+    fields, form = reader.array(4), reader.uint(1)
+    malformed(fields != (3 if form == 0 else 4))
+    if form == 0:
+        return {"follows_hash": reader.bytes(32), "entries_hash": reader.bytes(32)}
+    return {"last": reader.uint(1),
+            "follows": [reader.bytes(32) for _ in range(reader.array(AGENCIES_MAX))],
+            "groups": [read_group(reader) for _ in range(reader.array(AGENCIES_MAX))]}
+
+
+def read_commits(reader):
+    reader.array_of(2)
+    feed = reader.bytes(32)
+    commits = [reader.bin(COMMIT_SIZE_MAX) for _ in range(reader.array(COMMITS_MAX))]
+    malformed(not commits)
+    return {"feed": feed, "commits": commits}
+
+
+def read_credit(reader):
+    reader.array_of(2)
+    limit, positions = reader.uint(), []
+    for _ in range(reader.array(NOTES_MAX)):
+        reader.array_of(2)
+        positions.append((reader.bytes(32), reader.uint()))
+    return {"limit": limit, "positions": positions}
+
+
+def read_notes(reader):
+    notes = []
+    for _ in range(reader.array(NOTES_MAX)):
+        fields = reader.array(4)
+        malformed(fields < 3)
+        note = [reader.bytes(32), reader.uint(), reader.uint(1)]
+        notes.append(note + [reader.bytes(32)] if fields == 4 else note)
+    malformed(not notes)
+    return {"notes": notes}
+
+
+# --- the files ----------------------------------------------------------------------------------
+
+def as_json(value):
+    """Decoded values the way the files write them."""
+    if isinstance(value, (bytes, bytearray)):
+        return value.hex()
+    if isinstance(value, (list, tuple)):
+        return [as_json(part) for part in value]
+    if isinstance(value, dict):
+        return {name: as_json(part) for name, part in value.items()}
+    return value
+
+
+def expect_equal(vector, decoded):
+    """Every key that both have must agree; at least one must."""
+    known = [name for name in decoded if name in vector]
+    assert known, "nothing to compare"
+    for name in known:
+        assert vector[name] == as_json(decoded[name]), name
+
+
+class LeftOut(Exception):
+    """Needs what Python's standard library lacks."""
+
+
+def described(value):
+    if isinstance(value, list):
+        return {"array": [described(part) for part in value]}
+    if isinstance(value, Text):
+        return {"str": value.data.hex()}
+    return {"bin": value.hex()} if isinstance(value, bytes) else {"uint": str(value)}
+
+
+def raw(vector, name):
+    return bytes.fromhex(vector[name])
+
+
+def check_hash(vector):
+    assert digest(vector["domain"], raw(vector, "message")) == raw(vector, "hash")
+    if "u64" in vector:
+        assert u64(int(vector["u64"], 16)) == raw(vector, "message")
+
+
+def check_sign(vector):
+    raise LeftOut
+
+
+def check_keyring(vector):
+    if vector["check"] == "commit":
+        commit = digest("ilea/aek-commit/v1", raw(vector, "network"), raw(vector, "audience"),
+                        key=raw(vector, "epoch_key"))
+        assert commit == raw(vector, "aek_commit") and commit[:16] == raw(vector, "epoch_id")
+    elif vector["check"] == "nonce":
+        nonce = digest("ilea/nonce/v1", raw(vector, "data"), raw(vector, "plaintext"),
+                       key=raw(vector, "fresh"))
+        assert nonce[:24] == raw(vector, "nonce")
+    else:
+        raise LeftOut
+
+
+def check_msgpack(vector):
+    data = raw(vector, "bytes")
+    reader = Reader(data)
+    assert reader.value() == data or reader.end()
+    value = Reader(data).any(VALUE_DEPTH_MAX)
+    assert vector["value"] == described(value) and encode(value) == data
+
+
+def check_change(vector):
+    expect_equal(vector, decode_change(raw(vector, "bytes")))
+
+
+def check_item(vector):
+    item = decode_item(raw(vector, "item"))
+    expect_equal(vector, item)
+    assert leaf_of(vector["index"], raw(vector, "item")) == raw(vector, "leaf")
+    if item["flags"] & 2:
+        return
+    assert raw(vector, "associated") == (
+        raw(vector, "network") + raw(vector, "feed") + u64(vector["seq"]) + u64(vector["index"])
+        + item["audience"] + item["epoch"])
+    assert raw(vector, "aek_commit") == digest(
+        "ilea/aek-commit/v1", raw(vector, "network"), item["audience"], key=raw(vector, "epoch_key"))
+    assert raw(vector, "aek_commit")[:16] == item["epoch"]
+    assert raw(vector, "audience") == audience_of(raw(vector, "network"), raw(vector, "agency"),
+                                                  vector["audience_name"])
+    assert len(item["content"]) == len(raw(vector, "plaintext")) + 16
+
+
+def check_commit(vector):
+    commit = decode_commit(raw(vector, "commit"))
+    if "error" in vector and vector["error"] == "bad_signature":
+        raise LeftOut
+    expect_equal(vector, commit)
+    expect_equal(vector, commit["fields"])
+    assert raw(vector, "commit_id") == commit_id_of(commit["header"])
+    assert raw(vector, "feed") == feed_id_of(*(raw(vector, name) for name in (
+        "network", "agency", "node", "incarnation")), vector["scope"])
+    assert raw(vector, "items_root") == items_root_of(commit["leaves"])
+
+
+def check_statement(vector):
+    statement = decode_statement(raw(vector, "bytes"))
+    expect_equal(vector, statement)
+    if statement["kind"] == 1:
+        assert raw(vector, "feed") == feed_id_of(
+            raw(vector, "network"), statement["agency"], statement["node"],
+            statement["incarnation"], statement["scope"])
+
+
+def check_manifest(vector):
+    if vector["check"] == "roots":
+        roots = [bytes.fromhex(root) for root in vector["roots"]]
+        assert roots_hash_of(vector["threshold"], roots) == raw(vector, "hash")
+    elif vector["check"] == "endpoint":
+        malformed(not endpoint_is_valid(raw(vector, "endpoint")))
+    elif vector["check"] == "manifest":
+        manifest = decode_manifest(raw(vector, "signed"))
+        if vector.get("error") == "bad_signature":
+            raise LeftOut
+        expect_equal(vector, manifest)
+        assert fingerprint_of(manifest["agency"]) == vector["fingerprint"]
+    elif vector["check"] == "card":
+        card = decode_card(raw(vector, "card"))
+        if vector.get("error") == "bad_signature":
+            raise LeftOut
+        expect_equal(vector, card)
+        assert card["manifest"]["agency"] == raw(vector, "agency")
+        assert card_text(raw(vector, "card")) == raw(vector, "text")
+    else:
+        card = parse_card_text(raw(vector, "text"))
+        if vector.get("error") == "bad_signature":
+            raise LeftOut
+        assert card == raw(vector, "card")
+
+
+def check_message(vector):
+    if vector["check"] == "session":
+        assert session_id_of(raw(vector, "nonce_a"), raw(vector, "nonce_b")) == raw(vector, "session")
+    elif vector["check"] == "frontier_hash":
+        parts = [bytes.fromhex(agency) for agency in vector["follows"]]
+        assert parts == sorted(parts)
+        assert frontier_hash_of(parts) == raw(vector, "follows_hash")
+        parts = []
+        for feed, seq, commit in vector["entries"]:
+            parts += [bytes.fromhex(feed), u64(seq), bytes.fromhex(commit)]
+        assert frontier_hash_of(parts) == raw(vector, "entries_hash")
+    elif vector["check"] == "bind":
+        sides = [{"transport": raw(vector, side + "_transport"), "nonce": raw(vector, side + "_nonce"),
+                  "features": vector[side + "_features"]} for side in ("sender", "receiver")]
+        assert bind_message_of(*sides) == raw(vector, "message")
+    else:
+        expect_equal(vector, decode_frame(raw(vector, "frame")))
+
+
+def check_record(vector):
+    if vector["check"] == "decode":
+        entries, covered = decode_record(raw(vector, "record"))
+        assert encode_record(entries, covered) == raw(vector, "record")
+        return
+    changes = []
+    for change in vector["changes"]:
+        feed, seq, index = change["dot"]
+        changes.append(((bytes.fromhex(feed), seq, index), decode_change(raw(change, "bytes"))))
+    entries, covered = merge(changes)
+    assert encode_record(entries, covered) == raw(vector, "record")
+    assert decode_record(raw(vector, "record")) == (entries, covered)
+    for question in vector.get("shown", []):
+        place = question["field"], raw(question, "key")
+        siblings = [entry for entry in entries if entry[:2] == place]
+        answer = shown(siblings, question["merge"], question["codes"])
+        assert answer == raw(question, "value"), question
+
+
+FILES = {"hash": check_hash, "sign": check_sign, "keyring": check_keyring, "msgpack": check_msgpack,
+         "change": check_change, "item": check_item, "commit": check_commit,
+         "statement": check_statement, "manifest": check_manifest, "message": check_message,
+         "record": check_record}
+
+
+def run(file, check, vector):
+    """None if it passed, else what is wrong with it."""
+    expected = vector.get("error")
+    if "expect" in vector and expected is None:
+        expected = "malformed"
+    try:
+        check(vector)
+    except Refused as refused:
+        if refused.args[0] == expected:
+            return None
+        return "refused as %s, expected %s" % (refused.args[0], expected or "acceptance")
+    except AssertionError as wrong:
+        return "differs: %s" % wrong
+    return None if expected is None else "accepted, expected %s" % expected
+
+
+def main():
+    passed = failed = left_out = 0
+    for file, check in FILES.items():
+        with open(os.path.join(HERE, file + ".jsonl"), encoding="ascii") as lines:
+            for number, line in enumerate(lines, 1):
+                vector = json.loads(line)
+                try:
+                    wrong = run(file, check, vector)
+                except LeftOut:
+                    left_out += 1
+                    continue
+                if wrong is None:
+                    passed += 1
+                else:
+                    failed += 1
+                    print("%s.jsonl:%d: %s: %s" % (file, number, vector["name"], wrong))
+    print("%d passed, %d failed (%d left out: they need Ed25519, X25519 or XChaCha20)"
+          % (passed, failed, left_out))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
