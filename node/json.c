@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "replication/record/msgpack_reader.h"
+#include "replication/record/uuid.h"
 
 static const uint8_t present_byte = 1;
 static const char unknown_type_prefix[] = "type-";

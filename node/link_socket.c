@@ -246,6 +246,9 @@ open_monitor(const struct ilea_link_socket_options *options, int events,
     if (socket->monitor == NULL) return ILEA_ERROR_IO;
     enum ilea_error error = set_int(socket->monitor, ZMQ_LINGER, 0);
     if (error != ILEA_ERROR_NONE) return error;
+    /* No bound: libzmq's I/O thread waits when its events find no room, and all links with it. */
+    error = set_int(socket->monitor, ZMQ_RCVHWM, 0);
+    if (error != ILEA_ERROR_NONE) return error;
     return zmq_connect(socket->monitor, address) == 0 ? ILEA_ERROR_NONE : ILEA_ERROR_IO;
 }
 
@@ -343,6 +346,9 @@ ilea_link_socket_event(struct ilea_link_socket *socket)
 void
 ilea_link_socket_close(struct ilea_link_socket *socket)
 {
+    /* First no more events: closing goes on in another thread for a while, and an event without a
+     * reader would make libzmq's I/O thread wait for ever. */
+    if (socket->monitor != NULL) zmq_socket_monitor(socket->handle, NULL, 0);
     if (socket->handle != NULL) zmq_close(socket->handle);
     if (socket->monitor != NULL) zmq_close(socket->monitor);
     *socket = (struct ilea_link_socket){ NULL, NULL };

@@ -7,6 +7,7 @@
 #include <uuid/uuid.h>
 
 #include "node/json.h"
+#include "replication/record/uuid.h"
 
 enum {
     PROFILE_VERSION = 1,

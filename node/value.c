@@ -11,6 +11,7 @@
 #include "replication/record/limits.h"
 #include "replication/record/msgpack_reader.h"
 #include "replication/record/msgpack_writer.h"
+#include "replication/record/uuid.h"
 
 static const struct ilea_span nothing = { NULL, 0 };
 static const uint8_t present_byte = 1; /* the value of an element of a set: uint 1 */
@@ -411,39 +412,6 @@ hex_digit(uint8_t byte)
     return -1;
 }
 
-bool
-ilea_uuid_parse(struct ilea_span text, struct ilea_record_id *id)
-{
-    if (text.size != ILEA_UUID_TEXT_SIZE - 1) return false;
-    struct ilea_record_id result;
-    uint32_t count = 0;
-    for (size_t i = 0; i < text.size;) {
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (text.data[i++] != '-') return false;
-            continue;
-        }
-        int high = hex_digit(text.data[i]), low = hex_digit(text.data[i + 1]);
-        if (high < 0 || low < 0) return false;
-        result.bytes[count++] = (uint8_t)(high << 4 | low);
-        i += 2;
-    }
-    *id = result;
-    return true;
-}
-
-void
-ilea_uuid_print(const struct ilea_record_id *id, char text[ILEA_UUID_TEXT_SIZE])
-{
-    static const char digits[] = "0123456789abcdef";
-    uint32_t at = 0;
-    for (uint32_t i = 0; i < sizeof id->bytes; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10) text[at++] = '-';
-        text[at++] = digits[id->bytes[i] >> 4];
-        text[at++] = digits[id->bytes[i] & 15];
-    }
-    text[at] = '\0';
-}
-
 /* Leading and trailing zeros go, minus zero too; what is no number is left to the check. */
 static struct ilea_span
 trim_decimal(struct ilea_span text, char bytes[ILEA_SCALAR_SIZE])
@@ -660,6 +628,12 @@ assign_keyed(struct ilea_put_builder *builder, const struct ilea_field *field,
 {
     if (field->merge != ILEA_MERGE_KEYED) {
         ilea_reason(reason, "%s: has no keys; write %s=", field->name, field->name);
+        return ILEA_ERROR_INVALID;
+    }
+    uint8_t last = name.size > 0 ? name.data[name.size - 1] : 0;
+    if (last == '+' || last == '-') { /* somebody means a list, not a key of that name */
+        ilea_reason(reason, "%s: a key holds one text: write %s.%.*s=", field->name, field->name,
+                    (int)(name.size - 1 < 60 ? name.size - 1 : 60), (const char *)name.data);
         return ILEA_ERROR_INVALID;
     }
     struct ilea_span encoded;

@@ -33,15 +33,14 @@
 
 #include "include/ilea/error.h"
 #include "include/ilea/span.h"
+#include "replication/record/limits.h"
 #include "replication/record/put.h"
 #include "replication/record/schema.h"
 
 enum {
-    ILEA_REASON_SIZE = 200,
     /* A line of JSON is at most 1 MiB, and smaller when encoded. */
     ILEA_BUILDER_ARENA_SIZE = 1280 * 1024,
-    ILEA_BUILDER_TEXT_MAX = 256 * 1024, /* longest text taken in, before it is normalised */
-    ILEA_UUID_TEXT_SIZE = 37               /* with its NUL */
+    ILEA_BUILDER_TEXT_MAX = 256 * 1024 /* longest text taken in, before it is normalised */
 };
 
 /* Turns what is not UUID text, as FR-PN-N42, into a record id; must not use the builder. */
@@ -138,9 +137,6 @@ bool ilea_value_scalar(const json_t *json, char bytes[ILEA_SCALAR_SIZE], struct 
 uint32_t ilea_value_part_count(const struct ilea_field *field);
 int ilea_value_part_index(const struct ilea_field *field, const char *name);
 enum { ILEA_PARTS_MAX = 16 };
-
-bool ilea_uuid_parse(struct ilea_span text, struct ilea_record_id *id);
-void ilea_uuid_print(const struct ilea_record_id *id, char text[ILEA_UUID_TEXT_SIZE]);
 
 /* Format `reason`; control characters of quoted input are replaced, a cut character dropped. */
 void ilea_reason(char *reason, const char *format, ...) __attribute__((format(printf, 2, 3)));

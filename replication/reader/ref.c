@@ -1,4 +1,4 @@
-/* ref.c - the short and the long name of a record, as text. */
+/* ref.c - the short name of a record, as text. */
 #include <stdio.h>
 #include <string.h>
 
@@ -32,44 +32,4 @@ ilea_ref_parse(const char *ref, struct ilea_span *code, char *letter, uint32_t *
     *index = 0;
     if (*at >= 'b' && *at <= 'z') *index = (uint32_t)(*at++ - 'a');
     return *at == '\0';
-}
-
-static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-bool
-ilea_uuid_parse(const char *text, struct ilea_record_id *id)
-{
-    if (strlen(text) != 36) return false;
-    unsigned size = 0;
-    for (unsigned i = 0; i < 36;) {
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (text[i++] != '-') return false;
-            continue;
-        }
-        int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
-        if (high < 0 || low < 0) return false;
-        id->bytes[size++] = (uint8_t)(high << 4 | low);
-        i += 2;
-    }
-    return size == sizeof id->bytes;
-}
-
-void
-ilea_uuid_format(const struct ilea_record_id *id, char text[37])
-{
-    static const char digits[] = "0123456789abcdef";
-    char *at = text;
-    for (unsigned i = 0; i < sizeof id->bytes; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10) *at++ = '-';
-        *at++ = digits[id->bytes[i] >> 4];
-        *at++ = digits[id->bytes[i] & 15];
-    }
-    *at = '\0';
 }

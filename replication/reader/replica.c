@@ -6,6 +6,7 @@
 
 #include "replication/reader/snapshot.h"
 #include "replication/record/schema.h"
+#include "replication/record/uuid.h"
 
 struct ilea_replica {
     struct ilea_environment *environment;
@@ -19,6 +20,12 @@ struct ilea_snapshot {
     struct ilea_view_change change;  /* the last one returned */
     char name[24];                   /* of an unknown field */
 };
+
+static struct ilea_span
+text_span(const char *text)
+{
+    return (struct ilea_span){ (const uint8_t *)text, strlen(text) };
+}
 
 enum ilea_error
 ilea_view_path(const char *home, char *path, size_t capacity, uint32_t *generation)
@@ -171,12 +178,6 @@ load(struct ilea_snapshot *snapshot, const struct ilea_view_row *row, struct ile
     return ILEA_ERROR_NONE;
 }
 
-static struct ilea_span
-text_span(const char *text)
-{
-    return (struct ilea_span){ (const uint8_t *)text, strlen(text) };
-}
-
 /* A type by name, "type-77" included; 0 if there is none such. */
 static uint32_t
 type_number(const char *name)
@@ -217,7 +218,7 @@ ilea_snapshot_by_ref(struct ilea_snapshot *snapshot, const char *ref, struct ile
 {
     struct ilea_view_row row;
     struct ilea_record_id id;
-    if (ilea_uuid_parse(ref, &id)) {
+    if (ilea_uuid_parse(text_span(ref), &id)) {
         enum ilea_error error = ilea_view_find_id(snapshot->txn, &id, 0, &row);
         return error == ILEA_ERROR_NONE ? load(snapshot, &row, info) : error;
     }

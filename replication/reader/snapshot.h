@@ -22,8 +22,5 @@ void ilea_ref_format(struct ilea_span code, char letter, uint32_t number, uint32
 /* The parts of a ref; false if it is none. The code borrows `ref`. */
 bool ilea_ref_parse(const char *ref, struct ilea_span *code, char *letter, uint32_t *number,
                     uint32_t *index);
-/* UUID text to bytes and back. */
-bool ilea_uuid_parse(const char *text, struct ilea_record_id *id);
-void ilea_uuid_format(const struct ilea_record_id *id, char text[37]);
 
 #endif

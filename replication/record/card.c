@@ -53,6 +53,7 @@ ilea_card_decode(struct ilea_span input, struct ilea_card *card)
     card->signed_manifest = ilea_msgpack_get_bin(&reader, ILEA_MANIFEST_SIZE_MAX);
     card->endpoint = ilea_msgpack_get_str(&reader, ILEA_ENDPOINT_SIZE_MAX);
     card->made_ms = ilea_msgpack_get_uint(&reader);
+    card->size = input.size;
     size_t signed_size = (size_t)(reader.next - input.data);
     struct ilea_signature signature;
     ilea_msgpack_get_bytes(&reader, signature.bytes, sizeof signature.bytes);

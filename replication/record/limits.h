@@ -35,6 +35,7 @@ enum {
     ILEA_ENDPOINT_SIZE_MAX = 200,
     ILEA_CARD_SIZE_MAX = 16 * 1024,
     ILEA_PUT_ENTRIES_MAX = 4096,
+    ILEA_REASON_SIZE = 200, /* one line that says what is wrong with an input, its NUL included */
     /* A record in the view: what one owner can pile up in one record before it is shown as overfull. */
     ILEA_RECORD_ENTRIES_MAX = 65536
 };

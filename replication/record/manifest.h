@@ -46,6 +46,7 @@ struct ilea_card {
     uint64_t made_ms;
     struct ilea_manifest manifest;
     struct ilea_agency_id agency;
+    size_t size;               /* of the card's bytes */
 };
 
 /* "tcp://HOST:PORT" with a port from 1 to 65535 and no blanks; or empty. */

@@ -725,7 +725,8 @@ def check_keyring(vector):
 def check_msgpack(vector):
     data = raw(vector, "bytes")
     reader = Reader(data)
-    assert reader.value() == data or reader.end()
+    reader.value()
+    reader.end()
     value = Reader(data).any(VALUE_DEPTH_MAX)
     assert vector["value"] == described(value) and encode(value) == data
 

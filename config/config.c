@@ -1,0 +1,63 @@
+#include "config/config.h"
+
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct parse {
+    struct ilea_config *config;
+    char *reason;
+    size_t reason_size;
+};
+
+static int
+set_value(struct parse *parse, char *to, const char *name, const char *value)
+{
+    if (strlen(value) >= ILEA_CONFIG_VALUE_SIZE) {
+        (void)snprintf(parse->reason, parse->reason_size, "value of %s is too long", name);
+        return 0;
+    }
+    memcpy(to, value, strlen(value) + 1);
+    return 1;
+}
+
+/* inih's callback: 0 means the line is bad. */
+static int
+on_entry(void *context, const char *section, const char *name, const char *value)
+{
+    struct parse *parse = context;
+    bool first_fault = parse->reason[0] == '\0';
+    if (!first_fault) return 0;
+    if (strcmp(section, "node") != 0) {
+        (void)snprintf(parse->reason, parse->reason_size, "unknown section [%.30s]", section);
+        return 0;
+    }
+    if (strcmp(name, "listen") == 0) return set_value(parse, parse->config->listen, name, value);
+    if (strcmp(name, "guard") == 0) return set_value(parse, parse->config->guard, name, value);
+    (void)snprintf(parse->reason, parse->reason_size, "unknown key %.30s", name);
+    return 0;
+}
+
+enum ilea_error
+ilea_config_parse(const char *text, size_t size, struct ilea_config *config, int *line,
+                  char *reason, size_t reason_size)
+{
+    *config = (struct ilea_config){ .listen = "" };
+    *line = 0;
+    reason[0] = '\0';
+    if (size > ILEA_CONFIG_FILE_SIZE_MAX || memchr(text, '\0', size) != NULL) {
+        (void)snprintf(reason, reason_size, "not a configuration file");
+        return ILEA_ERROR_INVALID;
+    }
+    char *copy = malloc(size + 1);
+    if (copy == NULL) return ILEA_ERROR_NO_MEMORY;
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    struct parse parse = { config, reason, reason_size };
+    *line = ini_parse_string(copy, on_entry, &parse);
+    free(copy);
+    if (*line == 0) return ILEA_ERROR_NONE;
+    if (reason[0] == '\0') (void)snprintf(reason, reason_size, "not of the form: key = value");
+    return ILEA_ERROR_INVALID;
+}

@@ -1,0 +1,32 @@
+/*
+ * config.h - the configuration file: text to struct, pure. DIR/ilea.conf:
+ *
+ *     [node]
+ *     listen = tcp://192.0.2.10:7101     ; where peers connect; empty: this node only dials
+ *     guard = /run/ilea                  ; memory-backed folder for the feed guard
+ *
+ * Unknown sections and keys are errors: a misspelt one must not be silently ignored.
+ */
+#ifndef ILEA_CONFIG_CONFIG_H
+#define ILEA_CONFIG_CONFIG_H
+
+#include <stddef.h>
+
+#include "include/ilea/error.h"
+
+enum { ILEA_CONFIG_VALUE_SIZE = 256, ILEA_CONFIG_FILE_SIZE_MAX = 64 * 1024 };
+
+struct ilea_config {
+    char listen[ILEA_CONFIG_VALUE_SIZE]; /* "" if not set */
+    char guard[ILEA_CONFIG_VALUE_SIZE];  /* "" if not set */
+};
+
+/*
+ * Parse `text` (size bytes, any bytes). ILEA_ERROR_INVALID: *line is the number of the first bad line
+ * and `reason` (at least 100 bytes) says in a phrase what is wrong with it.
+ */
+ILEA_MUST_USE enum ilea_error ilea_config_parse(const char *text, size_t size,
+                                                struct ilea_config *config, int *line,
+                                                char *reason, size_t reason_size);
+
+#endif

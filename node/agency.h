@@ -1,0 +1,47 @@
+/*
+ * agency.h - the agencies a node knows: adding a card, deciding about it. Local decisions; the log keeps
+ * them, the author starts the epochs that follow from them.
+ */
+#ifndef ILEA_NODE_AGENCY_H
+#define ILEA_NODE_AGENCY_H
+
+#include "node/author.h"
+#include "replication/record/manifest.h"
+
+/* One agency with its card decoded; spans borrow `bytes`. */
+struct ilea_agency {
+    struct ilea_agency_row row;
+    struct ilea_card card;
+    uint8_t bytes[ILEA_CARD_SIZE_MAX];
+};
+
+/* Inside a transaction of the log. NOT_FOUND, CORRUPT. */
+ILEA_MUST_USE enum ilea_error ilea_agency_load(struct ilea_transaction *txn,
+                                               const struct ilea_agency_id *id,
+                                               struct ilea_agency *agency);
+/* After `after` (NULL: the first) in the order of ids. NOT_FOUND at the end. */
+ILEA_MUST_USE enum ilea_error ilea_agency_next(struct ilea_transaction *txn,
+                                               const struct ilea_agency_id *after,
+                                               struct ilea_agency *agency);
+/* By code, or by the start of the agency id in hex (8 digits or more).
+ * NOT_FOUND; EXISTS: several match, name it by its id. */
+ILEA_MUST_USE enum ilea_error ilea_agency_find(struct ilea_transaction *txn, const char *name,
+                                               struct ilea_agency *agency);
+
+/*
+ * Check a card's text and put its agency on the pending list; a newer card of a known agency replaces the
+ * older one and keeps its state. Inside the author's group commit. *agency: what is known now.
+ *   ILEA_ERROR_INVALID, MALFORMED, BAD_SIGNATURE, UNKNOWN, LIMIT: `reason` (ILEA_REASON_SIZE) says why
+ */
+ILEA_MUST_USE enum ilea_error ilea_agency_add(struct ilea_author *author,
+                                              const struct ilea_log_identity *identity,
+                                              struct ilea_span card_text, uint64_t now_ms,
+                                              struct ilea_agency *agency, char *reason);
+
+/* The local admin approves. Inside the author's group commit: the epoch that lets it read goes with it.
+ *   ILEA_ERROR_NOT_FOUND, ILEA_ERROR_INVALID  with `reason` */
+ILEA_MUST_USE enum ilea_error ilea_agency_approve(struct ilea_author *author, const char *name,
+                                                  uint64_t now_ms, struct ilea_agency *agency,
+                                                  char *reason);
+
+#endif

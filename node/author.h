@@ -1,0 +1,87 @@
+/*
+ * author.h - writes for our own agency: puts become changes, changes become signed commits in the log.
+ *
+ * One author a home, under the home's lock: the daemon's, or the command line's when no daemon runs.
+ *
+ *   begin -> put ... put -> commit      one group commit: durable when commit returns
+ *
+ * It keeps the rules of writing: a record changes only by its owner; a change names the values it
+ * replaces; a feed goes on only with the guard's permission, else a new incarnation is opened; what all
+ * peers may read is encrypted under an epoch whose readers are exactly the agencies approved now.
+ */
+#ifndef ILEA_NODE_AUTHOR_H
+#define ILEA_NODE_AUTHOR_H
+
+#include "node/guard.h"
+#include "node/keys.h"
+#include "replication/record/put.h"
+#include "replication/store/log_store.h"
+#include "replication/store/view_store.h"
+
+struct ilea_author;
+
+enum ilea_put_outcome { ILEA_PUT_CREATED = 1, ILEA_PUT_UPDATED, ILEA_PUT_UNCHANGED };
+
+struct ilea_put_result {
+    enum ilea_put_outcome outcome;
+    struct ilea_record_id id;
+    char ref[48];                    /* "" where the type has none */
+    char reason[ILEA_REASON_SIZE];   /* on failure: one line for people */
+};
+
+/* A commit of ours that a group commit made durable. */
+struct ilea_author_commit {
+    struct ilea_feed_row feed;
+    uint64_t seq;
+    struct ilea_commit_id id;
+};
+
+/* Borrows all until free; `guard` may be NULL: new feeds at each start. */
+ILEA_MUST_USE enum ilea_error ilea_author_new(struct ilea_log *log, const struct ilea_keys *keys,
+                                              struct ilea_guard *guard,
+                                              struct ilea_author **author);
+void ilea_author_free(struct ilea_author *author);
+
+/* The view to look records up in; borrowed until the next call. Outside begin and commit only. */
+void ilea_author_use_view(struct ilea_author *author, struct ilea_environment *view);
+
+/* Log position up to which the view must have come before everything written so far can be seen in it. */
+uint64_t ilea_author_position(const struct ilea_author *author);
+
+/* Begin a group commit. Errors as ilea_transaction_begin(). */
+ILEA_MUST_USE enum ilea_error ilea_author_begin(struct ilea_author *author, uint64_t now_ms);
+/* The write transaction of the group commit, for what must become durable with it. */
+struct ilea_transaction *ilea_author_transaction(struct ilea_author *author);
+
+/*
+ * Write one put. On failure nothing of it is written and result->reason says why.
+ *   ILEA_ERROR_BUSY       the view has not caught up with an earlier write of this record: commit,
+ *                         wait until it has come to ilea_author_position(), and put again
+ *   ILEA_ERROR_INVALID    a field or value that is not allowed; LIMIT: too large
+ *   ILEA_ERROR_NOT_OWNER  the record belongs to another agency
+ *   ILEA_ERROR_NOT_FOUND, ILEA_ERROR_EXISTS
+ *   others: abort
+ */
+ILEA_MUST_USE enum ilea_error ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
+                                              struct ilea_put_result *result);
+
+/* Who is approved has changed in this transaction: start an epoch that they can read, and hand them the
+ * earlier keys. Does nothing as long as nothing was ever shared. */
+ILEA_MUST_USE enum ilea_error ilea_author_readers_changed(struct ilea_author *author);
+
+/* A peer holds a commit of this feed of ours that we lack: never write to it again. */
+ILEA_MUST_USE enum ilea_error ilea_author_close_feed(struct ilea_author *author,
+                                                     const struct ilea_feed_id *feed);
+
+/* Make it durable, then the guard. *commits: what was written, borrowed until the next begin.
+ * On failure nothing was. */
+ILEA_MUST_USE enum ilea_error ilea_author_commit(struct ilea_author *author,
+                                                 const struct ilea_author_commit **commits,
+                                                 uint32_t *count);
+void ilea_author_abort(struct ilea_author *author);
+
+/* The feed of a scope that is being written; number 0: none yet. */
+const struct ilea_feed_row *ilea_author_feed(const struct ilea_author *author,
+                                             enum ilea_scope scope);
+
+#endif

@@ -1,0 +1,484 @@
+/*
+ * author_put.c - from a put to a change: what differs from the record as it stands, and which of its
+ * values are replaced.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/assert.h"
+#include "node/author_state.h"
+#include "replication/reader/snapshot.h"
+#include "replication/record/uuid.h"
+
+static const struct ilea_span nothing = { NULL, 0 };
+
+static enum ilea_error __attribute__((format(printf, 3, 4)))
+refuse(struct ilea_put_result *result, enum ilea_error error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(result->reason, sizeof result->reason, format, arguments);
+    va_end(arguments);
+    return error;
+}
+
+static uint32_t
+slot_of(const struct pending_ids *pending, const struct ilea_record_id *id)
+{
+    /* The last bytes are random in both UUID versions that are made here. */
+    uint32_t slot = ilea_key_u32(id->bytes + 12) & (pending->capacity - 1);
+    const struct ilea_record_id empty = { { 0 } };
+    while (memcmp(pending->ids[slot].bytes, empty.bytes, sizeof empty.bytes) != 0
+           && memcmp(pending->ids[slot].bytes, id->bytes, sizeof id->bytes) != 0) {
+        slot = (slot + 1) & (pending->capacity - 1);
+    }
+    return slot;
+}
+
+static bool
+is_pending(const struct ilea_author *author, const struct ilea_record_id *id)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const struct pending_ids *pending = &author->pending[i];
+        if (pending->count == 0) continue;
+        if (memcmp(pending->ids[slot_of(pending, id)].bytes, id->bytes, sizeof id->bytes) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Room for one more record that the view does not show yet. BUSY: wait for it. */
+static enum ilea_error
+reserve_pending(struct ilea_author *author)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct pending_ids *pending = &author->pending[i];
+        if (pending->is_open && pending->count < PENDING_MAX) return ILEA_ERROR_NONE;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        struct pending_ids *pending = &author->pending[i];
+        if (pending->count > 0) continue;
+        if (pending->ids == NULL) {
+            pending->capacity = 2 * PENDING_MAX;
+            pending->ids = calloc(pending->capacity, sizeof *pending->ids);
+            if (pending->ids == NULL) return ILEA_ERROR_NO_MEMORY;
+        }
+        author->pending[1 - i].is_open = false;
+        pending->is_open = true;
+        return ILEA_ERROR_NONE;
+    }
+    return ILEA_ERROR_BUSY;
+}
+
+static void
+add_pending(struct ilea_author *author, const struct ilea_record_id *id)
+{
+    struct pending_ids *pending = &author->pending[author->pending[0].is_open ? 0 : 1];
+    uint32_t slot = slot_of(pending, id);
+    if (memcmp(pending->ids[slot].bytes, id->bytes, sizeof id->bytes) != 0) pending->count++;
+    pending->ids[slot] = *id;
+    pending->position = UINT64_MAX; /* until the commit says where */
+}
+
+/* Every value must be one that our own writers may write. */
+static enum ilea_error
+check_entries(const struct ilea_put *put, const struct ilea_type *type,
+              struct ilea_put_result *result)
+{
+    for (uint32_t i = 0; i < put->entry_count; i++) {
+        const struct ilea_put_entry *entry = &put->entries[i];
+        const struct ilea_field *field = ilea_field_by_number(type, entry->field);
+        if (field == NULL) continue; /* kept as it came: a newer version's field */
+        if ((field->flags & ILEA_FIELD_INTERNAL) != 0) {
+            return refuse(result, ILEA_ERROR_INVALID, "field %s is set by the node", field->name);
+        }
+        if (entry->action != ILEA_PUT_SET) continue;
+        enum ilea_error error = ilea_field_check(field, entry->key, entry->value);
+        if (error == ILEA_ERROR_LIMIT) {
+            return refuse(result, error, "field %s is over its limit of %u", field->name,
+                          field->limit);
+        }
+        if (error != ILEA_ERROR_NONE) {
+            return refuse(result, error, "field %s does not take this value", field->name);
+        }
+    }
+    return ILEA_ERROR_NONE;
+}
+
+static bool
+sets_field(const struct ilea_put *put, uint32_t field)
+{
+    for (uint32_t i = 0; i < put->entry_count; i++) {
+        if (put->entries[i].field == field && put->entries[i].action == ILEA_PUT_SET) return true;
+    }
+    return false;
+}
+
+static enum ilea_error
+check_required(const struct ilea_put *put, const struct ilea_type *type,
+               struct ilea_put_result *result)
+{
+    if (type == NULL) return ILEA_ERROR_NONE;
+    const struct ilea_field *tables[] = { ilea_common_fields, type->fields };
+    for (unsigned t = 0; t < 2; t++) {
+        for (const struct ilea_field *field = tables[t]; field->number != 0; field++) {
+            /* A type may restate a common field with its own rules. */
+            if (ilea_field_by_number(type, field->number) != field) continue;
+            if ((field->flags & ILEA_FIELD_REQUIRED) != 0 && !sets_field(put, field->number)) {
+                return refuse(result, ILEA_ERROR_INVALID, "a new %s needs %s", type->name,
+                              field->name);
+            }
+        }
+    }
+    return ILEA_ERROR_NONE;
+}
+
+static bool
+spans_equal(struct ilea_span a, struct ilea_span b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+static enum ilea_error
+add_op(struct ilea_author *author, uint32_t field, struct ilea_span key, struct ilea_span value,
+       uint32_t first, uint32_t siblings)
+{
+    if (author->op_count == OPS_MAX) return ILEA_ERROR_LIMIT;
+    struct ilea_msgpack_writer writer;
+    ilea_msgpack_writer_init(&writer, author->dots + author->dots_size,
+                             sizeof author->dots - author->dots_size);
+    if (siblings > ILEA_OP_REPLACES_MAX) return ILEA_ERROR_LIMIT;
+    ilea_msgpack_put_array(&writer, siblings);
+    uint32_t depth = 0;
+    struct ilea_dot dots[ILEA_OP_REPLACES_MAX];
+    for (uint32_t i = 0; i < siblings; i++) {
+        const struct ilea_entry *entry = &author->record.entries[first + i];
+        if (entry->depth > depth) depth = entry->depth;
+        uint32_t at = i; /* entries are sorted by depth first, dots in an op are not */
+        for (; at > 0 && ilea_dot_compare(&dots[at - 1], &entry->dot) > 0; at--) dots[at] = dots[at - 1];
+        dots[at] = entry->dot;
+    }
+    for (uint32_t i = 0; i < siblings; i++) ilea_dot_put(&writer, &dots[i]);
+    if (writer.failed) return ILEA_ERROR_LIMIT;
+    author->dots_size += writer.size;
+    author->ops[author->op_count++] = (struct ilea_op){
+        .field = field, .key = key, .value = value, .depth = depth == UINT32_MAX ? depth : depth + 1,
+        .replaces = ilea_msgpack_written(&writer) };
+    return ILEA_ERROR_NONE;
+}
+
+/* Set or remove one (field, key), unless that is how it is already. */
+static enum ilea_error
+change_value(struct ilea_author *author, uint32_t field, struct ilea_span key, struct ilea_span value)
+{
+    uint32_t first, siblings = ilea_record_find(&author->record, field, key, &first);
+    if (value.size == 0 && siblings == 0) return ILEA_ERROR_NONE;
+    if (siblings == 1 && spans_equal(author->record.entries[first].value, value)) return ILEA_ERROR_NONE;
+    return add_op(author, field, key, value, first, siblings);
+}
+
+static bool
+sets_key(const struct ilea_put *put, uint32_t field, struct ilea_span key)
+{
+    for (uint32_t i = 0; i < put->entry_count; i++) {
+        const struct ilea_put_entry *entry = &put->entries[i];
+        if (entry->field == field && entry->action == ILEA_PUT_SET && spans_equal(entry->key, key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Remove all keys of a field, or all that the put does not set. */
+static enum ilea_error
+remove_keys(struct ilea_author *author, const struct ilea_put *put, uint32_t field, bool keep_set)
+{
+    for (uint32_t i = 0; i < author->record.entry_count;) {
+        const struct ilea_entry *entry = &author->record.entries[i];
+        uint32_t first, siblings = ilea_record_find(&author->record, entry->field, entry->key, &first);
+        i = first + siblings;
+        if (entry->field != field || (keep_set && sets_key(put, field, entry->key))) continue;
+        enum ilea_error error = add_op(author, field, entry->key, nothing, first, siblings);
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+difference(struct ilea_author *author, const struct ilea_put *put, const struct ilea_type *type)
+{
+    for (uint32_t i = 0; i < put->entry_count; i++) {
+        const struct ilea_put_entry *entry = &put->entries[i];
+        const struct ilea_field *field = ilea_field_by_number(type, entry->field);
+        bool keyed = field != NULL && ilea_field_has_key(field);
+        enum ilea_error error = ILEA_ERROR_NONE;
+        switch (entry->action) {
+        case ILEA_PUT_SET:
+            error = change_value(author, entry->field, entry->key, entry->value);
+            break;
+        case ILEA_PUT_REMOVE:
+            error = keyed && entry->key.size == 0
+                ? remove_keys(author, put, entry->field, false)
+                : change_value(author, entry->field, entry->key, nothing);
+            break;
+        case ILEA_PUT_ONLY:
+            error = remove_keys(author, put, entry->field, true);
+            break;
+        }
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    return ILEA_ERROR_NONE;
+}
+
+static int
+compare_ops(const void *a, const void *b)
+{
+    const struct ilea_op *one = a, *other = b;
+    if (one->field != other->field) return one->field < other->field ? -1 : 1;
+    size_t size = one->key.size < other->key.size ? one->key.size : other->key.size;
+    int order = size == 0 ? 0 : memcmp(one->key.data, other->key.data, size);
+    if (order != 0) return order;
+    return one->key.size == other->key.size ? 0 : one->key.size < other->key.size ? -1 : 1;
+}
+
+/* In order, each place once: of two writes of one place in a put the last counts. */
+static void
+sort_ops(struct ilea_author *author)
+{
+    bool sorted = true;
+    for (uint32_t i = 1; i < author->op_count && sorted; i++) {
+        sorted = compare_ops(&author->ops[i - 1], &author->ops[i]) < 0;
+    }
+    if (sorted) return;
+    /* An insertion sort is stable, and puts are nearly sorted. */
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < author->op_count; i++) {
+        struct ilea_op op = author->ops[i];
+        uint32_t at = kept;
+        while (at > 0 && compare_ops(&author->ops[at - 1], &op) > 0) at--;
+        if (at > 0 && compare_ops(&author->ops[at - 1], &op) == 0) {
+            author->ops[at - 1] = op;
+            continue;
+        }
+        memmove(&author->ops[at + 1], &author->ops[at], (kept - at) * sizeof op);
+        author->ops[at] = op;
+        kept++;
+    }
+    author->op_count = kept;
+}
+
+/* What the record shows, as first writes of the shared record: its past stays in the agency. */
+static enum ilea_error
+copy_shown(struct ilea_author *author, const struct ilea_type *type, const struct ilea_record *shown)
+{
+    for (uint32_t i = 0; i < shown->entry_count;) {
+        const struct ilea_entry *entry = &shown->entries[i];
+        uint32_t first, siblings = ilea_record_find(shown, entry->field, entry->key, &first);
+        const struct ilea_field *field = ilea_field_by_number(type, entry->field);
+        uint32_t at = ilea_record_shown(shown, field, first, siblings);
+        enum ilea_error error =
+            add_op(author, entry->field, entry->key, shown->entries[at].value, 0, 0);
+        if (error != ILEA_ERROR_NONE) return error;
+        i = first + siblings;
+    }
+    return ILEA_ERROR_NONE;
+}
+
+/* The label that goes with the change: the record's own, or the audience's usual one. */
+static uint32_t
+label_of(const struct ilea_author *author, enum ilea_scope scope)
+{
+    struct ilea_span value = nothing;
+    uint32_t first, siblings = ilea_record_find(&author->record, ILEA_FIELD_TLP, nothing, &first);
+    const struct ilea_field *field = ilea_field_by_number(NULL, ILEA_FIELD_TLP);
+    if (siblings > 0) {
+        value = author->record.entries[ilea_record_shown(&author->record, field, first, siblings)].value;
+    }
+    for (uint32_t i = 0; i < author->op_count; i++) {
+        if (author->ops[i].field == ILEA_FIELD_TLP) value = author->ops[i].value;
+    }
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, value);
+    struct ilea_span code = value.size > 0 ? ilea_msgpack_get_str(&reader, 32) : nothing;
+    for (uint32_t i = 0; code.size > 0 && field->codes[i] != NULL; i++) {
+        if (strlen(field->codes[i]) == code.size && memcmp(field->codes[i], code.data, code.size) == 0) {
+            return i + ILEA_LABEL_CLEAR;
+        }
+    }
+    return scope == ILEA_SCOPE_PEERS ? ILEA_LABEL_GREEN : ILEA_LABEL_AMBER_STRICT;
+}
+
+static enum ilea_error
+write_ops(struct ilea_author *author, const struct ilea_put *put, enum ilea_scope scope,
+          const struct ilea_record_id *id)
+{
+    sort_ops(author);
+    struct ilea_msgpack_writer writer;
+    ilea_msgpack_writer_init(&writer, author->encoded_ops, sizeof author->encoded_ops);
+    for (uint32_t i = 0; i < author->op_count; i++) ilea_op_put(&writer, &author->ops[i]);
+    if (writer.failed) return ILEA_ERROR_LIMIT;
+    struct ilea_change change = { .record = *id, .type = put->type, .time_ms = author->now_ms,
+                                  .label = label_of(author, scope), .op_count = author->op_count,
+                                  .ops = ilea_msgpack_written(&writer) };
+    return ilea_author_add_change(author, scope, &change);
+}
+
+static enum ilea_error
+add_ref(struct ilea_author *author, const struct ilea_type *type, uint32_t *ref)
+{
+    uint64_t number;
+    enum ilea_error error = ilea_author_next_ref(author, type->number, &number);
+    if (error != ILEA_ERROR_NONE) return error;
+    struct ilea_msgpack_writer writer;
+    ilea_msgpack_writer_init(&writer, author->ref_value, sizeof author->ref_value);
+    ilea_msgpack_put_uint(&writer, number);
+    *ref = (uint32_t)number;
+    return add_op(author, ILEA_FIELD_REF, nothing, ilea_msgpack_written(&writer), 0, 0);
+}
+
+/* FR-PN-N42, for the answer. */
+static enum ilea_error
+name_record(struct ilea_author *author, const struct ilea_type *type, uint32_t ref,
+            const struct ilea_view_row *row, struct ilea_put_result *result)
+{
+    if (type == NULL || ref == 0) return ILEA_ERROR_NONE;
+    uint32_t index = 0;
+    if (row != NULL) {
+        enum ilea_error error = ilea_view_ref_index(author->view_txn, row, &index);
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    struct ilea_agency_row own;
+    struct ilea_card card;
+    enum ilea_error error = ILEA_ERROR_NONE;
+    if (author->code_size == 0) {
+        error = ilea_log_agency(author->txn, &author->identity->agency, &own);
+        if (error == ILEA_ERROR_NONE && ilea_card_decode(own.card, &card) != ILEA_ERROR_NONE) {
+            error = ILEA_ERROR_CORRUPT;
+        }
+        if (error != ILEA_ERROR_NONE) return error;
+        memcpy(author->code, card.manifest.code.data, card.manifest.code.size);
+        author->code_size = card.manifest.code.size;
+    }
+    ilea_ref_format((struct ilea_span){ author->code, author->code_size }, type->letter, ref, index,
+                    result->ref);
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+create(struct ilea_author *author, const struct ilea_put *put, const struct ilea_type *type,
+       struct ilea_put_result *result)
+{
+    enum ilea_error error = check_required(put, type, result);
+    if (error == ILEA_ERROR_NONE) error = reserve_pending(author);
+    if (error != ILEA_ERROR_NONE) return error;
+    enum ilea_scope scope = put->scope == 0 ? ILEA_SCOPE_AGENCY : (enum ilea_scope)put->scope;
+    uint32_t ref = 0;
+    if (type != NULL) error = add_ref(author, type, &ref);
+    if (error == ILEA_ERROR_NONE) error = difference(author, put, type);
+    if (error == ILEA_ERROR_NONE && author->op_count == 0) {
+        return refuse(result, ILEA_ERROR_INVALID, "a record without any field");
+    }
+    if (error == ILEA_ERROR_NONE) error = write_ops(author, put, scope, &result->id);
+    if (error != ILEA_ERROR_NONE) return error;
+    add_pending(author, &result->id);
+    result->outcome = ILEA_PUT_CREATED;
+    return name_record(author, type, ref, NULL, result);
+}
+
+static enum ilea_error
+update(struct ilea_author *author, const struct ilea_put *put, const struct ilea_type *type,
+       const struct ilea_view_row *row, struct ilea_put_result *result)
+{
+    enum ilea_error error = ilea_view_check(row, &author->identity->agency);
+    if (error == ILEA_ERROR_NONE) error = ilea_record_decode(row->state, &author->record);
+    if (error == ILEA_ERROR_MALFORMED) error = ILEA_ERROR_CORRUPT;
+    if (error == ILEA_ERROR_NONE) error = name_record(author, type, row->ref, row, result);
+    if (error == ILEA_ERROR_NONE) error = reserve_pending(author);
+    if (error != ILEA_ERROR_NONE) return error;
+
+    bool publish = put->scope == ILEA_SCOPE_PEERS && row->scope == ILEA_SCOPE_AGENCY;
+    if (put->scope == ILEA_SCOPE_AGENCY && row->scope == ILEA_SCOPE_PEERS) {
+        return refuse(result, ILEA_ERROR_INVALID,
+                      "%s is shared already; it cannot be put back into the agency alone", result->ref);
+    }
+    if (publish) {
+        error = copy_shown(author, type, &author->record);
+        if (error == ILEA_ERROR_NONE) {
+            /* What the put changes comes after, over the copy, and replaces nothing that others know. */
+            uint32_t copied = author->op_count;
+            error = difference(author, put, type);
+            for (uint32_t i = copied; i < author->op_count; i++) {
+                author->ops[i].replaces = author->ops[0].replaces; /* none */
+                author->ops[i].depth = 1;
+            }
+        }
+    } else {
+        error = difference(author, put, type);
+    }
+    if (error != ILEA_ERROR_NONE) return error;
+    if (author->op_count == 0) {
+        result->outcome = ILEA_PUT_UNCHANGED;
+        return ILEA_ERROR_NONE;
+    }
+    error = write_ops(author, put, publish ? ILEA_SCOPE_PEERS : row->scope, &result->id);
+    if (error != ILEA_ERROR_NONE) return error;
+    add_pending(author, &result->id);
+    result->outcome = ILEA_PUT_UPDATED;
+    return ILEA_ERROR_NONE;
+}
+
+/* Nobody but its owner changes a record: say whose it is. */
+static enum ilea_error
+not_ours(struct ilea_author *author, const struct ilea_put *put, struct ilea_put_result *result)
+{
+    struct ilea_view_row other;
+    enum ilea_error error = ilea_view_find_id(author->view_txn, &put->id, 0, &other);
+    if (error != ILEA_ERROR_NONE) return error;
+    struct ilea_view_agency owner;
+    error = ilea_view_agency(author->view_txn, other.agency, &owner);
+    if (error != ILEA_ERROR_NONE) return error;
+    if (other.agency == author->agency) {
+        return refuse(result, ILEA_ERROR_INVALID, "the record is of another type");
+    }
+    return refuse(result, ILEA_ERROR_NOT_OWNER, "it belongs to %.*s: only they can change it",
+                  (int)owner.code.size, (const char *)owner.code.data);
+}
+
+enum ilea_error
+ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
+                struct ilea_put_result *result)
+{
+    ilea_assert(author->txn != NULL);
+    *result = (struct ilea_put_result){ .id = put->id };
+    const struct ilea_type *type = ilea_type_by_number(put->type);
+    enum ilea_error error = check_entries(put, type, result);
+    if (error != ILEA_ERROR_NONE) return error;
+    author->op_count = 0;
+    author->dots_size = 0;
+    ilea_record_clear(&author->record);
+
+    if (!put->has_id) {
+        if (put->mode != ILEA_PUT_CREATE) return refuse(result, ILEA_ERROR_INVALID, "no record named");
+        ilea_uuid_make(author->now_ms, &result->id);
+        return create(author, put, type, result);
+    }
+    if (is_pending(author, &put->id)) return ILEA_ERROR_BUSY;
+    if (author->view_txn == NULL) return ILEA_ERROR_BUSY; /* it is being rebuilt */
+    struct ilea_view_row row;
+    error = ilea_view_find(author->view_txn, author->agency, put->type, &put->id, &row);
+    if (error == ILEA_ERROR_NONE) {
+        if (put->mode == ILEA_PUT_CREATE) {
+            return refuse(result, ILEA_ERROR_EXISTS, "a record with this id exists");
+        }
+        return update(author, put, type, &row, result);
+    }
+    if (error != ILEA_ERROR_NOT_FOUND) return error;
+    if (put->mode == ILEA_PUT_UPDATE) {
+        error = not_ours(author, put, result);
+        return error == ILEA_ERROR_NOT_FOUND ? refuse(result, error, "no such record") : error;
+    }
+    return create(author, put, type, result);
+}

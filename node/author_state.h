@@ -1,0 +1,86 @@
+/*
+ * author_state.h - the author's memory, shared by author*.c alone.
+ */
+#ifndef ILEA_NODE_AUTHOR_STATE_H
+#define ILEA_NODE_AUTHOR_STATE_H
+
+#include "node/author.h"
+#include "replication/merge/record.h"
+#include "replication/record/commit.h"
+
+enum {
+    EPOCHS_MAX = 4096,
+    COUNTERS_MAX = 64,
+    OPENING_SIZE_MAX = 128 * 1024,
+    PENDING_MAX = 32768, /* records in one of the two sets of those that the view may not show yet */
+    OPS_MAX = ILEA_CHANGE_OPS_MAX,
+    DOTS_SIZE = 512 * 1024
+};
+
+/* Open-addressing set of record ids; all zeros: an empty slot. Whichever set is open takes new ids;
+ * when it is full the other one takes over as soon as the view has come far enough to empty it. */
+struct pending_ids {
+    struct ilea_record_id *ids;
+    uint32_t capacity, count;
+    uint64_t position; /* in the log: the view shows all of them from here on */
+    bool is_open;
+};
+
+struct ilea_author {
+    struct ilea_log *log;
+    const struct ilea_log_identity *identity;
+    const struct ilea_keys *keys;
+    struct ilea_guard *guard;
+    struct ilea_environment *view;
+    struct ilea_keyring *ring;
+    struct ilea_commit_builder *builder;
+    struct ilea_sign_public node;
+    struct ilea_reading_public reading;
+    uint32_t agency;                       /* our number in log and view */
+    uint8_t code[ILEA_CODE_SIZE_MAX];      /* our code, once it was asked for */
+    size_t code_size;
+    struct ilea_audience_id audiences[2];  /* by scope - 1, as everything below with two */
+    struct ilea_feed_row feeds[2];         /* being written; number 0: none */
+    uint64_t position;
+    struct pending_ids pending[2];
+
+    /* During a group commit. */
+    struct ilea_transaction *txn, *view_txn;
+    uint64_t now_ms;
+    struct ilea_feed_row saved_feeds[2];
+    uint64_t saved_position;
+    unsigned open_scope;                   /* of the commit being built; 0: none */
+    struct { bool known; struct ilea_epoch_id id; } epochs[2];
+    struct ilea_epoch_row epoch_due;       /* stated in the commit being built; number 0: none */
+    struct ilea_agency_id epoch_readers[ILEA_MEMBERS_MAX]; /* epoch_due.readers points here */
+    struct { uint32_t type; uint64_t last; } counters[COUNTERS_MAX];
+    uint32_t counter_count;
+    struct ilea_author_commit *commits;
+    uint32_t commit_count, commit_capacity;
+
+    /* Scratch of one put. */
+    struct ilea_record record;
+    struct ilea_op ops[OPS_MAX];
+    uint32_t op_count;
+    uint8_t dots[DOTS_SIZE];               /* encoded lists of replaced dots */
+    size_t dots_size;
+    uint8_t ref_value[16];
+    uint8_t encoded_ops[ILEA_CHANGE_SIZE_MAX];
+    uint8_t body[ILEA_CHANGE_SIZE_MAX + 256];
+};
+
+/* author.c */
+enum ilea_error ilea_author_open_commit(struct ilea_author *author, enum ilea_scope scope);
+/* Put the commit being built, if any, into the log's transaction. */
+enum ilea_error ilea_author_end_commit(struct ilea_author *author);
+enum ilea_error ilea_author_add_statement(struct ilea_author *author, enum ilea_scope scope,
+                                          struct ilea_span statement);
+enum ilea_error ilea_author_add_change(struct ilea_author *author, enum ilea_scope scope,
+                                       struct ilea_change *change);
+enum ilea_error ilea_author_next_ref(struct ilea_author *author, uint32_t type, uint64_t *number);
+
+/* author_epoch.c: the epoch under which a change is written now; one is started if none fits. */
+enum ilea_error ilea_author_epoch(struct ilea_author *author, enum ilea_scope scope,
+                                  struct ilea_epoch_id *epoch);
+
+#endif

@@ -1,0 +1,146 @@
+#include "node/guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "crypto/hash.h"
+
+enum { IDENTITY_SIZE = 32, ENTRY_SIZE = 32 + 8 + 32, BODY_SIZE = IDENTITY_SIZE + 2 * ENTRY_SIZE,
+       FILE_SIZE = BODY_SIZE + ILEA_HASH_SIZE };
+
+struct ilea_guard {
+    int fd;
+    uint8_t identity[IDENTITY_SIZE]; /* hash of boot, machine and database */
+};
+
+static void
+add_file(struct ilea_hasher *hasher, const char *path)
+{
+    char text[128] = "";
+    ssize_t size = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        size = read(fd, text, sizeof text);
+        close(fd);
+    }
+    ilea_hash_add_u64(hasher, size > 0 ? (uint64_t)size : 0);
+    ilea_hash_add(hasher, text, size > 0 ? (size_t)size : 0);
+}
+
+/* Whether a folder's content is gone after a boot and in no ordinary backup. */
+static bool
+is_memory_backed(const char *folder)
+{
+    struct statfs info;
+    if (statfs(folder, &info) != 0) return false;
+    return (unsigned long)info.f_type == TMPFS_MAGIC || (unsigned long)info.f_type == RAMFS_MAGIC;
+}
+
+static bool
+is_usable(const char *folder, bool make)
+{
+    if (folder == NULL || folder[0] == '\0') return false;
+    if (make) (void)mkdir(folder, 0700);
+    return is_memory_backed(folder) && access(folder, W_OK | X_OK) == 0;
+}
+
+static const char *
+choose_folder(const char *configured)
+{
+    if (configured[0] != '\0') return is_usable(configured, true) ? configured : NULL;
+    const char *runtime = getenv("RUNTIME_DIRECTORY"); /* set by systemd */
+    if (is_usable(runtime, false)) return runtime;
+    if (is_usable("/run/ilea", true)) return "/run/ilea";
+    return is_usable("/dev/shm", false) ? "/dev/shm" : NULL;
+}
+
+enum ilea_error
+ilea_guard_open(const char *configured, const uint8_t database[ILEA_DATABASE_ID_SIZE],
+                struct ilea_guard **guard)
+{
+    const char *folder = choose_folder(configured);
+    if (folder == NULL) return ILEA_ERROR_NOT_FOUND;
+    char path[1024], hex[2 * ILEA_DATABASE_ID_SIZE + 1];
+    for (unsigned i = 0; i < ILEA_DATABASE_ID_SIZE; i++) {
+        (void)snprintf(hex + 2 * i, 3, "%02x", database[i]);
+    }
+    if (snprintf(path, sizeof path, "%s/ilea-%s.guard", folder, hex) >= (int)sizeof path) {
+        return ILEA_ERROR_NOT_FOUND;
+    }
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) return ILEA_ERROR_NOT_FOUND;
+    struct stat info;
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_uid != geteuid()) {
+        close(fd);
+        return ILEA_ERROR_NOT_FOUND; /* somebody else's file tells us nothing */
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        close(fd);
+        return ILEA_ERROR_BUSY;
+    }
+    struct ilea_guard *opened = calloc(1, sizeof *opened);
+    if (opened == NULL) {
+        close(fd);
+        return ILEA_ERROR_NO_MEMORY;
+    }
+    opened->fd = fd;
+    struct ilea_hasher hasher;
+    ilea_hash_begin(&hasher, ILEA_DOMAIN_STORED);
+    add_file(&hasher, "/proc/sys/kernel/random/boot_id");
+    add_file(&hasher, "/etc/machine-id");
+    ilea_hash_add(&hasher, database, ILEA_DATABASE_ID_SIZE);
+    ilea_hash_end(&hasher, opened->identity);
+    *guard = opened;
+    return ILEA_ERROR_NONE;
+}
+
+void
+ilea_guard_close(struct ilea_guard *guard)
+{
+    if (guard == NULL) return;
+    close(guard->fd);
+    free(guard);
+}
+
+void
+ilea_guard_read(const struct ilea_guard *guard, struct ilea_guard_entry entries[ILEA_GUARD_SCOPES])
+{
+    uint8_t file[FILE_SIZE], check[ILEA_HASH_SIZE];
+    memset(entries, 0, ILEA_GUARD_SCOPES * sizeof *entries);
+    if (pread(guard->fd, file, sizeof file, 0) != sizeof file) return;
+    ilea_hash_once(ILEA_DOMAIN_STORED, file, BODY_SIZE, check);
+    if (memcmp(check, file + BODY_SIZE, sizeof check) != 0
+        || memcmp(file, guard->identity, IDENTITY_SIZE) != 0) {
+        return;
+    }
+    for (unsigned i = 0; i < ILEA_GUARD_SCOPES; i++) {
+        const uint8_t *at = file + IDENTITY_SIZE + i * ENTRY_SIZE;
+        memcpy(entries[i].feed.bytes, at, 32);
+        entries[i].seq = ilea_key_u64(at + 32);
+        memcpy(entries[i].id.bytes, at + 40, 32);
+    }
+}
+
+enum ilea_error
+ilea_guard_write(struct ilea_guard *guard, const struct ilea_guard_entry entries[ILEA_GUARD_SCOPES])
+{
+    uint8_t file[FILE_SIZE];
+    memcpy(file, guard->identity, IDENTITY_SIZE);
+    for (unsigned i = 0; i < ILEA_GUARD_SCOPES; i++) {
+        uint8_t *at = file + IDENTITY_SIZE + i * ENTRY_SIZE;
+        memcpy(at, entries[i].feed.bytes, 32);
+        ilea_key_put_u64(at + 32, entries[i].seq);
+        memcpy(at + 40, entries[i].id.bytes, 32);
+    }
+    ilea_hash_once(ILEA_DOMAIN_STORED, file, BODY_SIZE, file + BODY_SIZE);
+    ssize_t written = pwrite(guard->fd, file, sizeof file, 0);
+    return written == (ssize_t)sizeof file ? ILEA_ERROR_NONE : ILEA_ERROR_IO;
+}

@@ -1,0 +1,51 @@
+/*
+ * guard.h - permission to go on with a feed, and nothing else gives it.
+ *
+ * A signed log must never have two commits with one number. After a restore, in a clone, or after a
+ * crash that forgot something, going on from what the database holds would do just that. So the last
+ * written position of each current feed also stands in memory-backed storage: gone after a boot, in no
+ * backup. The guard matches if it is of this boot, machine and database, and its commits are in the log;
+ * else the node opens a new incarnation, a new feed. (PROTOCOL.md, "Incarnations"; the Spin model behind
+ * it says why nothing weaker does.)
+ *
+ * Order: log durable, then ilea_guard_write(), then publish. A log ahead of the guard is normal; a guard
+ * ahead of the log is a mismatch.
+ *
+ * The file is locked as long as it is open, so that two copies of a database on one machine never both
+ * hold permission.
+ */
+#ifndef ILEA_NODE_GUARD_H
+#define ILEA_NODE_GUARD_H
+
+#include "replication/store/log_store.h"
+
+struct ilea_guard;
+
+/* Where the current feed of a scope stands; seq 0: there is none. */
+struct ilea_guard_entry {
+    struct ilea_feed_id feed;
+    uint64_t seq;
+    struct ilea_commit_id id;
+};
+
+enum { ILEA_GUARD_SCOPES = 2 }; /* index: scope - 1 */
+
+/*
+ * Open the guard of a database. `folder`: configured one, or "" for $RUNTIME_DIRECTORY, /run/ilea,
+ * /dev/shm, whichever is memory-backed and writable first. Gives *guard.
+ *   ILEA_ERROR_NOT_FOUND  no memory-backed folder: run without a guard; each start opens new feeds
+ *   ILEA_ERROR_BUSY       a copy of this database is running on this machine: the same
+ */
+ILEA_MUST_USE enum ilea_error ilea_guard_open(const char *folder,
+                                              const uint8_t database[ILEA_DATABASE_ID_SIZE],
+                                              struct ilea_guard **guard);
+void ilea_guard_close(struct ilea_guard *guard);
+
+/* What the guard says; all zero if it is new, torn, or of another boot, machine or database. */
+void ilea_guard_read(const struct ilea_guard *guard,
+                     struct ilea_guard_entry entries[ILEA_GUARD_SCOPES]);
+/* ILEA_ERROR_IO: do not publish. */
+ILEA_MUST_USE enum ilea_error ilea_guard_write(struct ilea_guard *guard,
+                                               const struct ilea_guard_entry entries[ILEA_GUARD_SCOPES]);
+
+#endif

@@ -1,0 +1,452 @@
+#include "node/view_builder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/assert.h"
+#include "replication/merge/record.h"
+#include "replication/record/commit.h"
+
+enum { KEYS_MAX = 16384, STATE_SIZE_START = 256 * 1024 };
+
+struct ilea_view_builder {
+    struct ilea_log *log;
+    struct ilea_environment *view;
+    const struct ilea_reading_secret *reading;
+    struct ilea_keyring *ring;
+    struct ilea_record record;
+    struct ilea_view_meta meta;
+    struct ilea_transaction *log_txn, *view_txn; /* during a run */
+    struct ilea_feed_row feed;                   /* of the commit at hand */
+    uint32_t agency;                             /* its agency's number */
+    uint8_t *state;                              /* a record's new bytes */
+    size_t state_capacity;
+    uint8_t plaintext[ILEA_CHANGE_SIZE_MAX + ILEA_AEAD_OVERHEAD];
+};
+
+/* The keys this view was built with so far. */
+static enum ilea_error
+load_keys(struct ilea_view_builder *builder, struct ilea_transaction *txn)
+{
+    for (uint32_t i = 0;; i++) {
+        struct ilea_view_epoch epoch;
+        enum ilea_error error = ilea_view_epoch(txn, i, &epoch);
+        if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
+        if (error != ILEA_ERROR_NONE) return error;
+        error = ilea_keyring_unwrap(builder->ring, builder->reading,
+                                    &ilea_log_identity(builder->log)->network, &epoch.audience,
+                                    epoch.aek_commit, epoch.wrapped);
+        if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH) return ILEA_ERROR_CORRUPT;
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+}
+
+enum ilea_error
+ilea_view_builder_new(struct ilea_log *log, struct ilea_environment *view,
+                      const struct ilea_reading_secret *reading,
+                      struct ilea_view_builder **builder)
+{
+    struct ilea_view_builder *made = calloc(1, sizeof *made);
+    if (made == NULL) return ILEA_ERROR_NO_MEMORY;
+    made->log = log;
+    made->view = view;
+    made->reading = reading;
+    ilea_record_init(&made->record);
+    made->state_capacity = STATE_SIZE_START;
+    made->state = malloc(made->state_capacity);
+    enum ilea_error error = made->state != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
+    if (error == ILEA_ERROR_NONE) error = ilea_keyring_new(KEYS_MAX, &made->ring);
+    struct ilea_transaction *txn = NULL;
+    if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(view, false, &txn);
+    if (error == ILEA_ERROR_NONE) error = ilea_view_load_meta(txn, &made->meta);
+    if (error == ILEA_ERROR_NONE) error = load_keys(made, txn);
+    ilea_transaction_abort(txn);
+
+    const uint8_t *database = ilea_log_identity(log)->database;
+    if (error == ILEA_ERROR_NONE && made->meta.position > 0
+        && memcmp(made->meta.database, database, sizeof made->meta.database) != 0) {
+        error = ILEA_ERROR_CORRUPT;
+    }
+    if (error != ILEA_ERROR_NONE) {
+        ilea_view_builder_free(made);
+        return error;
+    }
+    memcpy(made->meta.database, database, sizeof made->meta.database);
+    *builder = made;
+    return ILEA_ERROR_NONE;
+}
+
+void
+ilea_view_builder_free(struct ilea_view_builder *builder)
+{
+    if (builder == NULL) return;
+    ilea_keyring_free(builder->ring);
+    ilea_record_deinit(&builder->record);
+    free(builder->state);
+    free(builder);
+}
+
+/* Codes and names of the agencies, for readers of the view alone. */
+static enum ilea_error
+copy_agencies(struct ilea_view_builder *builder)
+{
+    struct ilea_agency_row row;
+    const struct ilea_agency_id *after = NULL;
+    struct ilea_agency_id last;
+    for (;;) {
+        enum ilea_error error = ilea_log_agency_next(builder->log_txn, after, &row);
+        if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
+        if (error != ILEA_ERROR_NONE) return error;
+        last = row.id;
+        after = &last;
+        struct ilea_view_agency agency;
+        error = ilea_view_agency(builder->view_txn, row.number, &agency);
+        if (error == ILEA_ERROR_NONE && memcmp(agency.id.bytes, row.id.bytes, ILEA_ID_SIZE) == 0) {
+            continue;
+        }
+        struct ilea_card card;
+        error = ilea_card_decode(row.card, &card);
+        if (error != ILEA_ERROR_NONE) return ILEA_ERROR_CORRUPT;
+        agency = (struct ilea_view_agency){ .number = row.number, .id = row.id,
+                                            .code = card.manifest.code,
+                                            .country = card.manifest.country,
+                                            .name = card.manifest.name };
+        error = ilea_view_put_agency(builder->view_txn, &agency);
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+}
+
+/* The ref number a record's own bytes give it. */
+static uint32_t
+ref_of(const struct ilea_record *record, uint32_t type)
+{
+    uint32_t first;
+    const struct ilea_span no_key = { NULL, 0 };
+    uint32_t count = ilea_record_find(record, ILEA_FIELD_REF, no_key, &first);
+    if (count == 0) return 0;
+    const struct ilea_field *field = ilea_field_by_number(ilea_type_by_number(type), ILEA_FIELD_REF);
+    uint32_t shown = ilea_record_shown(record, field, first, count);
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, record->entries[shown].value);
+    uint32_t number = ilea_msgpack_get_uint32(&reader, UINT32_MAX);
+    return ilea_msgpack_reader_done(&reader) ? number : 0;
+}
+
+static bool
+reserve_state(struct ilea_view_builder *builder)
+{
+    size_t needed = ilea_record_encoded_size_max(&builder->record);
+    if (needed <= builder->state_capacity) return true;
+    uint8_t *larger = realloc(builder->state, needed * 2);
+    if (larger == NULL) return false;
+    builder->state = larger;
+    builder->state_capacity = needed * 2;
+    return true;
+}
+
+/* The fields a change wrote, each once. */
+static void
+name_fields(const struct ilea_change *change, struct ilea_view_change *row)
+{
+    struct ilea_msgpack_reader ops;
+    ilea_msgpack_reader_init(&ops, change->ops);
+    for (uint32_t i = 0; i < change->op_count; i++) {
+        struct ilea_op op;
+        ilea_op_next(&ops, &op);
+        if (row->field_count > 0 && row->fields[row->field_count - 1] == op.field) continue;
+        if (row->field_count == ILEA_CHANGE_FIELDS_MAX) return;
+        row->fields[row->field_count++] = op.field;
+    }
+}
+
+/*
+ * One change becomes visible. A record that was published is what its shared changes say; what was
+ * written for the agency alone before no longer counts, and later such changes do not either.
+ */
+static enum ilea_error
+apply_change(struct ilea_view_builder *builder, const struct ilea_change *change,
+             const struct ilea_dot *dot)
+{
+    enum ilea_scope scope = builder->feed.origin.scope;
+    struct ilea_view_row before, row = { .agency = builder->agency, .type = change->type,
+                                         .scope = scope, .id = change->record };
+    enum ilea_error error =
+        ilea_view_find(builder->view_txn, row.agency, row.type, &row.id, &before);
+    bool exists = error == ILEA_ERROR_NONE;
+    if (!exists && error != ILEA_ERROR_NOT_FOUND) return error;
+    if (exists && before.scope == ILEA_SCOPE_PEERS && scope == ILEA_SCOPE_AGENCY) {
+        return ILEA_ERROR_NONE;
+    }
+    ilea_record_clear(&builder->record);
+    if (exists && before.scope == scope) {
+        error = ilea_view_check(&before, &builder->feed.origin.agency);
+        if (error == ILEA_ERROR_NONE) error = ilea_record_decode(before.state, &builder->record);
+        if (error == ILEA_ERROR_MALFORMED) error = ILEA_ERROR_CORRUPT;
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    error = ilea_record_merge(&builder->record, change, dot);
+    if (error != ILEA_ERROR_NONE) return error;
+    if (!reserve_state(builder)) return ILEA_ERROR_NO_MEMORY;
+    size_t size = 0;
+    error = ilea_record_encode(&builder->record, builder->state, builder->state_capacity, &size);
+    if (error != ILEA_ERROR_NONE) return error;
+
+    row.state = (struct ilea_span){ builder->state, size };
+    row.ref = ref_of(&builder->record, row.type);
+    row.number = exists ? before.number : 0;
+    error = ilea_view_put(builder->view_txn, &builder->meta, &builder->feed.origin.agency, &row,
+                          exists ? &before : NULL);
+    if (error != ILEA_ERROR_NONE) return error;
+    struct ilea_view_change changed = { .record = row.number, .dot = *dot,
+                                        .time_ms = change->time_ms, .created = !exists };
+    name_fields(change, &changed);
+    return ilea_view_add_change(builder->view_txn, &builder->meta, &changed);
+}
+
+/* One encrypted item: readable, parked until its key comes, or never readable. */
+static enum ilea_error
+take_item(struct ilea_view_builder *builder, const struct ilea_item *item,
+          const struct ilea_log_commit *commit, uint32_t index)
+{
+    if (item->content.size > sizeof builder->plaintext) {
+        builder->meta.hidden++;
+        return ILEA_ERROR_NONE;
+    }
+    const struct ilea_place place = { &ilea_log_identity(builder->log)->network, &builder->feed.id,
+                                      commit->seq, index };
+    size_t size = 0;
+    enum ilea_error error =
+        ilea_item_decrypt(builder->ring, &place, item, builder->plaintext, &size);
+    if (error == ILEA_ERROR_KEY_MISSING) {
+        return ilea_view_park(builder->view_txn, &builder->meta, &item->epoch, commit->position, index);
+    }
+    struct ilea_change change;
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_change_decode((struct ilea_span){ builder->plaintext, size }, &change);
+    }
+    if (error != ILEA_ERROR_NONE) { /* an item that is bad hides itself alone */
+        builder->meta.hidden++;
+        return ILEA_ERROR_NONE;
+    }
+    struct ilea_dot dot = { .seq = commit->seq, .index = index };
+    ilea_dot_feed_of(&builder->feed.id, dot.feed);
+    return apply_change(builder, &change, &dot);
+}
+
+/* Whose feed the commit is of, and its number in the view. */
+static enum ilea_error
+load_feed(struct ilea_view_builder *builder, uint32_t number)
+{
+    if (builder->feed.number == number) return ILEA_ERROR_NONE;
+    enum ilea_error error = ilea_log_feed(builder->log_txn, number, &builder->feed);
+    struct ilea_agency_row agency;
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_log_agency(builder->log_txn, &builder->feed.origin.agency, &agency);
+    }
+    if (error != ILEA_ERROR_NONE) {
+        builder->feed.number = 0;
+        return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
+    }
+    builder->agency = agency.number;
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+decode_commit(const struct ilea_log_commit *row, struct ilea_commit *commit)
+{
+    /* It was checked when it came: what no longer decodes was damaged since. */
+    return ilea_commit_decode(row->bytes, commit) == ILEA_ERROR_NONE ? ILEA_ERROR_NONE
+                                                                     : ILEA_ERROR_CORRUPT;
+}
+
+/* The item that was parked earlier in the log and whose key has come now. */
+static enum ilea_error
+take_parked(struct ilea_view_builder *builder, uint64_t position, uint32_t index)
+{
+    struct ilea_log_commit row;
+    struct ilea_commit commit;
+    enum ilea_error error = ilea_log_commit_at(builder->log_txn, position, &row);
+    if (error == ILEA_ERROR_NONE) error = decode_commit(&row, &commit);
+    if (error == ILEA_ERROR_NONE) error = load_feed(builder, row.feed);
+    if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
+    struct ilea_msgpack_reader slots;
+    ilea_msgpack_reader_init(&slots, commit.slots);
+    struct ilea_span slot = { NULL, 0 };
+    for (uint32_t i = 0; i <= index && !slots.failed; i++) slot = ilea_slot_next(&slots);
+    struct ilea_item item;
+    if (slot.size <= ILEA_HASH_SIZE || ilea_item_decode(slot, &item) != ILEA_ERROR_NONE) {
+        return ILEA_ERROR_NONE; /* erased meanwhile */
+    }
+    return take_item(builder, &item, &row, index);
+}
+
+/* A wrapped key: is it for us? Then everything that waited for it becomes visible. */
+static enum ilea_error
+try_key(struct ilea_view_builder *builder, const struct ilea_view_epoch *epoch, bool *opened)
+{
+    struct ilea_epoch_id id;
+    memcpy(id.bytes, epoch->aek_commit, sizeof id.bytes);
+    *opened = true;
+    if (ilea_keyring_holds(builder->ring, &id)) return ILEA_ERROR_NONE;
+    enum ilea_error error = ilea_keyring_unwrap(
+        builder->ring, builder->reading, &ilea_log_identity(builder->log)->network,
+        &epoch->audience, epoch->aek_commit, epoch->wrapped);
+    *opened = error == ILEA_ERROR_NONE;
+    if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH) return ILEA_ERROR_NONE;
+    if (error == ILEA_ERROR_NONE) error = ilea_view_put_epoch(builder->view_txn, epoch);
+    while (error == ILEA_ERROR_NONE) {
+        uint64_t position;
+        uint32_t index;
+        error = ilea_view_unpark(builder->view_txn, &builder->meta, &id, &position, &index);
+        if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
+        if (error == ILEA_ERROR_NONE) error = take_parked(builder, position, index);
+    }
+    return error;
+}
+
+/* Keys count only from the audience's owner: here always the feed's own agency. */
+static bool
+is_own_audience(const struct ilea_view_builder *builder, const struct ilea_audience_id *audience)
+{
+    struct ilea_audience_id own;
+    const struct ilea_network_id *network = &ilea_log_identity(builder->log)->network;
+    if (builder->feed.origin.scope == ILEA_SCOPE_PEERS) {
+        ilea_audience_of_peers(network, &builder->feed.origin.agency, &own);
+    } else {
+        ilea_audience_of_agency(network, &builder->feed.origin.agency, &own);
+    }
+    return memcmp(own.bytes, audience->bytes, sizeof own.bytes) == 0;
+}
+
+static enum ilea_error
+take_epoch(struct ilea_view_builder *builder, struct ilea_span content)
+{
+    struct ilea_epoch_statement statement;
+    if (ilea_epoch_decode(content, &statement) != ILEA_ERROR_NONE
+        || !is_own_audience(builder, &statement.audience)) {
+        builder->meta.hidden++;
+        return ILEA_ERROR_NONE;
+    }
+    struct ilea_view_epoch epoch = { .audience = statement.audience };
+    memcpy(epoch.aek_commit, statement.aek_commit, sizeof epoch.aek_commit);
+    struct ilea_msgpack_reader wrapped;
+    ilea_msgpack_reader_init(&wrapped, statement.wrapped);
+    bool opened = false;
+    for (uint32_t i = 0; i < statement.wrapped_count && !opened; i++) {
+        ilea_msgpack_get_bytes(&wrapped, epoch.wrapped, sizeof epoch.wrapped);
+        enum ilea_error error = try_key(builder, &epoch, &opened);
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+take_history(struct ilea_view_builder *builder, struct ilea_span content)
+{
+    struct ilea_history_statement statement;
+    if (ilea_history_decode(content, &statement) != ILEA_ERROR_NONE
+        || !is_own_audience(builder, &statement.audience)) {
+        builder->meta.hidden++;
+        return ILEA_ERROR_NONE;
+    }
+    struct ilea_view_epoch epoch = { .audience = statement.audience };
+    struct ilea_msgpack_reader keys;
+    ilea_msgpack_reader_init(&keys, statement.keys);
+    for (uint32_t i = 0; i < statement.key_count; i++) {
+        bool opened;
+        ilea_history_get_key(&keys, epoch.aek_commit, epoch.wrapped);
+        enum ilea_error error = try_key(builder, &epoch, &opened);
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+take_statement(struct ilea_view_builder *builder, struct ilea_span content)
+{
+    enum ilea_statement_kind kind;
+    if (ilea_statement_kind_of(content, &kind) != ILEA_ERROR_NONE) {
+        builder->meta.hidden++;
+        return ILEA_ERROR_NONE;
+    }
+    switch (kind) {
+    case ILEA_STATEMENT_OPENING: return ILEA_ERROR_NONE;
+    case ILEA_STATEMENT_EPOCH: return take_epoch(builder, content);
+    case ILEA_STATEMENT_HISTORY: return take_history(builder, content);
+    }
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+take_commit(struct ilea_view_builder *builder, const struct ilea_log_commit *row)
+{
+    struct ilea_commit commit;
+    enum ilea_error error = decode_commit(row, &commit);
+    struct ilea_msgpack_reader slots;
+    if (error == ILEA_ERROR_NONE) ilea_msgpack_reader_init(&slots, commit.slots);
+    for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < commit.header.item_count; i++) {
+        error = load_feed(builder, row->feed); /* a key may have led elsewhere */
+        if (error != ILEA_ERROR_NONE) break;
+        struct ilea_span slot = ilea_slot_next(&slots);
+        if (slot.size == ILEA_HASH_SIZE) continue; /* withheld or erased */
+        struct ilea_item item;
+        if (ilea_item_decode(slot, &item) != ILEA_ERROR_NONE) {
+            builder->meta.hidden++;
+        } else if ((item.flags & ILEA_ITEM_CONTROL) != 0) {
+            error = take_statement(builder, item.content);
+        } else {
+            error = take_item(builder, &item, row, i);
+        }
+    }
+    return error;
+}
+
+static enum ilea_error
+take_commits(struct ilea_view_builder *builder, uint64_t bytes_max, bool *caught_up)
+{
+    uint64_t last = 0, bytes = 0;
+    enum ilea_error error = ilea_log_last(builder->log_txn, &last);
+    if (error == ILEA_ERROR_NONE && builder->meta.position > last) error = ILEA_ERROR_CORRUPT;
+    if (error == ILEA_ERROR_NONE) error = copy_agencies(builder);
+    while (error == ILEA_ERROR_NONE && builder->meta.position < last && bytes < bytes_max) {
+        struct ilea_log_commit row;
+        error = ilea_log_commit_at(builder->log_txn, builder->meta.position + 1, &row);
+        if (error == ILEA_ERROR_NOT_FOUND) error = ILEA_ERROR_CORRUPT;
+        if (error == ILEA_ERROR_NONE) error = take_commit(builder, &row);
+        if (error != ILEA_ERROR_NONE) break;
+        builder->meta.position++;
+        bytes += row.bytes.size;
+    }
+    *caught_up = error == ILEA_ERROR_NONE && builder->meta.position == last;
+    return error;
+}
+
+enum ilea_error
+ilea_view_builder_run(struct ilea_view_builder *builder, uint64_t bytes_max, bool *caught_up,
+                      struct ilea_view_meta *meta)
+{
+    const struct ilea_view_meta before = builder->meta;
+    builder->feed.number = 0; /* feeds' rows change under us */
+    enum ilea_error error = ilea_transaction_begin(ilea_log_environment(builder->log), false,
+                                                   &builder->log_txn);
+    if (error != ILEA_ERROR_NONE) return error;
+    error = ilea_transaction_begin(builder->view, true, &builder->view_txn);
+    if (error != ILEA_ERROR_NONE) {
+        ilea_transaction_abort(builder->log_txn);
+        return error;
+    }
+    error = take_commits(builder, bytes_max, caught_up);
+    if (error == ILEA_ERROR_NONE) error = ilea_view_store_meta(builder->view_txn, &builder->meta);
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_transaction_commit(builder->view_txn);
+    } else {
+        ilea_transaction_abort(builder->view_txn);
+    }
+    ilea_transaction_abort(builder->log_txn);
+    if (error != ILEA_ERROR_NONE) {
+        builder->meta = before;
+        return error;
+    }
+    *meta = builder->meta;
+    return ILEA_ERROR_NONE;
+}

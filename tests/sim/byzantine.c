@@ -1,0 +1,293 @@
+#include "tests/sim/byzantine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/assert.h"
+#include "tests/sim/network.h"
+#include "tests/sim/writer.h"
+
+static const uint8_t no_session[ILEA_SESSION_ID_SIZE];
+
+/* Number the frame as the next of its session and send it. */
+static void
+send_numbered(struct sim_node *node, uint32_t to, uint8_t *bytes, size_t size)
+{
+    struct sim_liar *liar = &node->liars[to];
+    if (size >= ILEA_FRAME_HEADER_SIZE && memcmp(bytes, no_session, sizeof no_session) != 0) {
+        uint32_t number = ++liar->number;
+        for (int i = 0; i < 4; i++) bytes[8 + i] = (uint8_t)(number >> (24 - 8 * i));
+    }
+    sim_network_send(node, to, bytes, size);
+}
+
+static void
+remember(struct sim_liar *liar, const uint8_t *bytes, size_t size)
+{
+    uint32_t at = liar->past_next++ % SIM_PAST_FRAMES;
+    free(liar->past[at]);
+    liar->past[at] = malloc(size);
+    ilea_assert(liar->past[at] != NULL);
+    memcpy(liar->past[at], bytes, size);
+    liar->past_size[at] = size;
+}
+
+/* A frame of the link's session that the replicator did not want. */
+static void
+begin(struct sim_node *node, uint32_t to, enum ilea_message_type type, uint8_t *bytes, size_t size,
+      struct ilea_msgpack_writer *writer)
+{
+    ilea_msgpack_writer_init(writer, bytes, size);
+    ilea_message_put_header(writer, node->liars[to].session, 0, type);
+}
+
+static void
+send_written(struct sim_node *node, uint32_t to, uint8_t *bytes, struct ilea_msgpack_writer *writer)
+{
+    if (!writer->failed) send_numbered(node, to, bytes, writer->size);
+}
+
+static uint64_t
+some_seq(struct sim_random *random)
+{
+    static const uint64_t seqs[] = { 1, 2, 5, 1000, UINT64_C(1) << 40, UINT64_MAX };
+    return seqs[sim_below(random, sizeof seqs / sizeof seqs[0])];
+}
+
+/* An id of a feed that exists, or of none. */
+static struct ilea_feed_id
+some_feed(struct sim_world *world)
+{
+    struct ilea_feed_id id;
+    if (world->feed_count > 0 && sim_chance(&world->random, 700)) {
+        return world->feeds[sim_below(&world->random, world->feed_count)]->id;
+    }
+    sim_fill(&world->random, id.bytes, sizeof id.bytes);
+    return id;
+}
+
+static const struct ilea_agency_id *
+some_agency(struct sim_world *world)
+{
+    return &world->nodes[sim_below(&world->random, world->node_count)].agency;
+}
+
+/* A list that claims to hold much of many feeds, or nothing. */
+static void
+lie_frontier(struct sim_node *node, uint32_t to)
+{
+    struct sim_world *world = node->world;
+    uint8_t bytes[32 * 1024];
+    struct ilea_msgpack_writer writer;
+    begin(node, to, ILEA_MESSAGE_FRONTIER, bytes, sizeof bytes, &writer);
+    ilea_msgpack_put_array(&writer, 4);
+    ilea_msgpack_put_uint(&writer, 1);
+    ilea_msgpack_put_uint(&writer, sim_chance(&world->random, 900) ? 1 : 0);
+    ilea_msgpack_put_array(&writer, world->node_count);
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        ilea_msgpack_put_bin(&writer, world->nodes[i].agency.bytes, 32);
+    }
+    uint32_t groups = (uint32_t)sim_below(&world->random, 4);
+    ilea_msgpack_put_array(&writer, groups);
+    for (uint32_t i = 0; i < groups; i++) {
+        ilea_msgpack_put_array(&writer, 2);
+        ilea_msgpack_put_bin(&writer, some_agency(world)->bytes, 32);
+        uint32_t count = (uint32_t)sim_below(&world->random, 90);
+        ilea_msgpack_put_array(&writer, count);
+        for (uint32_t j = 0; j < count; j++) {
+            struct ilea_feed_id feed = some_feed(world);
+            struct ilea_commit_id head;
+            sim_fill(&world->random, head.bytes, sizeof head.bytes);
+            ilea_message_put_position(&writer, &feed, some_seq(&world->random), &head);
+        }
+    }
+    send_written(node, to, bytes, &writer);
+}
+
+static void
+lie_notes(struct sim_node *node, uint32_t to)
+{
+    struct sim_world *world = node->world;
+    uint8_t bytes[16 * 1024];
+    struct ilea_msgpack_writer writer;
+    begin(node, to, ILEA_MESSAGE_NOTE, bytes, sizeof bytes, &writer);
+    uint32_t count = 1 + (uint32_t)sim_below(&world->random, 90);
+    ilea_msgpack_put_array(&writer, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct ilea_note note = { .feed = some_feed(world), .seq = some_seq(&world->random),
+                                  .has_agency = sim_chance(&world->random, 500),
+                                  .agency = *some_agency(world) };
+        note.mode = sim_chance(&world->random, 500) ? ILEA_NOTE_EAGER : ILEA_NOTE_LAZY;
+        ilea_message_put_note(&writer, &note);
+    }
+    send_written(node, to, bytes, &writer);
+}
+
+static void
+lie_credit(struct sim_node *node, uint32_t to)
+{
+    struct sim_world *world = node->world;
+    uint8_t bytes[1024];
+    struct ilea_msgpack_writer writer;
+    begin(node, to, ILEA_MESSAGE_CREDIT, bytes, sizeof bytes, &writer);
+    ilea_msgpack_put_array(&writer, 2);
+    ilea_msgpack_put_uint(&writer, sim_chance(&world->random, 500) ? some_seq(&world->random)
+                                                                   : 3 * ILEA_CREDIT_WINDOW);
+    ilea_msgpack_put_array(&writer, 1);
+    struct ilea_feed_id feed = some_feed(world);
+    ilea_message_put_position(&writer, &feed, some_seq(&world->random), NULL);
+    send_written(node, to, bytes, &writer);
+}
+
+static void
+babble(struct sim_node *node, uint32_t to)
+{
+    struct sim_random *random = &node->world->random;
+    uint8_t bytes[400];
+    sim_fill(random, bytes, sizeof bytes);
+    memcpy(bytes, node->liars[to].session, ILEA_SESSION_ID_SIZE);
+    if (sim_chance(random, 700)) bytes[12] = (uint8_t)sim_between(random, 0, 8);
+    send_numbered(node, to, bytes, sim_between(random, 1, sizeof bytes));
+}
+
+/* COMMITS of one commit. */
+static void
+send_commit(struct sim_node *node, uint32_t to, const struct sim_commit *commit, bool spoil)
+{
+    uint8_t *bytes = malloc(ILEA_MESSAGE_SIZE_MAX);
+    ilea_assert(bytes != NULL);
+    struct ilea_msgpack_writer writer;
+    begin(node, to, ILEA_MESSAGE_COMMITS, bytes, ILEA_MESSAGE_SIZE_MAX, &writer);
+    ilea_msgpack_put_array(&writer, 2);
+    ilea_msgpack_put_bin(&writer, commit->feed->id.bytes, 32);
+    ilea_msgpack_put_array(&writer, 1);
+    ilea_msgpack_put_bin(&writer, commit->bytes, commit->size);
+    if (spoil) bytes[writer.size - 1 - sim_below(&node->world->random, commit->size)] ^= 4;
+    send_written(node, to, bytes, &writer);
+    free(bytes);
+}
+
+/* A commit of its own feed on top of nothing that exists, or beside the one that is known. */
+static void
+forge(struct sim_node *node, uint32_t to, bool fork)
+{
+    struct sim_random *random = &node->world->random;
+    struct sim_feed *feed = node->writer.feed;
+    if (feed == NULL || feed->count < 2) return;
+    const struct sim_log *log = &node->storage.logs[feed->index];
+    if (log->count < 2) return;
+    uint64_t seq = fork ? sim_between(random, 2, log->count) : log->count + 1u;
+    struct ilea_commit_id prev = log->commits[seq - 2]->id;
+    if (!fork) sim_fill(random, prev.bytes, sizeof prev.bytes);
+    if (seq > feed->count + 1u) return;
+    struct sim_commit *commit = sim_writer_forge(node, seq, &prev);
+    feed->forked = true;
+    send_commit(node, to, commit, false);
+}
+
+/* A commit of anybody's feed, damaged; or an opening of a feed that its agency never opened. */
+static void
+spoil(struct sim_node *node, uint32_t to)
+{
+    struct sim_world *world = node->world;
+    if (world->feed_count == 0) return;
+    const struct sim_feed *feed = world->feeds[sim_below(&world->random, world->feed_count)];
+    if (feed->count == 0) return;
+    send_commit(node, to, feed->commits[sim_below(&world->random, feed->count)], true);
+}
+
+static void
+replay(struct sim_node *node, uint32_t to)
+{
+    struct sim_random *random = &node->world->random;
+    struct sim_liar *liar = &node->liars[to];
+    uint32_t at = (uint32_t)sim_below(random, SIM_PAST_FRAMES);
+    if (liar->past[at] == NULL) return;
+    uint8_t *bytes = malloc(liar->past_size[at]);
+    ilea_assert(bytes != NULL);
+    memcpy(bytes, liar->past[at], liar->past_size[at]);
+    if (sim_chance(random, 500) && liar->past_size[at] >= ILEA_FRAME_HEADER_SIZE) {
+        memcpy(bytes, liar->session, sizeof liar->session);
+        send_numbered(node, to, bytes, liar->past_size[at]);
+    } else {
+        sim_network_send(node, to, bytes, liar->past_size[at]);
+    }
+    free(bytes);
+}
+
+/* More data than was granted: the same commits over and over. */
+static void
+flood(struct sim_node *node, uint32_t to)
+{
+    struct sim_world *world = node->world;
+    if (world->feed_count == 0) return;
+    const struct sim_feed *feed = world->feeds[sim_below(&world->random, world->feed_count)];
+    for (uint32_t i = 0; feed->count > 0 && i < 40; i++) {
+        send_commit(node, to, feed->commits[i % feed->count], false);
+    }
+}
+
+static void
+misbehave(struct sim_node *node, uint32_t to)
+{
+    struct sim_random *random = &node->world->random;
+    uint32_t habit = 1u << sim_below(random, 8);
+    switch (node->liars[to].habits & habit) {
+    case SIM_REPLAYS: replay(node, to); break;
+    case SIM_FORGES:
+        if (sim_chance(random, 500)) {
+            spoil(node, to);
+        } else {
+            forge(node, to, false);
+        }
+        break;
+    case SIM_FORKS: forge(node, to, true); break;
+    case SIM_LIES_FRONTIER: lie_frontier(node, to); break;
+    case SIM_BREAKS_CREDIT:
+        if (sim_chance(random, 500)) {
+            flood(node, to);
+        } else {
+            lie_credit(node, to);
+        }
+        break;
+    case SIM_BABBLES:
+        if (sim_chance(random, 500)) {
+            babble(node, to);
+        } else {
+            lie_notes(node, to);
+        }
+        break;
+    default: break;
+    }
+}
+
+void
+sim_liar_send(struct sim_node *node, uint32_t to, const uint8_t *frame, size_t size)
+{
+    struct sim_random *random = &node->world->random;
+    struct sim_liar *liar = &node->liars[to];
+    bool hello = memcmp(frame, no_session, sizeof no_session) == 0;
+    if (!hello && memcmp(frame, liar->session, sizeof liar->session) != 0) {
+        memcpy(liar->session, frame, sizeof liar->session);
+        liar->number = 0;
+    }
+    remember(liar, frame, size);
+    bool withheld = (liar->habits & SIM_WITHHOLDS) != 0 && sim_chance(random, 300)
+                    && (frame[12] == ILEA_MESSAGE_COMMITS || frame[12] == ILEA_MESSAGE_CREDIT);
+    uint8_t *bytes = malloc(size);
+    ilea_assert(bytes != NULL);
+    memcpy(bytes, frame, size);
+    if ((liar->habits & SIM_FLIPS) != 0 && sim_chance(random, 40)) {
+        bytes[sim_below(random, size)] ^= (uint8_t)(1u << sim_below(random, 8));
+    }
+    if (!withheld) send_numbered(node, to, bytes, size);
+    free(bytes);
+    bool bound = !hello && liar->number > 1;
+    if (bound && sim_chance(random, 150)) misbehave(node, to);
+}
+
+void
+sim_liar_free(struct sim_liar *liar)
+{
+    for (uint32_t i = 0; i < SIM_PAST_FRAMES; i++) free(liar->past[i]);
+}

@@ -1,0 +1,257 @@
+#include "tests/sim/checks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/assert.h"
+#include "tests/sim/view.h"
+
+enum { REST_MS = 60000, MINUTE_MS = 60000, QUIET_BYTES = 700 };
+
+bool
+sim_can_reach(const struct sim_world *world, uint32_t author, uint32_t from, uint32_t to)
+{
+    bool reached[SIM_NODES_MAX] = { false };
+    uint32_t queue[SIM_NODES_MAX], head = 0, tail = 0;
+    if (world->nodes[from].byzantine || !world->nodes[from].follows[author]) return false;
+    reached[from] = true;
+    queue[tail++] = from;
+    while (head < tail) {
+        uint32_t at = queue[head++];
+        for (uint32_t i = 0; i < world->node_count; i++) {
+            const struct sim_node *node = &world->nodes[i];
+            uint32_t link = world->link_between[at][i];
+            if (reached[i] || link == SIM_NONE || world->links[link].severed || node->byzantine
+                || !node->follows[author]) {
+                continue;
+            }
+            reached[i] = true;
+            queue[tail++] = i;
+        }
+    }
+    return reached[to];
+}
+
+/* What a node tells of a feed is durable there, and is what it holds. */
+static void
+check_position(struct sim_node *node, const struct ilea_feed_id *id, uint64_t seq,
+               const struct ilea_commit_id *head)
+{
+    const struct sim_feed *feed = sim_find_feed(node->world, id);
+    if (feed == NULL && seq == 0) return; /* announced to it by a liar */
+    if (feed == NULL) sim_fail(node->world, node, "tells %lu of no feed", (unsigned long)seq);
+    const struct sim_log *log = &node->storage.logs[feed->index];
+    if (seq > log->durable) {
+        sim_fail(node->world, node, "tells %lu of feed %u: %u are durable", (unsigned long)seq,
+                 feed->index, log->durable);
+    }
+    if (head != NULL && memcmp(log->commits[seq - 1]->id.bytes, head->bytes, 32) != 0) {
+        sim_fail(node->world, node, "tells another head of feed %u", feed->index);
+    }
+}
+
+static void
+check_frontier(struct sim_node *node, struct ilea_span body)
+{
+    bool is_hash;
+    struct ilea_frontier_hash hash;
+    struct ilea_frontier_list list;
+    if (ilea_frontier_decode(body, &is_hash, &hash, &list) != ILEA_ERROR_NONE) {
+        sim_fail(node->world, node, "sends a FRONTIER that does not decode");
+    }
+    if (is_hash) return;
+    for (uint32_t i = 0; i < list.group_count; i++) {
+        struct ilea_agency_id agency;
+        uint32_t count = ilea_frontier_group_next(&list.groups, &agency);
+        for (uint32_t j = 0; j < count; j++) {
+            struct ilea_position position;
+            ilea_position_get(&list.groups, &position);
+            check_position(node, &position.feed, position.seq, &position.id);
+        }
+    }
+}
+
+static void
+check_credit(struct sim_node *node, struct ilea_span body)
+{
+    struct ilea_credit credit;
+    if (ilea_credit_decode(body, &credit) != ILEA_ERROR_NONE) {
+        sim_fail(node->world, node, "sends a CREDIT that does not decode");
+    }
+    for (uint32_t i = 0; i < credit.position_count; i++) {
+        struct ilea_feed_id id;
+        uint64_t seq;
+        ilea_credit_position_next(&credit.positions, &id, &seq);
+        check_position(node, &id, seq, NULL);
+    }
+}
+
+static void
+check_notes(struct sim_node *node, struct ilea_span body)
+{
+    uint32_t count;
+    struct ilea_msgpack_reader notes;
+    if (ilea_notes_decode(body, &count, &notes) != ILEA_ERROR_NONE) {
+        sim_fail(node->world, node, "sends a NOTE that does not decode");
+    }
+}
+
+static void
+check_data(struct sim_node *node, uint32_t to, struct ilea_span body)
+{
+    struct ilea_feed_id id;
+    uint32_t count;
+    struct ilea_msgpack_reader commits;
+    if (ilea_commits_decode(body, &id, &count, &commits) != ILEA_ERROR_NONE) {
+        sim_fail(node->world, node, "sends COMMITS that do not decode");
+    }
+    struct sim_end *end = &node->ends[to];
+    for (uint32_t i = 0; i < count; i++) end->sent += ilea_commits_next(&commits).size;
+    if (end->sent > end->limit) {
+        sim_fail(node->world, node, "sends %lu bytes, granted %lu", (unsigned long)end->sent,
+                 (unsigned long)end->limit);
+    }
+}
+
+void
+sim_check_sent(struct sim_node *node, uint32_t to, struct ilea_span input)
+{
+    struct ilea_frame frame;
+    if (ilea_frame_decode(input, &frame) != ILEA_ERROR_NONE) {
+        sim_fail(node->world, node, "sends a frame that does not decode");
+    }
+    struct sim_end *end = &node->ends[to];
+    switch (frame.type) {
+    case ILEA_MESSAGE_HELLO: break;
+    case ILEA_MESSAGE_BIND:
+        memcpy(end->session, frame.session, sizeof end->session);
+        end->sent = end->limit = 0;
+        break;
+    case ILEA_MESSAGE_FRONTIER: check_frontier(node, frame.body); break;
+    case ILEA_MESSAGE_COMMITS: check_data(node, to, frame.body); break;
+    case ILEA_MESSAGE_CREDIT: check_credit(node, frame.body); break;
+    case ILEA_MESSAGE_NOTE: check_notes(node, frame.body); break;
+    }
+}
+
+void
+sim_check_received(struct sim_node *node, uint32_t from, struct ilea_span input)
+{
+    struct ilea_frame frame;
+    struct ilea_credit credit;
+    struct sim_end *end = &node->ends[from];
+    if (ilea_frame_decode(input, &frame) != ILEA_ERROR_NONE) return;
+    if (frame.type == ILEA_MESSAGE_COMMITS) end->commit_bytes_in += frame.body.size;
+    if (frame.type != ILEA_MESSAGE_CREDIT
+        || memcmp(frame.session, end->session, sizeof end->session) != 0
+        || ilea_credit_decode(frame.body, &credit) != ILEA_ERROR_NONE) {
+        return;
+    }
+    if (credit.limit > end->limit) end->limit = credit.limit;
+}
+
+/* The most that any honest node which can pass it to `node` holds durably. */
+static uint32_t
+reachable_count(const struct sim_world *world, uint32_t node, const struct sim_feed *feed)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        uint32_t durable = world->nodes[i].storage.logs[feed->index].durable;
+        if (durable > most && sim_can_reach(world, feed->author, node, i)) most = durable;
+    }
+    return most;
+}
+
+bool
+sim_has_converged(const struct sim_world *world, bool say)
+{
+    bool equal = true;
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        const struct sim_node *node = &world->nodes[i];
+        if (node->byzantine) continue;
+        if (!node->up || node->storage.pending_count > 0) return false;
+        for (uint32_t j = 0; j < world->feed_count; j++) {
+            const struct sim_feed *feed = world->feeds[j];
+            if (feed->forked || !node->follows[feed->author]) continue;
+            uint32_t held = node->storage.logs[j].durable, most = reachable_count(world, i, feed);
+            if (held == most) continue;
+            if (!say) return false;
+            equal = false;
+            (void)fprintf(stderr, "node %c holds %u of %u of feed %u by %c\n", (char)('a' + i), held,
+                          most, j, (char)('a' + feed->author));
+        }
+    }
+    return equal;
+}
+
+static void
+check_feed(const struct sim_world *world, const struct sim_feed *feed)
+{
+    const struct sim_node *author = &world->nodes[feed->author];
+    if (author->byzantine) return;
+    if (feed->forked) sim_fail(world, author, "an honest author forked feed %u", feed->index);
+    uint32_t held = author->storage.logs[feed->index].durable;
+    if (held < feed->acknowledged) {
+        sim_fail(world, author, "acknowledged %lu of feed %u, holds %u",
+                 (unsigned long)feed->acknowledged, feed->index, held);
+    }
+}
+
+/* A restored author that went on with a feed was told, if any neighbour holds more of it. */
+static void
+check_taken(const struct sim_world *world, const struct sim_node *node)
+{
+    const struct sim_feed *taken = node->writer.taken;
+    if (taken == NULL) return;
+    sim_fail(world, node, "feed %u is taken and nobody said so", taken->index);
+}
+
+void
+sim_check_end(struct sim_world *world)
+{
+    for (uint32_t i = 0; i < world->feed_count; i++) check_feed(world, world->feeds[i]);
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        if (!world->nodes[i].byzantine) check_taken(world, &world->nodes[i]);
+    }
+    sim_check_views(world);
+}
+
+void
+sim_check_quiet(struct sim_world *world)
+{
+    sim_run_until(world, world->now + REST_MS);
+    uint64_t before[SIM_LINKS_MAX][2];
+    for (uint32_t i = 0; i < world->link_count; i++) {
+        for (int way = 0; way < 2; way++) before[i][way] = world->links[i].ways[way].bytes;
+    }
+    sim_run_until(world, world->now + MINUTE_MS);
+    for (uint32_t i = 0; i < world->link_count; i++) {
+        for (int way = 0; way < 2; way++) {
+            uint64_t bytes = world->links[i].ways[way].bytes - before[i][way];
+            if (bytes > 0 && bytes <= QUIET_BYTES) continue;
+            sim_fail(world, &world->nodes[world->links[i].nodes[way]],
+                     "sends %lu bytes in a quiet minute", (unsigned long)bytes);
+        }
+    }
+}
+
+void
+sim_check_repeats(const struct sim_world *world, uint32_t permille_max)
+{
+    uint64_t came = 0, stored = 0;
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        for (uint32_t j = 0; j < world->node_count; j++) {
+            came += world->nodes[i].ends[j].commit_bytes_in;
+        }
+        for (uint32_t j = 0; j < world->feed_count; j++) {
+            const struct sim_log *log = &world->nodes[i].storage.logs[j];
+            if (world->feeds[j]->author == i) continue;
+            for (uint32_t k = 0; k < log->durable; k++) stored += log->commits[k]->size + 45;
+        }
+    }
+    if (came * 1000 > stored * permille_max) {
+        sim_fail(world, NULL, "%lu bytes of commits came, %lu were new", (unsigned long)came,
+                 (unsigned long)stored);
+    }
+}

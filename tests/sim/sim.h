@@ -1,0 +1,233 @@
+/*
+ * sim.h - a federation in one process: nodes (replicator, storage, writer), the network between
+ * them, and one heap of events ordered by (time, insertion). Everything random comes from one
+ * generator, so a seed is a run.
+ *
+ *   main.c       seeds, the command line           scenario.c   what a seed means: sizes, faults
+ *   sim.c        the world: events, steps, effects network.c    links that lose, repeat, reorder, reset
+ *   storage.c    logs, syncs, crashes              writer.c     feeds, epochs, records, edits
+ *   byzantine.c  peers that lie                    checks.c     what must hold, and when
+ *   view.c       decrypt and merge, as a reader    story.c      runs told by hand
+ *
+ * A check that fails ends the process with the line that replays the run.
+ */
+#ifndef ILEA_SIM_SIM_H
+#define ILEA_SIM_SIM_H
+
+#include "replication/core/message.h"
+#include "replication/core/replicator.h"
+#include "replication/record/change.h"
+#include "replication/record/commit.h"
+#include "tests/sim/random.h"
+
+enum {
+    SIM_NODES_MAX = 7,
+    SIM_LINKS_MAX = SIM_NODES_MAX * (SIM_NODES_MAX - 1) / 2,
+    SIM_FEEDS_MAX = 512,
+    SIM_RECORDS_MAX = 12, /* of one author */
+    SIM_PAST_FRAMES = 16, /* a liar remembers so many of its frames a link */
+    SIM_NONE = UINT32_MAX
+};
+
+/* A change as its author wrote it. */
+struct sim_change {
+    struct ilea_record_id record;
+    struct ilea_dot dot;
+    uint8_t *plaintext;
+    size_t size;
+};
+
+/* Made once, shared by the logs that hold it. */
+struct sim_commit {
+    struct sim_feed *feed;
+    uint64_t seq;
+    struct ilea_commit_id id;
+    uint8_t *bytes;
+    uint32_t size;
+    uint32_t change_count;
+    struct sim_change *changes;
+    uint64_t run;            /* running number and leaf of its last change */
+    uint8_t leaf[ILEA_HASH_SIZE];
+    struct sim_commit *fork; /* another commit of the same feed and seq */
+};
+
+struct sim_feed {
+    struct ilea_feed_id id;
+    struct ilea_feed_origin origin;
+    uint32_t index;  /* in the world's feeds */
+    uint32_t author; /* node */
+    bool forked;     /* its author wrote two histories: it need not converge */
+    uint64_t acknowledged; /* durable at its author and said so */
+    uint32_t count, capacity;
+    struct sim_commit **commits; /* by seq - 1, the first made */
+};
+
+/* What a node holds of a feed: `durable` of `count` commits survive a crash. */
+struct sim_log {
+    uint32_t count, durable, capacity;
+    struct sim_commit **commits;
+};
+
+struct sim_pending {
+    struct sim_commit *commit;
+    bool own;
+};
+
+struct sim_storage {
+    struct sim_log logs[SIM_FEEDS_MAX]; /* by the feed's index */
+    struct sim_pending *pending;        /* not durable yet, in order */
+    uint32_t pending_count, pending_capacity;
+    uint32_t syncing;                   /* so many of them are in the sync under way */
+    bool stored_due;                    /* a STORE has not been answered by STORED */
+    uint64_t latency_min, latency_max;
+    bool blocks;                        /* the node hears nothing while it syncs */
+};
+
+struct sim_writer {
+    struct sim_feed *feed;  /* NULL: to be opened before the next write */
+    struct ilea_epoch_id epoch;
+    uint64_t run;
+    uint8_t leaf[ILEA_HASH_SIZE];
+    uint32_t value_size;    /* largest value written */
+    uint32_t items_max;
+    bool unnoticed;         /* restored, and going on with a feed whose end it forgot */
+    struct sim_feed *taken; /* that feed */
+};
+
+/* One end of a link, as its node sees it. */
+struct sim_end {
+    bool approved;
+    uint8_t session[ILEA_SESSION_ID_SIZE]; /* of the last BIND sent */
+    uint64_t sent, limit;                  /* data bytes in it, and what the other end granted */
+    uint64_t commit_bytes_in;              /* of honest senders: to count repeats */
+};
+
+struct sim_liar {
+    uint32_t habits;
+    uint8_t session[ILEA_SESSION_ID_SIZE];
+    uint32_t number;
+    uint8_t *past[SIM_PAST_FRAMES];
+    size_t past_size[SIM_PAST_FRAMES];
+    uint32_t past_next;
+};
+
+struct sim_event;
+
+struct sim_node {
+    struct sim_world *world;
+    uint32_t index;
+    bool up, byzantine;
+    uint64_t run;           /* events of an earlier run of the process are void */
+    uint64_t clock_ms;      /* its monotonic clock is so far ahead of the world's */
+    struct ilea_agency_id agency;
+    struct ilea_sign_secret *secret;
+    struct ilea_sign_public public_key;
+    struct ilea_reading_secret *reading;
+    struct ilea_reading_public reading_public;
+    struct ilea_transport_public transport;
+    struct ilea_audience_id audience;
+    struct ilea_keyring *ring; /* of its own epochs; lies in the log, so it survives */
+    bool follows[SIM_NODES_MAX];
+    void *memory;
+    struct ilea_replicator *replicator;
+    uint64_t timer_ms;      /* in the world's time */
+    uint64_t timer_repeats; /* timers in a row without the time passing */
+    struct sim_end ends[SIM_NODES_MAX];
+    struct sim_liar liars[SIM_NODES_MAX];
+    struct sim_storage storage;
+    struct sim_writer writer;
+    struct sim_event *deferred; /* arrived while the node was in a sync */
+    uint32_t deferred_count, deferred_capacity;
+    uint64_t sessions;      /* that became ready */
+    uint64_t reincarnations, diverged, refused;
+};
+
+/* One direction of a link. */
+struct sim_channel {
+    uint32_t loss, repeat, reorder, stale; /* permille */
+    uint64_t delay_min, delay_max;
+    bool cut;
+    uint64_t last_ms;    /* first in, first out */
+    uint64_t bytes, frames, commit_bytes;
+    uint32_t drop_next;  /* a story's: lose the next so many COMMITS */
+};
+
+struct sim_link {
+    uint32_t nodes[2];   /* [0] dials */
+    bool up, severed;    /* severed: not to be connected */
+    uint32_t generation; /* frames of an earlier connection are lost */
+    bool listener_told;  /* the listening end hears of connections lost */
+    struct sim_channel ways[2]; /* [i]: from nodes[i] */
+};
+
+enum sim_event_kind {
+    SIM_DELIVER,
+    SIM_TIMER,
+    SIM_SYNC,
+    SIM_CONNECT,
+    SIM_LINK_UP,
+    SIM_LINK_DOWN,
+    SIM_WRITE,
+    SIM_CRASH,
+    SIM_RESTART,
+    SIM_RESTORE,
+    SIM_RESET,
+    SIM_CUT,
+    SIM_HEAL,
+    SIM_FOLLOW,
+    SIM_CALM
+};
+
+struct sim_event {
+    uint64_t time, order;
+    enum sim_event_kind kind;
+    uint32_t node, link, way;
+    uint64_t run, generation;
+    bool stale;   /* survives a reset of the link */
+    uint8_t *bytes;
+    size_t size;
+};
+
+struct sim_world {
+    struct sim_random random;
+    bool verbose;
+    uint64_t now, order, event_count, trace;
+    struct sim_event *heap;
+    uint32_t heap_count, heap_capacity;
+    struct ilea_network_id network;
+    uint32_t node_count;
+    struct sim_node nodes[SIM_NODES_MAX];
+    uint32_t link_count;
+    struct sim_link links[SIM_LINKS_MAX];
+    uint32_t link_between[SIM_NODES_MAX][SIM_NODES_MAX]; /* or SIM_NONE */
+    uint32_t feed_count;
+    struct sim_feed *feeds[SIM_FEEDS_MAX];
+    struct ilea_commit_builder *builder;
+    struct ilea_effects *effects;
+    bool calm;      /* faults are over */
+    bool faultless; /* there never were any */
+};
+
+/* sim.c */
+struct sim_world *sim_world_new(uint64_t seed, bool verbose);
+void sim_world_free(struct sim_world *world);
+/* Identities; then links and follows are set by the caller, then every node is started. */
+void sim_add_nodes(struct sim_world *world, uint32_t count);
+void sim_add_link(struct sim_world *world, uint32_t dialer, uint32_t listener);
+void sim_start(struct sim_world *world);
+void sim_push(struct sim_world *world, uint64_t delay, struct sim_event event);
+/* Work through the events up to and including `time`. */
+void sim_run_until(struct sim_world *world, uint64_t time);
+void sim_step(struct sim_node *node, struct ilea_event event);
+void sim_node_start(struct sim_node *node);
+void sim_node_stop(struct sim_node *node);
+/* Follow an agency, or no longer. */
+void sim_follow(struct sim_node *node, uint32_t other, bool followed);
+void sim_mix(struct sim_world *world, const void *bytes, size_t size);
+void sim_say(const struct sim_world *world, const struct sim_node *node, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+_Noreturn void sim_fail(const struct sim_world *world, const struct sim_node *node,
+                        const char *format, ...) __attribute__((format(printf, 3, 4)));
+struct sim_feed *sim_find_feed(const struct sim_world *world, const struct ilea_feed_id *id);
+
+#endif

@@ -1,0 +1,962 @@
+#!/usr/bin/env python3
+"""make_vectors.py - writes the vectors of the record and message formats anew.
+
+    make_vectors.py [DIRECTORY]     by default the folder it stands in
+
+Run it when a format changes, and read the difference. It shares the rules with
+check_vectors.py and not a line with the C code, so that the unit tests compare
+two implementations. Nothing is random: keys and nonces are hashes of their
+names. Signatures and encryption are libsodium's, through ctypes.
+"""
+import ctypes
+import ctypes.util
+import hashlib
+import json
+import os
+import sys
+
+import check_vectors as rules
+from check_vectors import Raw, Text, digest, encode, u64
+
+sodium = ctypes.CDLL(ctypes.util.find_library("sodium") or "libsodium.so.23")
+if sodium.sodium_init() < 0:
+    sys.exit("libsodium does not start")
+
+
+def fixed(name, size=32):
+    return hashlib.blake2b(name.encode(), digest_size=size).digest()
+
+
+def call(function, size, *arguments):
+    """A libsodium function that writes `size` bytes to its first argument."""
+    out = ctypes.create_string_buffer(size)
+    if getattr(sodium, function)(out, *arguments) != 0:
+        raise RuntimeError(function)
+    return out.raw
+
+
+class Signer:
+    def __init__(self, name):
+        self.seed = fixed("seed of " + name)
+        self.secret = ctypes.create_string_buffer(64)
+        self.public = call("crypto_sign_seed_keypair", 32, self.secret, self.seed)
+
+    def sign(self, domain, network, message):
+        text = domain.encode()
+        data = bytes([len(text)]) + text + network + message
+        return call("crypto_sign_detached", 64, None, data, ctypes.c_ulonglong(len(data)),
+                    self.secret)
+
+
+class Box:
+    def __init__(self, name):
+        secret = bytearray(fixed("box secret of " + name))
+        secret[0] &= 248
+        secret[31] = secret[31] & 127 | 64
+        self.secret = bytes(secret)
+        self.public = call("crypto_scalarmult_base", 32, self.secret)
+
+
+def seal(to, message, name):
+    """crypto_box_seal with an ephemeral key that is a hash of `name`."""
+    ephemeral = Box("ephemeral " + name)
+    nonce = hashlib.blake2b(ephemeral.public + to, digest_size=24).digest()
+    return ephemeral.public + call("crypto_box_easy", len(message) + 16, message,
+                                   ctypes.c_ulonglong(len(message)), nonce, to, ephemeral.secret)
+
+
+def encrypt(key, nonce, data, plaintext):
+    data = b"\x0cilea/item/v1" + data
+    return call("crypto_aead_xchacha20poly1305_ietf_encrypt", len(plaintext) + 16, None, plaintext,
+                ctypes.c_ulonglong(len(plaintext)), data, ctypes.c_ulonglong(len(data)), None,
+                nonce, key)
+
+
+# --- one small federation -----------------------------------------------------------------------
+
+NETWORK = digest("ilea/network/v1", b"test vectors")
+NODE, ROOT_A, ROOT_B, ROOT_C = (Signer(name) for name in ("node", "root a", "root b", "root c"))
+TRANSPORT, READING, OTHER = Box("transport"), Box("reading"), Box("other")
+EPOCH_KEY = fixed("epoch key")
+ROOTS = sorted((ROOT_A, ROOT_B, ROOT_C), key=lambda root: root.public)
+
+
+def signed_manifest(changed=None, signers=(0, 1, 2), roots=None, **replaced):
+    """The signed manifest and its body. `changed` edits the list of fields before it is encoded."""
+    roots = ROOTS if roots is None else roots
+    keys = {"node": NODE.public, "transport": TRANSPORT.public, "reading": READING.public}
+    keys.update((name, replaced[name]) for name in keys if name in replaced)
+    possession = (b"".join(root.public for root in roots) + keys["node"] + keys["transport"]
+                  + keys["reading"])
+    fields = [1, NETWORK, 0, bytes(32), Text(b"FR-PN"), Text(b"FR"),
+              Text("Police nationale – innovation".encode()), 2, [root.public for root in roots],
+              rules.roots_hash_of(2, [fixed("next root %d" % i) for i in range(3)]),
+              keys["node"], keys["transport"], keys["reading"],
+              NODE.sign("ilea/manifest-pop/v1", NETWORK, possession)]
+    if changed is not None:
+        changed(fields)
+    body = encode(fields)
+    agency = rules.agency_id_of(body)
+    network = fields[1]
+    signatures = [[i, roots[i].sign("ilea/manifest-sig/v1", network, agency)] for i in signers]
+    return [body, signatures], body
+
+
+SIGNED, MANIFEST = signed_manifest()
+AGENCY = rules.agency_id_of(MANIFEST)
+INCARNATION = fixed("incarnation", 16)
+SCOPE = 2
+FEED = rules.feed_id_of(NETWORK, AGENCY, NODE.public, INCARNATION, SCOPE)
+AUDIENCE = rules.audience_of(NETWORK, AGENCY, "all-peers")
+AEK_COMMIT = digest("ilea/aek-commit/v1", NETWORK, AUDIENCE, key=EPOCH_KEY)
+EPOCH = AEK_COMMIT[:16]
+
+
+def wrapped_for(box, name):
+    return seal(box.public, b"\x0bilea/aek/v1" + NETWORK + AUDIENCE + EPOCH_KEY, name)
+
+
+WRAPPED = sorted(wrapped_for(box, "wrap %d" % i) for i, box in enumerate((READING, OTHER)))
+
+
+def text_value(text):
+    return encode(Text(text.encode()))
+
+
+def op(field, key, value, depth=1, replaces=()):
+    """As decode_change() gives it."""
+    return {"field": field, "key": key, "value": value, "depth": depth,
+            "replaces": sorted(replaces)}
+
+
+def op_fields(one):
+    return [one["field"], [Raw(one["key"])] if one["key"] else [],
+            [Raw(one["value"])] if one["value"] else [], one["depth"],
+            [list(dot) for dot in one["replaces"]]]
+
+
+def change_fields(ops, **replaced):
+    change = {"record": fixed("record", 16), "type": 6, "time_ms": 1735689600000, "label": 2,
+              "handling": 0, "run": 1, "prev_leaf": bytes(32)}
+    change.update(replaced)
+    return [1, change["record"], change["type"], change["time_ms"], change["label"],
+            change["handling"], change["run"], change["prev_leaf"], [op_fields(one) for one in ops]]
+
+
+def dot(feed, seq, index):
+    return fixed("feed %s" % feed)[:16], seq, index
+
+
+# --- the files ----------------------------------------------------------------------------------
+
+class File:
+    def __init__(self):
+        self.vectors = []
+
+    def good(self, name, **fields):
+        self.vectors.append({"name": name, **rules.as_json(fields)})
+
+    def bad(self, name, expect, error="malformed", **fields):
+        self.good(name, **fields, expect=expect, error=error)
+
+
+def msgpack():
+    file = File()
+
+    def good(name, value):
+        file.good(name, bytes=encode(value), value=rules.described(value))
+
+    def bad(name, expect, data):
+        file.bad(name, expect, bytes=bytes.fromhex(data) if isinstance(data, str) else data)
+
+    for number in (0, 1, 127, 128, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**64 - 1):
+        good("uint %d" % number, number)
+    for size in (0, 1, 31, 32, 255, 256):
+        good("str of %d bytes" % size, Text(b"x" * size))
+    for size in (0, 1, 31, 32, 255, 256):
+        good("bin of %d bytes" % size, bytes(range(256))[:size] or b"\0" * size)
+    for count in (0, 1, 15, 16):
+        good("array of %d" % count, list(range(count)))
+    good("all four kinds", [1, Text(b"a"), b"b", [2]])
+    good("arrays 3 deep", [[[7]], 8])
+    for name, text in (("tab and line feed", "a\tb\nc"), ("2 bytes, lowest", "\u00a0"),
+                       ("2 bytes, highest", "\u07ff"), ("3 bytes, lowest", "\u0800"),
+                       ("before the surrogates", "\ud7ff"), ("after the surrogates", "\ue000"),
+                       ("3 bytes, highest", "\uffff"), ("4 bytes, lowest", "\U00010000"),
+                       ("4 bytes, highest", "\U0010ffff"), ("mixed", "Zürich – 東京 🜂 ok, and more")):
+        good("text: " + name, Text(text.encode()))
+
+    for name, data in (
+            ("uint 0 in 2 bytes", "cc00"), ("uint 127 in 2 bytes", "cc7f"),
+            ("uint 255 in 3 bytes", "cd00ff"), ("uint 65535 in 5 bytes", "ce0000ffff"),
+            ("uint 2^32-1 in 9 bytes", "cf00000000ffffffff"), ("str of 0 in str 8", "d900"),
+            ("str of 31 in str 8", "d91f" + "61" * 31), ("str of 255 in str 16", "da00ff" + "61" * 255),
+            ("str of 1 in str 32", "db0000000161"), ("bin of 0 in bin 16", "c50000"),
+            ("bin of 255 in bin 16", "c500ff" + "00" * 255), ("bin of 1 in bin 32", "c60000000100"),
+            ("array of 0 in array 16", "dc0000"), ("array of 15 in array 16", "dc000f" + "00" * 15),
+            ("array of 1 in array 32", "dd0000000100"), ("inside an array", "92cc0100")):
+        bad("not shortest: " + name, "not_shortest", data)
+    for name, data in (
+            ("nil", "c0"), ("the unused tag", "c1"), ("false", "c2"), ("true", "c3"),
+            ("ext 8", "c7000100"), ("ext 16", "c8000001"), ("ext 32", "c90000000001"),
+            ("float 32", "ca00000000"), ("float 64", "cb0000000000000000"), ("int 8", "d0ff"),
+            ("int 8, positive", "d001"), ("int 16", "d1ff00"), ("int 32", "d2ff000000"),
+            ("int 64", "d3ff00000000000000"), ("fixext 1", "d40100"), ("fixext 2", "d5010000"),
+            ("fixext 4", "d60100000000"), ("fixext 8", "d701" + "00" * 8),
+            ("fixext 16", "d801" + "00" * 16), ("negative fixint -1", "ff"),
+            ("negative fixint -32", "e0"), ("fixmap", "80"), ("fixmap of 1", "810102"),
+            ("map 16", "de0000"), ("map 32", "df00000000"), ("nil inside an array", "91c0")):
+        bad("kind: " + name, "kind", data)
+    for name, data in (
+            ("nothing", ""), ("uint 8", "cc"), ("uint 16", "cdff"), ("uint 32", "ceffffff"),
+            ("uint 64", "cfffffffffffffff"), ("str", "a3" + "6162"), ("str 8", "d9"),
+            ("str 16", "da01"), ("bin 8", "c402" + "00"), ("bin 16 header", "c501"),
+            ("array 16 header", "dc00"), ("array 32 header", "dd0001")):
+        bad("truncated: " + name, "truncated", data)
+    for name, data in (
+            ("array 32 of 4294967295", "ddffffffff"), ("array 16 of 65535", "dcffff"),
+            ("fixarray of 15", "9f"), ("array of 2 with 1", "9201"), ("bin 32 of 4294967295", "c6ffffffff"),
+            ("str 32 of 4294967295", "dbffffffff"), ("bin 16 of 65535", "c5ffff00"),
+            ("inside", "92" + "01" + "ddffffffff")):
+        bad("count: " + name, "count", data)
+    bad("arrays 4 deep", "depth", "9191919100")
+    bad("arrays 100 deep", "depth", "91" * 99 + "90")
+    bad("a byte after", "trailing", "0100")
+    bad("a byte after an array", "trailing", "910100")
+
+    broken = (("overlong: c0 80", "c080"), ("overlong: c1 bf", "c1bf"), ("overlong: e0 80 80", "e08080"),
+              ("overlong: e0 9f bf", "e09fbf"), ("overlong: f0 80 80 80", "f0808080"),
+              ("overlong: f0 8f bf bf", "f08fbfbf"), ("surrogate d800", "eda080"),
+              ("surrogate dfff", "edbfbf"), ("above 10ffff", "f4908080"), ("lead f5", "f5808080"),
+              ("ff", "ff"), ("lone continuation 80", "80"), ("lone continuation bf", "bf"),
+              ("2 bytes cut", "c3"), ("3 bytes cut", "e282"), ("4 bytes cut", "f09f8c"),
+              ("2 bytes, then ascii", "c341"), ("3 bytes, then ascii", "e28241"))
+    control = (("NUL", "00"), ("01", "01"), ("vertical tab", "0b"), ("carriage return", "0d"),
+               ("1f", "1f"), ("DEL", "7f"), ("C1 80", "c280"), ("C1 9f", "c29f"))
+    for expect, cases in (("utf8", broken), ("control", control)):
+        for name, data in cases:
+            bad("%s: %s" % (expect, name), expect, encode(Text(bytes.fromhex(data))))
+            for before in (7, 8, 9, 15):
+                text = b"a" * before + bytes.fromhex(data) + b"z" * (16 - before)
+                bad("%s: %s after %d letters" % (expect, name, before), expect, encode(Text(text)))
+    return file
+
+
+def change():
+    file = File()
+
+    def good(name, ops, **replaced):
+        data = encode(change_fields(ops, **replaced))
+        file.good(name, bytes=data, **rules.decode_change(data))
+
+    def bad(name, expect, fields, error="malformed"):
+        file.bad(name, expect, error, bytes=fields if isinstance(fields, bytes) else encode(fields))
+
+    title = op(2, b"", text_value("Drone detection"))
+    good("no operation", [])
+    good("one register", [title])
+    good("register, keyed, set, removal", [
+        title, op(3, b"", b"", 4, [dot("a", 3, 0)]), op(5, text_value("cbrn"), b"\x01"),
+        op(9, text_value("old"), b"", 2, [dot("a", 1, 0), dot("b", 9, 3)]),
+        op(19, text_value("budget"), text_value("12.5"), 3, [dot("a", 2, 1023)])])
+    good("a value of arrays", [op(14, b"", encode([Text(b"4x4"), Text(b"A"), Text(b"1")]))])
+    good("a value 3 deep", [op(1000, encode([1, [b"k"]]), encode([[[1]], b"x"]))])
+    good("all labels' highest", [title], label=5, handling=255, type=2**32 - 1)
+    good("numbers that need 8 bytes", [op(2**32 - 1, b"", b"\x00", 2**32 - 1,
+                                          [dot("a", 2**53 - 1, 0)])],
+         time_ms=2**53 - 1, run=2**40, prev_leaf=fixed("leaf"))
+    good("keys in the order of their encodings", [
+        op(5, b"\x07", b"\x01"), op(5, text_value("z"), b"\x01"), op(5, text_value("aa"), b"\x01"),
+        op(5, b"\xc4\x01\x00", b"\x01"), op(5, text_value("a" * 40), b"\x01")])
+
+    def edited(edit, ops=None):
+        fields = change_fields([title] if ops is None else ops)
+        edit(fields)
+        return fields
+
+    def set_field(index, value):
+        def edit(fields):
+            fields[index] = value
+        return edit
+
+    bad("version 2", "newer", edited(set_field(0, 2)), "unknown")
+    bad("version 2 with more fields", "newer", edited(lambda fields: (set_field(0, 2)(fields),
+                                                                      fields.append(0))), "unknown")
+    bad("version 0", "range", edited(set_field(0, 0)))
+    bad("a field more", "count", edited(lambda fields: fields.append(0)))
+    bad("a field less", "count", edited(lambda fields: fields.pop()))
+    bad("record id of 15 bytes", "size", edited(set_field(1, bytes(15))))
+    bad("record id of 17 bytes", "size", edited(set_field(1, bytes(17))))
+    bad("record id as text", "kind", edited(set_field(1, Text(b"0123456789abcdef"))))
+    bad("type 0", "range", edited(set_field(2, 0)))
+    bad("type over 32 bits", "range", edited(set_field(2, 2**32)))
+    bad("label 0", "range", edited(set_field(4, 0)))
+    bad("label 6", "range", edited(set_field(4, 6)))
+    bad("handling 256", "range", edited(set_field(5, 256)))
+    bad("run 0", "range", edited(set_field(6, 0)))
+    bad("previous leaf of 31 bytes", "size", edited(set_field(7, bytes(31))))
+    bad("ops as bin", "kind", edited(set_field(8, b"")))
+    bad("4294967295 ops announced", "count",
+        encode(change_fields([]))[:-1] + bytes.fromhex("ddffffffff"))
+    bad("one op announced, two given", "trailing",
+        encode(edited(set_field(8, [Raw(encode(op_fields(title)) * 2)]))))
+    bad("time not shortest", "not_shortest", edited(set_field(3, Raw(bytes.fromhex("cd0001")))))
+    bad("fields out of order", "order", change_fields([op(3, b"", b"\x01"), title]))
+    bad("the same field twice", "duplicate", change_fields([title, title]))
+    bad("keys out of order", "order", change_fields([op(5, text_value("b"), b"\x01"),
+                                                     op(5, text_value("a"), b"\x01")]))
+    bad("the same key twice", "duplicate", change_fields([op(5, text_value("b"), b"\x01")] * 2))
+    bad("keyless after keyed", "order", change_fields([op(5, text_value("b"), b"\x01"),
+                                                       op(5, b"", b"\x01")]))
+
+    def bad_op(name, expect, index, value):
+        one = op_fields(op(5, text_value("b"), b"\x01", 2, [dot("a", 1, 0)]))
+        one[index] = value
+        bad("op: " + name, expect, edited(set_field(8, [one])))
+
+    two_dots = sorted([dot("a", 1, 0), dot("b", 1, 0)])
+    bad_op("field 0", "range", 0, 0)
+    bad_op("field over 32 bits", "range", 0, 2**32)
+    bad_op("two keys", "count", 1, [1, 2])
+    bad_op("two values", "count", 2, [1, 2])
+    bad_op("key without its array", "kind", 1, 1)
+    bad_op("depth 0", "range", 3, 0)
+    bad_op("depth over 32 bits", "range", 3, 2**32)
+    bad_op("key 4 deep", "depth", 1, [[[[[1]]]]])
+    bad_op("value 4 deep", "depth", 2, [[[[[1]]]]])
+    bad_op("value nil", "kind", 2, [Raw(b"\xc0")])
+    bad_op("value not shortest", "not_shortest", 2, [Raw(b"\xcc\x01")])
+    bad_op("value not UTF-8", "utf8", 2, [Text(b"\xc3")])
+    bad_op("key over 1024 bytes", "limit", 1, [bytes(1022)])
+    bad_op("dots out of order", "order", 4, [list(one) for one in reversed(two_dots)])
+    bad_op("the same dot twice", "duplicate", 4, [list(two_dots[0])] * 2)
+    bad_op("dot of seq 0", "range", 4, [[fixed("f", 16), 0, 0]])
+    bad_op("dot of index 1024", "range", 4, [[fixed("f", 16), 1, 1024]])
+    bad_op("dot of a 32-byte feed", "size", 4, [[fixed("f"), 1, 0]])
+    bad_op("dot of 2 fields", "count", 4, [[fixed("f", 16), 1]])
+    bad_op("257 dots", "limit", 4, [list(dot("a", i + 1, 0)) for i in range(257)])
+    return file
+
+
+def statement_bytes(kind, *fields):
+    return encode([kind, *fields])
+
+
+def position(name, seq):
+    return [fixed("feed " + name), seq, fixed("commit " + name)]
+
+
+def opening_bytes(predecessors=()):
+    return statement_bytes(1, AGENCY, NODE.public, INCARNATION, SCOPE,
+                           sorted(predecessors))
+
+
+def epoch_bytes(number=1, heads=()):
+    return statement_bytes(2, AUDIENCE, number, AEK_COMMIT, sorted(heads), WRAPPED)
+
+
+def statement():
+    file = File()
+
+    def good(name, data, **more):
+        file.good(name, bytes=data, **rules.decode_statement(data), **more)
+
+    def bad(name, expect, data, error="malformed"):
+        file.bad(name, expect, error, bytes=data)
+
+    good("opening", opening_bytes(), network=NETWORK, feed=FEED)
+    good("opening after two feeds", opening_bytes([position("a", 12), position("b", 2**40)]),
+         network=NETWORK, feed=FEED)
+    good("opening of a feed for the agency alone",
+         statement_bytes(1, AGENCY, NODE.public, INCARNATION, 1, []), network=NETWORK,
+         feed=rules.feed_id_of(NETWORK, AGENCY, NODE.public, INCARNATION, 1))
+    good("epoch", epoch_bytes(), reading_secret=READING.secret, network=NETWORK,
+         epoch_key=EPOCH_KEY)
+    good("epoch after two heads", epoch_bytes(8, [fixed("head a"), fixed("head b")]))
+    good("epoch without readers", statement_bytes(2, AUDIENCE, 1, AEK_COMMIT, [], []))
+    good("history", statement_bytes(3, AUDIENCE, [[AEK_COMMIT, WRAPPED[0]],
+                                                  [fixed("another"), WRAPPED[1]]]))
+    good("history of nothing", statement_bytes(3, AUDIENCE, []))
+
+    a, b = sorted([position("a", 1), position("b", 2)])
+
+    def opening(**replaced):
+        fields = {"agency": AGENCY, "node": NODE.public, "incarnation": INCARNATION, "scope": SCOPE,
+                  "positions": []}
+        fields.update(replaced)
+        return statement_bytes(1, *fields.values())
+
+    def epoch(**replaced):
+        fields = {"audience": AUDIENCE, "number": 1, "commit": AEK_COMMIT, "heads": [],
+                  "wrapped": WRAPPED}
+        fields.update(replaced)
+        return statement_bytes(2, *fields.values())
+
+    bad("kind 4", "newer", statement_bytes(4, 1, 2, 3), "unknown")
+    bad("kind 0", "range", statement_bytes(0))
+    bad("nothing", "truncated", b"")
+    bad("empty array", "truncated", encode([]))
+    bad("opening: a field more", "count", statement_bytes(1, AGENCY, NODE.public, INCARNATION, 1, [], 0))
+    bad("opening: a field less", "count", statement_bytes(1, AGENCY, NODE.public, INCARNATION, 1))
+    bad("opening: agency of 31 bytes", "size", opening(agency=bytes(31)))
+    bad("opening: incarnation of 17 bytes", "size", opening(incarnation=bytes(17)))
+    bad("opening: scope 0", "range", opening(scope=0))
+    bad("opening: scope 3", "range", opening(scope=3))
+    bad("opening: feeds out of order", "order", opening(positions=[b, a]))
+    bad("opening: a feed twice", "duplicate", opening(positions=[a, a]))
+    bad("opening: a feed at two positions", "duplicate", opening(positions=[a, [a[0], 9, a[2]]]))
+    bad("opening: position at seq 0", "range", opening(positions=[[a[0], 0, a[2]]]))
+    bad("opening: position of 2 fields", "count", opening(positions=[a[:2]]))
+    bad("opening: 4294967295 positions", "count", opening()[:-1] + bytes.fromhex("ddffffffff"))
+    bad("opening: a byte after", "trailing", opening() + b"\0")
+    bad("opening: cut", "truncated", opening()[:-1])
+    bad("epoch: number 0", "range", epoch(number=0))
+    bad("epoch: heads out of order", "order", epoch(heads=sorted([fixed("a"), fixed("b")])[::-1]))
+    bad("epoch: a head twice", "duplicate", epoch(heads=[fixed("a")] * 2))
+    bad("epoch: 65 heads", "limit", epoch(heads=sorted(fixed("h%d" % i) for i in range(65))))
+    bad("epoch: keys out of order", "order", epoch(wrapped=WRAPPED[::-1]))
+    bad("epoch: a key twice", "duplicate", epoch(wrapped=[WRAPPED[0]] * 2))
+    bad("epoch: key of 139 bytes", "size", epoch(wrapped=[WRAPPED[0][:-1]]))
+    bad("epoch: 65535 keys", "count", epoch(wrapped=[])[:-1] + bytes.fromhex("dcffff"))
+    bad("epoch: a byte after", "trailing", epoch() + b"\0")
+    bad("history: pair of 1", "count", statement_bytes(3, AUDIENCE, [[AEK_COMMIT]]))
+    bad("history: key of 141 bytes", "size", statement_bytes(3, AUDIENCE, [[AEK_COMMIT, bytes(141)]]))
+    bad("history: a byte after", "trailing", statement_bytes(3, AUDIENCE, []) + b"\0")
+    return file
+
+
+def item_of(plaintext, seq, index, flags=1, name="nonce", feed=FEED):
+    """The item, and what its ciphertext is bound to."""
+    associated = NETWORK + feed + u64(seq) + u64(index) + AUDIENCE + EPOCH
+    fresh = fixed("fresh randomness of " + name)
+    nonce = digest("ilea/nonce/v1", associated, plaintext, key=fresh)[:24]
+    return encode([flags, AUDIENCE, EPOCH, nonce,
+                   encrypt(EPOCH_KEY, nonce, associated, plaintext)]), associated
+
+
+def item():
+    file = File()
+    keys = {"network": NETWORK, "agency": AGENCY, "audience_name": "all-peers", "feed": FEED,
+            "epoch_key": EPOCH_KEY, "aek_commit": AEK_COMMIT, "reading_secret": READING.secret,
+            "wrapped": wrapped_for(READING, "item")}
+    body = encode(change_fields([op(2, b"", text_value("Drone detection"))]))
+    for name, plaintext, seq, index, flags in (
+            ("a change, open", body, 2, 0, 1), ("a change, closed", body, 2, 1, 0),
+            ("an empty plaintext", b"", 3, 0, 1), ("the highest index", body, 2**40, 1023, 1),
+            ("ciphertext of 255 bytes", bytes(239), 4, 7, 1),
+            ("ciphertext of 256 bytes", bytes(240), 4, 8, 1)):
+        data, associated = item_of(plaintext, seq, index, flags, name)
+        file.good(name, item=data, **keys, seq=seq, index=index, associated=associated,
+                  plaintext=plaintext, leaf=rules.leaf_of(index, data), **rules.decode_item(data))
+    for name, content, index in (("a statement", opening_bytes(), 0),
+                                 ("another statement", epoch_bytes(), 1)):
+        data = encode([2, content])
+        file.good(name, item=data, index=index, leaf=rules.leaf_of(index, data),
+                  **rules.decode_item(data))
+
+    nonce = fixed("nonce", 24)
+
+    def bad(name, expect, fields, error="malformed"):
+        data = fields if isinstance(fields, bytes) else encode(fields)
+        file.bad(name, expect, error, item=data)
+
+    long = bytes(40)
+    bad("flag of a newer version", "newer", [4, AUDIENCE, EPOCH, nonce, long], "unknown")
+    bad("flag of a newer version, more fields", "newer", [9, 1, 2, 3, long, 5, 6], "unknown")
+    bad("a statement that is open", "range", [3, long])
+    bad("a statement with an audience", "count", [2, AUDIENCE, EPOCH, nonce, long])
+    bad("a change without an audience", "count", [1, long])
+    bad("a field less", "count", [1, AUDIENCE, EPOCH, nonce])
+    bad("a field more", "count", [1, AUDIENCE, EPOCH, nonce, long, 0])
+    bad("audience of 15 bytes", "size", [1, AUDIENCE[:15], EPOCH, nonce, long])
+    bad("epoch of 32 bytes", "size", [1, AUDIENCE, AEK_COMMIT, nonce, long])
+    bad("nonce of 23 bytes", "size", [1, AUDIENCE, EPOCH, nonce[:23], long])
+    bad("ciphertext shorter than a tag", "size", [1, AUDIENCE, EPOCH, nonce, bytes(15)])
+    bad("ciphertext as text", "kind", [1, AUDIENCE, EPOCH, nonce, Text(b"0123456789abcdef")])
+    bad("as short as a leaf", "size", [2, bytes(28)])
+    bad("a byte after", "trailing", encode([2, long]) + b"\0")
+    bad("cut", "truncated", encode([2, long])[:-1])
+    bad("flags not shortest", "not_shortest", [Raw(b"\xcc\x02"), long])
+    bad("content not shortest", "not_shortest", [2, Raw(b"\xc5\x00\x28" + long)])
+    bad("content of 4294967295 bytes", "count", bytes.fromhex("9202c6ffffffff") + bytes(40))
+    return file
+
+
+def make_commit(seq, prev, items, kind=None, edit=None, slots=None, signer=NODE, network=NETWORK):
+    """A commit and its header; edit(header fields, commit fields) may break it after signing."""
+    leaves = [rules.leaf_of(i, data) for i, data in enumerate(items)]
+    fields = [1, 1, FEED, seq, prev, rules.items_root_of(leaves), len(items),
+              kind or (1 if seq == 1 else 2), []]
+    if edit is not None:
+        edit(fields)
+    header = encode(fields)
+    signature = signer.sign("ilea/commit-sig/v1", network, rules.commit_id_of(header))
+    return encode([header, signature, items if slots is None else slots])
+
+
+def commit():
+    file = File()
+    body = encode(change_fields([op(2, b"", text_value("Drone detection"))]))
+    second = encode(change_fields([op(5, text_value("cbrn"), b"\x01")], run=2,
+                                  prev_leaf=rules.leaf_of(0, item_of(body, 2, 0)[0])))
+    first_items = [encode([2, opening_bytes()]), encode([2, epoch_bytes()])]
+    first = make_commit(1, bytes(32), first_items)
+    first_id = rules.commit_id_of(rules.decode_commit(first)["header"])
+    data_items = [item_of(body, 2, 0)[0], item_of(second, 2, 1)[0]]
+    data = make_commit(2, first_id, data_items)
+    leaves = [rules.leaf_of(i, one) for i, one in enumerate(data_items)]
+    data_id = rules.commit_id_of(rules.decode_commit(data)["header"])
+    many = [encode([2, fixed("statement %d" % i, 40)]) for i in range(20)]
+    keys = {"network": NETWORK, "agency": AGENCY, "node": NODE.public, "node_seed": NODE.seed,
+            "incarnation": INCARNATION, "scope": SCOPE}
+
+    def good(name, bytes_):
+        decoded = rules.decode_commit(bytes_)
+        file.good(name, commit=bytes_, **keys, commit_id=rules.commit_id_of(decoded["header"]),
+                  header=decoded["header"], **decoded["fields"], leaves=decoded["leaves"],
+                  signature=decoded["signature"])
+
+    def bad(name, expect, bytes_, error="malformed"):
+        file.bad(name, expect, error, commit=bytes_, network=NETWORK, node=NODE.public)
+
+    good("the first commit of a feed", first)
+    good("two changes", data)
+    good("two changes, the first withheld", make_commit(2, first_id, data_items,
+                                                        slots=[leaves[0], data_items[1]]))
+    good("two changes, both withheld", make_commit(2, first_id, data_items, slots=leaves))
+    good("20 items", make_commit(3, data_id, many))
+    good("a high seq", make_commit(2**53 - 1, data_id, many[:1]))
+
+    def changed(name, expect, index, value, error="malformed", seq=2, prev=first_id):
+        def edit(fields):
+            fields[index] = value
+        bad("header: " + name, expect, make_commit(seq, prev, data_items, edit=edit), error)
+
+    changed("version 2", "newer", 0, 2, "unknown")
+    changed("suite 2", "newer", 1, 2, "unknown")
+    changed("kind 3", "newer", 7, 3, "unknown")
+    changed("critical feature 1", "newer", 8, [1], "unknown")
+    changed("17 critical features", "limit", 8, list(range(17)))
+    changed("critical feature as text", "kind", 8, [Text(b"x")])
+    changed("feed of 16 bytes", "size", 2, FEED[:16])
+    changed("seq 0", "range", 3, 0)
+    changed("seq 1 of kind data", "range", 3, 1)
+    changed("seq 1 of kind data, prev zeros", "range", 3, 1, prev=bytes(32))
+    changed("seq 2 of kind open", "range", 7, 1)
+    changed("seq 2 with prev zeros", "range", 4, bytes(32))
+    changed("seq 1 of kind open with a prev", "range", 4, first_id, seq=1, prev=bytes(32))
+    changed("no items", "range", 6, 0)
+    changed("1025 items", "range", 6, 1025)
+    changed("another root", "hash", 5, fixed("root"), "bad_hash")
+    changed("item count 1 for 2 slots", "count", 6, 1)
+    changed("item count 3 for 2 slots", "count", 6, 3)
+    changed("seq not shortest", "not_shortest", 3, Raw(b"\xcc\x02"))
+    bad("header: a field more", "count",
+        make_commit(2, first_id, data_items, edit=lambda fields: fields.append(0)))
+    bad("header: over 512 bytes", "limit",
+        make_commit(2, first_id, data_items, edit=lambda fields: fields.append(bytes(512))))
+    bad("an item changed", "hash",
+        make_commit(2, first_id, data_items,
+                    slots=[data_items[0], data_items[1][:-1] + bytes([data_items[1][-1] ^ 1])]),
+        "bad_hash")
+    bad("a leaf changed", "hash",
+        make_commit(2, first_id, data_items, slots=[fixed("leaf"), data_items[1]]), "bad_hash")
+    bad("items swapped", "hash", make_commit(2, first_id, data_items, slots=data_items[::-1]),
+        "bad_hash")
+    bad("slot of 31 bytes", "size", make_commit(2, first_id, data_items,
+                                                slots=[leaves[0][:31], data_items[1]]))
+    bad("slot of no bytes", "size", make_commit(2, first_id, data_items, slots=[b"", data_items[1]]))
+    bad("a slot less", "count", make_commit(2, first_id, data_items, slots=data_items[:1]))
+    bad("no slots", "count", make_commit(2, first_id, data_items, slots=[]))
+    bad("a slot as text", "kind", make_commit(2, first_id, data_items,
+                                              slots=[Text(b"a" * 40), data_items[1]]))
+    bad("a byte after", "trailing", data + b"\0")
+    bad("cut", "truncated", data[:-1])
+    bad("65535 slots announced", "count", make_commit(2, first_id, data_items,
+                                                      slots=Raw(bytes.fromhex("dcffff"))))
+    decoded = rules.decode_commit(data)
+    bad("signature of 63 bytes", "size",
+        encode([decoded["header"], decoded["signature"][:63], decoded["slots"]]))
+    bad("one bit of the signature changed", "signature",
+        encode([decoded["header"], bytes([decoded["signature"][0] ^ 1]) + decoded["signature"][1:],
+                decoded["slots"]]), "bad_signature")
+    bad("signed by another key", "signature",
+        make_commit(2, first_id, data_items, signer=ROOT_A), "bad_signature")
+    bad("signed for another network", "signature",
+        make_commit(2, first_id, data_items, network=fixed("network")), "bad_signature")
+    return file
+
+
+def make_card(signed, endpoint=b"tcp://node.example.fr:4717", made_ms=1735689600000, version=1,
+              signer=NODE, network=NETWORK, more=()):
+    start = bytes([0x95 + len(more)]) + b"".join(
+        encode(part) for part in (version, signed, Text(endpoint), made_ms))
+    signature = signer.sign("ilea/card/v1", network, digest("ilea/card/v1", start))
+    return start + encode(signature) + b"".join(encode(part) for part in more)
+
+
+def manifest():
+    file = File()
+    next_roots = [fixed("next root %d" % i) for i in range(3)]
+    for threshold, roots in ((1, next_roots[:1]), (2, next_roots), (3, next_roots[::-1])):
+        file.good("roots: %d of %d" % (threshold, len(roots)), check="roots", threshold=threshold,
+                  roots=roots, hash=rules.roots_hash_of(threshold, roots))
+
+    def good(name, signed, **more):
+        data = encode(signed)
+        decoded = rules.decode_manifest(data)
+        file.good(name, check="manifest", signed=data, **decoded,
+                  fingerprint=rules.fingerprint_of(decoded["agency"]), **more)
+
+    def bad(name, expect, signed, error="malformed"):
+        data = signed if isinstance(signed, bytes) else encode(signed)
+        file.bad(name, expect, error, check="manifest", signed=data)
+
+    good("2 of 3, all sign", SIGNED, node_seed=NODE.seed, root_seeds=[root.seed for root in ROOTS])
+    good("2 of 3, two sign", signed_manifest(signers=(0, 2))[0])
+    good("1 of 1", signed_manifest(lambda fields: fields.__setitem__(7, 1), (0,), ROOTS[:1])[0])
+
+    def changed(name, expect, index, value, error="malformed"):
+        signed = signed_manifest(lambda fields: fields.__setitem__(index, value))[0]
+        bad(name, expect, signed, error)
+
+    changed("version 2", "newer", 0, 2, "unknown")
+    changed("index 1", "range", 2, 1)
+    changed("prev not zeros", "range", 3, fixed("prev"))
+    for name, code in (("lower case", b"fr-pn"), ("one letter", b"F"), ("a digit first", b"1FR"),
+                       ("a dash first", b"-FR"), ("a dash last", b"FR-"), ("a blank", b"FR PN"),
+                       ("17 letters", b"F" * 17), ("empty", b"")):
+        changed("code: " + name, "text", 4, Text(code))
+    for name, country in (("lower case", b"fr"), ("one letter", b"F"), ("4 letters", b"FRAN"),
+                          ("a digit", b"F1")):
+        changed("country: " + name, "text", 5, Text(country))
+    for name, text in (("empty", b""), ("a line feed", b"a\nb"), ("a tab", b"a\tb"),
+                       ("201 bytes", b"a" * 201), ("not UTF-8", b"a\xff"), ("an escape", b"a\x1b[1m")):
+        changed("name: " + name, "text", 6, Text(text))
+    changed("threshold 0", "range", 7, 0)
+    changed("threshold 4 of 3", "range", 7, 4)
+    changed("no roots", "range", 8, [])
+    changed("roots out of order", "order", 8, [root.public for root in ROOTS][::-1])
+    changed("a root twice", "duplicate", 8, [ROOTS[0].public] * 2)
+    changed("the node key is a root", "duplicate", 10, ROOTS[1].public)
+    changed("a root of 31 bytes", "size", 8, [ROOTS[0].public[:31]])
+    changed("a root that is no good key", "key", 8, [bytes(32)] + [r.public for r in ROOTS[:2]],
+            "bad_signature")
+    changed("a transport key of small order", "key", 11, bytes(32), "bad_signature")
+    changed("transport key is the reading key", "key", 11, READING.public, "bad_signature")
+    changed("another reading key than the node key vouches for", "possession", 12, OTHER.public,
+            "bad_signature")
+    changed("another proof of possession", "possession", 13, bytes(64), "bad_signature")
+    changed("proof of possession from another network", "possession", 1, fixed("network"),
+            "bad_signature")
+    bad("a field more", "count", signed_manifest(lambda fields: fields.append(0))[0])
+    bad("one signature of two", "signature", signed_manifest(signers=(1,))[0], "bad_signature")
+    bad("no signature", "signature", signed_manifest(signers=())[0], "bad_signature")
+    bad("one signature twice", "duplicate", signed_manifest(signers=(1, 1))[0], "bad_signature")
+    bad("signatures out of order", "order", signed_manifest(signers=(2, 1))[0], "bad_signature")
+    two = signed_manifest(signers=(0, 1))[0]
+    bad("a signature under another's index", "signature",
+        [two[0], [[0, two[1][0][1]], [2, two[1][1][1]]]], "bad_signature")
+    bad("a third signature that is wrong", "signature",
+        [two[0], two[1] + [[2, two[1][0][1]]]], "bad_signature")
+    bad("a signature of no root", "signature", [two[0], two[1] + [[3, two[1][0][1]]]],
+        "bad_signature")
+    bad("the name changed after signing", "signature",
+        [two[0].replace(b"innovation", b"Innovation"), two[1]], "bad_signature")
+    bad("a byte after the manifest", "trailing", [two[0] + b"\0", two[1]])
+    bad("a byte after the signatures", "trailing", encode(two) + b"\0")
+    bad("4294967295 roots", "count", [two[0].replace(
+        b"\x02\x93\xc4\x20", b"\x02\xdd\xff\xff\xff\xff"), two[1]])
+    bad("over 8192 bytes", "limit", encode([bytes(8200), []]), "limit")
+
+    for endpoint in (b"", b"tcp://a:1", b"tcp://[2001:db8::1]:65535", b"tcp://node.example.fr:4717"):
+        file.good("endpoint %s" % endpoint.decode(), check="endpoint", endpoint=endpoint)
+    for endpoint in (b"tcp://", b"tcp://a", b"tcp://a:", b"tcp://:1", b"tcp://a:0", b"tcp://a:65536",
+                     b"tcp://a:100000", b"tcp://a:1x", b"tcp://a b:1", b"TCP://a:1", b"udp://a:1",
+                     b"tcp://a:-1", b"tcp://a/:1", b"tcp://" + b"a" * 193 + b":1", b"a:1",
+                     b"ipc://x:1", "tcp://é:1".encode(), b"tcp://a:1\n"):
+        file.bad("endpoint %s" % endpoint.decode().strip(), "text", check="endpoint",
+                 endpoint=endpoint)
+
+    signed = encode(SIGNED)
+
+    def card(name, data):
+        decoded = rules.decode_card(data)
+        file.good(name, check="card", card=data, signed=signed, agency=AGENCY, network=NETWORK,
+                  node_seed=NODE.seed, endpoint=decoded["endpoint"], made_ms=decoded["made_ms"],
+                  hash=decoded["hash"], signature=decoded["signature"], text=rules.card_text(data))
+
+    def bad_card(name, expect, data, error="malformed"):
+        file.bad(name, expect, error, check="card", card=data)
+
+    plain = make_card(signed)
+    card("card", plain)
+    card("card that cannot be dialled", make_card(signed, b""))
+    bad_card("card: version 2", "newer", make_card(signed, version=2), "unknown")
+    bad_card("card: a field more", "count", make_card(signed, more=(0,)))
+    bad_card("card: endpoint", "text", make_card(signed, b"http://a:1"))
+    bad_card("card: signed by a root", "signature", make_card(signed, signer=ROOTS[0]),
+             "bad_signature")
+    bad_card("card: signed for another network", "signature",
+             make_card(signed, network=fixed("network")), "bad_signature")
+    bad_card("card: another endpoint than was signed", "signature",
+             plain.replace(b"node.example", b"evil.example"), "bad_signature")
+    bad_card("card: another time than was signed", "signature",
+             plain.replace(encode(1735689600000), encode(1735689600001)), "bad_signature")
+    bad_card("card: a byte after", "trailing", plain + b"\0")
+    bad_card("card: not a manifest", "truncated", make_card(b""))
+
+    text = rules.card_text(plain)
+
+    def good_text(name, data):
+        file.good("text: " + name, check="text", text=data, card=plain)
+
+    def bad_text(name, expect, data, error="malformed"):
+        file.bad("text: " + name, expect, error, check="text", text=data)
+
+    good_text("as written", text)
+    good_text("CR LF", text.replace(b"\n", b"\r\n"))
+    good_text("blanks at the ends of lines", text.replace(b"\n", b" \t\n"))
+    good_text("blanks and CR LF", text.replace(b"\n", b"  \r\n"))
+    good_text("no line feed at the end", text[:-1])
+    good_text("empty lines at the end", text + b"\n \r\n\n")
+    bad_text("another code in the heading", "heading", text.replace(b"FR-PN", b"FR-PQ"))
+    bad_text("another name in the heading", "heading", text.replace(b"innovation", b"Innovation"))
+    bad_text("another fingerprint in the heading", "heading",
+             text.replace(b"Fingerprint: ", b"Fingerprint: 00000 "))
+    bad_text("another endpoint in the heading", "heading", text.replace(b":4717\n", b":4718\n"))
+    bad_text("a blank before a line", "heading", text.replace(b"\nAgency", b"\n Agency"))
+    bad_text("a text before", "heading", b"Dear colleague,\n" + text)
+    bad_text("a text after", "heading", text + b"Regards\n")
+    bad_text("NUL after", "heading", text + b"\0")
+    bad_text("no end line", "truncated", text[:text.index(b"-----END")])
+    bad_text("a line of base64 missing", "heading", b"\n".join(
+        line for i, line in enumerate(text.split(b"\n")) if i != 6))
+    bad_text("a letter of base64 changed", "hash",
+             text.replace(text.split(b"\n")[9], text.split(b"\n")[9][:-1] + b"!"))
+    bad_text("lines of another length", "heading",
+             text.replace(text.split(b"\n")[6], text.split(b"\n")[6][:40] + b"\n"
+                          + text.split(b"\n")[6][40:]))
+    bad_text("nothing", "truncated", b"")
+    return file
+
+
+def message():
+    file = File()
+    session = rules.session_id_of(fixed("nonce a"), fixed("nonce b"))
+    other_feed = fixed("other feed")
+    commit_id = fixed("commit id")
+    small = make_commit(1, bytes(32), [encode([2, opening_bytes()])])
+
+    def frame(kind, body, number=1, session_=session):
+        return session_ + number.to_bytes(4, "big") + bytes([kind]) + (
+            body if isinstance(body, bytes) else encode(body))
+
+    def good(name, data):
+        file.good(name, check="frame", frame=data, **rules.decode_frame(data))
+
+    def bad(name, expect, data):
+        file.bad(name, expect, check="frame", frame=data)
+
+    hello = [1, 1, 0, AGENCY, fixed("nonce a")]
+    position_a = [FEED, 7, commit_id]
+    good("HELLO", frame(1, hello, 0, bytes(8)))
+    good("HELLO of a range of versions", frame(1, [1, 2**32 - 1, 2**40, AGENCY, fixed("nonce a")], 0,
+                                               bytes(8)))
+    good("BIND", frame(2, [bytes(range(64))]))
+    good("FRONTIER, hashes", frame(3, [0, fixed("follows"), fixed("entries")], 2))
+    good("FRONTIER, nothing", frame(3, [1, 1, [], []], 2**32 - 1))
+    good("FRONTIER, list", frame(3, [1, 0, [AGENCY, fixed("agency")],
+                                     [[AGENCY, [position_a, [other_feed, 2**40, commit_id]]],
+                                      [fixed("agency"), []]]]))
+    good("COMMITS", frame(4, [FEED, [small]]))
+    good("COMMITS, two", frame(4, [FEED, [small, b"not looked into"]]))
+    good("CREDIT, keep-alive", frame(5, [4194304, []]))
+    good("CREDIT with positions", frame(5, [2**40, [[FEED, 7], [other_feed, 0]]]))
+    good("NOTE", frame(6, [[FEED, 7, 1], [other_feed, 3, 0, AGENCY]]))
+
+    bad("shorter than a header", "truncated", session + bytes(4))
+    bad("type 0", "range", frame(0, hello))
+    bad("type 7", "range", frame(7, hello))
+    bad("HELLO in a session", "range", frame(1, hello))
+    bad("HELLO with a number", "range", frame(1, hello, 1, bytes(8)))
+    bad("BIND without a session", "range", frame(2, [bytes(64)], 0, bytes(8)))
+    bad("number 0 in a session", "range", frame(2, [bytes(64)], 0))
+    bad("no body", "truncated", frame(2, b""))
+    bad("HELLO: versions the wrong way round", "range", frame(1, [2, 1] + hello[2:], 0, bytes(8)))
+    bad("HELLO: version 0", "range", frame(1, [0, 1] + hello[2:], 0, bytes(8)))
+    bad("HELLO: a field more", "count", frame(1, hello + [0], 0, bytes(8)))
+    bad("HELLO: nonce of 31 bytes", "size", frame(1, hello[:4] + [bytes(31)], 0, bytes(8)))
+    bad("HELLO: not shortest", "not_shortest",
+        frame(1, [Raw(b"\xcc\x01")] + hello[1:], 0, bytes(8)))
+    bad("BIND: signature of 63 bytes", "size", frame(2, [bytes(63)]))
+    bad("BIND: a byte after", "trailing", frame(2, encode([bytes(64)]) + b"\0"))
+    bad("FRONTIER: form 2", "range", frame(3, [2, fixed("a"), fixed("b")]))
+    bad("FRONTIER: hashes with a field more", "count", frame(3, [0, fixed("a"), fixed("b"), 0]))
+    bad("FRONTIER: list with a field less", "count", frame(3, [1, 1, []]))
+    bad("FRONTIER: last 2", "range", frame(3, [1, 2, [], []]))
+    bad("FRONTIER: 4294967295 follows", "count",
+        frame(3, bytes.fromhex("940101ddffffffff")))
+    bad("FRONTIER: 4294967295 groups", "count", frame(3, bytes.fromhex("94010190ddffffffff")))
+    bad("FRONTIER: agency of 16 bytes", "size", frame(3, [1, 1, [bytes(16)], []]))
+    bad("FRONTIER: position at seq 0", "range", frame(3, [1, 1, [], [[AGENCY, [[FEED, 0, commit_id]]]]]))
+    bad("FRONTIER: group of 3", "count", frame(3, [1, 1, [], [[AGENCY, [], 0]]]))
+    bad("COMMITS: none", "range", frame(4, [FEED, []]))
+    bad("COMMITS: commit as text", "kind", frame(4, [FEED, [Text(b"a")]]))
+    bad("COMMITS: 1025", "limit", frame(4, [FEED, [b""] * 1025]))
+    bad("CREDIT: position of 3", "count", frame(5, [1, [[FEED, 7, 1]]]))
+    bad("CREDIT: 65535 positions", "count", frame(5, bytes.fromhex("9201dcffff")))
+    bad("NOTE: none", "range", frame(6, []))
+    bad("NOTE: mode 2", "range", frame(6, [[FEED, 7, 2]]))
+    bad("NOTE: of 2", "count", frame(6, [[FEED, 7]]))
+    bad("NOTE: of 5", "count", frame(6, [[FEED, 7, 1, AGENCY, 0]]))
+    bad("NOTE: a byte after", "trailing", frame(6, encode([[FEED, 7, 1]]) + b"\0"))
+
+    for a, b in (("nonce a", "nonce b"), ("nonce b", "nonce a"), ("nonce c", "nonce c")):
+        file.good("session of %s and %s" % (a, b), check="session", nonce_a=fixed(a),
+                  nonce_b=fixed(b), session=rules.session_id_of(fixed(a), fixed(b)))
+    sides = ({"transport": TRANSPORT.public, "nonce": fixed("nonce a"), "features": 0},
+             {"transport": OTHER.public, "nonce": fixed("nonce b"), "features": 2**40})
+    for name, (sender, receiver) in (("BIND of one side", sides), ("BIND of the other", sides[::-1])):
+        text = rules.bind_message_of(sender, receiver)
+        fields = {"sender_" + key: value for key, value in sender.items()}
+        fields.update(("receiver_" + key, value) for key, value in receiver.items())
+        file.good(name, check="bind", **fields, network=NETWORK, node_seed=NODE.seed, message=text,
+                  signature=NODE.sign("ilea/bind/v1", NETWORK, text))
+    follows = sorted([AGENCY, fixed("agency")])
+    for name, agencies, entries in (
+            ("frontier of nothing", [], []),
+            ("frontier of two feeds", follows, [position_a, [other_feed, 2**40, commit_id]])):
+        file.good(name, check="frontier_hash", follows=agencies, entries=entries,
+                  follows_hash=rules.frontier_hash_of(agencies),
+                  entries_hash=rules.frontier_hash_of(
+                      [part for feed, seq, id_ in entries for part in (feed, u64(seq), id_)]))
+    return file
+
+
+def record():
+    file = File()
+    a, b, c = dot("a", 1, 0), dot("b", 1, 0), dot("c", 1, 0)
+    a2, b2, c2 = dot("a", 2, 0), dot("b", 2, 5), dot("c", 9, 1023)
+
+    def good(name, changes, shown=()):
+        """changes: dot -> ops; shown: (field, key, merge class, codes)."""
+        decoded = [(at, {"ops": ops}) for at, ops in changes]
+        entries, covered = rules.merge(decoded)
+        questions = []
+        for field, key, merge_class, codes in shown:
+            siblings = [entry for entry in entries if entry[:2] == (field, key)]
+            questions.append({"field": field, "key": key, "merge": merge_class, "codes": codes,
+                              "value": rules.shown(siblings, merge_class, codes)})
+        file.good(name, check="merge",
+                  changes=[{"dot": at, "bytes": encode(change_fields(in_order(ops)))}
+                           for at, ops in changes],
+                  record=rules.encode_record(entries, covered), shown=questions)
+
+    def in_order(ops):
+        return sorted(ops, key=lambda one: (one["field"], one["key"]))
+
+    def title(text, depth=1, replaces=()):
+        return op(2, b"", text_value(text), depth, replaces)
+
+    def element(name, value=b"\x01", depth=1, replaces=()):
+        return op(5, text_value(name), value, depth, replaces)
+
+    one = [(2, b"", "register", [])]
+    good("nothing", [])
+    good("one change without operations", [(a, [])])
+    good("one register", [(a, [title("one")])], one)
+    good("replaced", [(a, [title("one")]), (a2, [title("two", 2, [a])])], one)
+    good("replaced before it came", [(a2, [title("two", 2, [a])])], one)
+    good("concurrent", [(a, [title("one")]), (b, [title("two")]), (c, [title("three")])],
+         one + [(2, b"", "immutable", []), (2, b"", "one_writer", [])])
+    good("the deeper one is shown", [(a, [title("one", 7)]), (b, [title("two", 3)])],
+         one + [(2, b"", "immutable", [])])
+    good("replaced twice, by concurrent changes", [
+        (a, [title("one")]), (b2, [title("two", 2, [a])]), (c2, [title("three", 2, [a])])], one)
+    good("replaced three times", [
+        (a, [title("one")]), (a2, [title("two", 2, [a])]), (b2, [title("three", 2, [a])]),
+        (c2, [title("four", 2, [a])])], one)
+    good("replaced twice, and never came", [
+        (b2, [title("two", 2, [a])]), (c2, [title("three", 2, [a])])], one)
+    good("a conflict settled", [
+        (a, [title("one")]), (b, [title("two")]), (c2, [title("both", 2, [a, b])])], one)
+    good("removed", [(a, [title("one")]), (a2, [op(2, b"", b"", 2, [a])])])
+    good("a removal replaced: it left nothing to replace", [
+        (a, [op(2, b"", b"")]), (b, [title("two", 2, [a])])], one)
+    good("set, add and remove", [
+        (a, [element("cbrn"), element("drones")]), (a2, [element("cbrn", b"", 2, [a])])])
+    good("set, an add the remover had not seen wins", [
+        (a, [element("cbrn")]), (b, [element("cbrn")]), (a2, [element("cbrn", b"", 2, [a])])],
+        [(5, text_value("cbrn"), "set", [])])
+    good("set, added again", [
+        (a, [element("cbrn")]), (a2, [element("cbrn", b"", 2, [a])]),
+        (dot("a", 3, 0), [element("cbrn", b"\x01", 3)])])
+    good("keyed", [
+        (a, [op(19, text_value("budget"), text_value("1")), op(19, text_value("unit"), text_value("x"))]),
+        (b, [op(19, text_value("budget"), text_value("2"))])],
+        [(19, text_value("budget"), "keyed", []), (19, text_value("unit"), "keyed", [])])
+    tlp = ["clear", "green", "amber", "amber+strict", "red"]
+    good("most restrictive of concurrent", [
+        (a, [op(11, b"", text_value("red"))]), (b, [op(11, b"", text_value("green"), 9)])],
+        [(11, b"", "restrictive", tlp), (11, b"", "register", [])])
+    good("an unknown code is the most restrictive", [
+        (a, [op(11, b"", text_value("red"))]), (b, [op(11, b"", text_value("violet"))])],
+        [(11, b"", "restrictive", tlp)])
+    good("equal codes", [
+        (a, [op(11, b"", text_value("red"))]), (b, [op(11, b"", text_value("red"), 2)])],
+        [(11, b"", "restrictive", tlp)])
+    good("state", [
+        (a, [op(32, b"", text_value("published"), 4)]), (b, [op(32, b"", text_value("draft"), 8)])],
+        [(32, b"", "state", ["draft", "in-review", "published"])])
+    good("many at once", [
+        (a, [op(1, b"", encode(42)), title("one"), element("cbrn")]),
+        (b, [title("two"), element("cbrn", b"", 2, [a]), element("drones")]),
+        (c, [op(2, b"", b"", 2, [a, b]), op(70000, encode([1, 2]), encode([b"x"]))]),
+        (c2, [op(1, b"", encode(43), 2, [a, dot("z", 1, 1)])])], [(1, b"", "immutable", [])])
+    good("an operation that replaces its own dot", [(a, [title("one", 2, [a])])])
+    good("a dot replaces only in its own field and key", [
+        (a, [title("one"), element("cbrn")]), (b, [element("drones", b"", 2, [a])])], one)
+
+    dots = sorted([a, b])
+
+    def bad(name, expect, fields):
+        data = fields if isinstance(fields, bytes) else encode(fields)
+        file.bad("record: " + name, expect, check="decode", record=data)
+
+    entry, later = [2, b"", b"\x01", 1, 0], [3, b"", b"\x01", 1, 1]
+    covered = [2, b"", 1]
+    plain = [1, 0, [list(one) for one in dots], [entry, later], [covered]]
+
+    def changed(index, value):
+        return plain[:index] + [value] + plain[index + 1:]
+
+    file.good("record", check="decode", record=encode(plain))
+    file.good("record, covered twice", check="decode", record=encode(changed(4, [covered, covered])))
+    bad("version 2", "range", changed(0, 2))
+    bad("overfull 2", "range", changed(1, 2))
+    bad("dots out of order", "order", changed(2, [list(one) for one in reversed(dots)]))
+    bad("a dot twice", "duplicate", changed(2, [list(dots[0])] * 2))
+    bad("entries out of order", "order", changed(3, [later, entry]))
+    bad("an entry twice", "duplicate", changed(3, [entry, entry]))
+    bad("covered out of order", "order", changed(4, [[3, b"", 1], covered]))
+    bad("dot index of no dot", "range", changed(3, [entry, later[:4] + [2]]))
+    bad("covered dot index of no dot", "range", changed(4, [[2, b"", 2]]))
+    bad("a field less", "count", plain[:4])
+    bad("a byte after", "trailing", encode(plain) + b"\0")
+    bad("4294967295 dots", "count", bytes.fromhex("950100ddffffffff"))
+    bad("4294967295 entries", "count", bytes.fromhex("95010090ddffffffff"))
+    bad("entry of 4", "count", changed(3, [entry[:4]]))
+    return file
+
+
+def main():
+    folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
+    for make in (msgpack, change, item, commit, statement, manifest, message, record):
+        with open(os.path.join(folder, make.__name__ + ".jsonl"), "w", encoding="ascii") as out:
+            for vector in make().vectors:
+                out.write(json.dumps(vector) + "\n")
+
+
+if __name__ == "__main__":
+    main()
