@@ -183,3 +183,33 @@ ilea_agency_approve(struct ilea_author *author, const char *name, uint64_t now_m
     error = ilea_log_put_agency(txn, &agency->row);
     return error == ILEA_ERROR_NONE ? ilea_author_readers_changed(author) : error;
 }
+
+enum ilea_error
+ilea_agency_control(struct ilea_author *author, const struct ilea_log_identity *identity,
+                    enum ilea_control_kind kind, struct ilea_span argument, uint64_t now_ms,
+                    struct ilea_control_agency *answer)
+{
+    struct ilea_agency *agency = malloc(sizeof *agency);
+    if (agency == NULL) return ILEA_ERROR_NO_MEMORY;
+    *answer = (struct ilea_control_agency){ .error = ILEA_ERROR_NONE };
+    enum ilea_error error;
+    if (kind == ILEA_CONTROL_CARD) {
+        error = ilea_agency_add(author, identity, argument, now_ms, agency, answer->reason);
+    } else {
+        char name[2 * ILEA_ID_SIZE + 1] = "";
+        if (argument.size < sizeof name) memcpy(name, argument.data, argument.size);
+        error = ilea_agency_approve(author, name, now_ms, agency, answer->reason);
+    }
+    if (error == ILEA_ERROR_NONE) {
+        answer->id = agency->row.id;
+        (void)snprintf(answer->code, sizeof answer->code, "%.*s", (int)agency->card.manifest.code.size,
+                       (const char *)agency->card.manifest.code.data);
+        (void)snprintf(answer->state, sizeof answer->state, "%s",
+                       ilea_agency_state_name(agency->row.state));
+    } else if (answer->reason[0] != '\0') { /* the admin's to mend */
+        answer->error = error;
+        error = ILEA_ERROR_NONE;
+    }
+    free(agency);
+    return error;
+}

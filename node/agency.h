@@ -5,7 +5,7 @@
 #ifndef ILEA_NODE_AGENCY_H
 #define ILEA_NODE_AGENCY_H
 
-#include "node/author.h"
+#include "node/control.h"
 #include "replication/record/manifest.h"
 
 /* One agency with its card decoded; spans borrow `bytes`. */
@@ -43,5 +43,13 @@ ILEA_MUST_USE enum ilea_error ilea_agency_add(struct ilea_author *author,
 ILEA_MUST_USE enum ilea_error ilea_agency_approve(struct ilea_author *author, const char *name,
                                                   uint64_t now_ms, struct ilea_agency *agency,
                                                   char *reason);
+
+/* CARD or APPROVE as control.h has them: *answer says how it went; the return value tells of trouble that
+ * is not the admin's. The caller commits if both are NONE, else aborts. */
+ILEA_MUST_USE enum ilea_error ilea_agency_control(struct ilea_author *author,
+                                                  const struct ilea_log_identity *identity,
+                                                  enum ilea_control_kind kind,
+                                                  struct ilea_span argument, uint64_t now_ms,
+                                                  struct ilea_control_agency *answer);
 
 #endif

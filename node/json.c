@@ -289,6 +289,17 @@ struct unknown {
     char *reason;
 };
 
+/* Of a field that is known by now: the value or element as if it had been written by name. */
+static enum ilea_error
+normalise(const struct unknown *to, const struct ilea_field *field, struct ilea_span *encoded)
+{
+    json_t *json = ilea_value_to_json(field, *encoded);
+    if (json == NULL) return ILEA_ERROR_NO_MEMORY;
+    enum ilea_error error = ilea_value_from_json(to->builder, field, json, encoded, to->reason);
+    json_decref(json);
+    return error;
+}
+
 static enum ilea_error
 put_unknown(const struct unknown *to, enum ilea_put_action action, const json_t *key,
             const json_t *value)
@@ -305,6 +316,14 @@ put_unknown(const struct unknown *to, enum ilea_put_action action, const json_t 
     if (error != ILEA_ERROR_NONE) return error;
     const struct ilea_field *field = ilea_field_by_number(to->type, to->number);
     if (field == NULL) return ilea_put_builder_add_unknown(to->builder, &entry, to->reason);
+    bool is_set = ilea_field_has_key(field) && field->merge != ILEA_MERGE_KEYED;
+    if (action == ILEA_PUT_SET && (!is_set || entry.key.size > 0)) {
+        error = normalise(to, field, is_set ? &entry.key : &entry.value);
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    if (action == ILEA_PUT_SET && field->merge == ILEA_MERGE_KEYED && json_is_string(key)) {
+        return ilea_value_put_keyed(to->builder, field, span_of(key), entry.value, to->reason);
+    }
     return ilea_put_builder_add(to->builder, field, &entry, to->reason);
 }
 

@@ -667,7 +667,7 @@ on_writable(struct link *link, struct peer *peer)
         peer->is_up = true;
         peer->is_down_told = false;
         peer->dealt_ms = peer->dealer_heard_ms = link->now_ms;
-        peer->dealer_sent_ms = 0; /* a sign of life goes out at once: it teaches the peer our route */
+        peer->dealer_sent_ms = 0; /* a sign of life goes out at once, so that it learns the route */
         tell(link, ILEA_LINK_UP, peer->number, nothing, nothing);
     }
     drain_queue(link, peer);

@@ -15,8 +15,8 @@
 #include "crypto/random.h"
 #include "node/link_zap.h"
 
-/* ZMQ_ZAP_ENFORCE_DOMAIN: with it a server whose ZAP handler is missing refuses everybody; without
- * it everybody is let in. zmq.h hides the name among its drafts, but the library takes the number. */
+/* ZMQ_ZAP_ENFORCE_DOMAIN: with it a server whose ZAP handler is missing refuses everybody, without
+ * it everybody is let in. zmq.h hides the name among its drafts; the library takes the number. */
 enum { OPTION_ZAP_ENFORCE_DOMAIN = 93 };
 
 /* What CURVE adds to a message: command name 8, short nonce 8, flags 1, authenticator 16. libzmq

@@ -402,11 +402,13 @@ take_commit(struct ilea_view_builder *builder, const struct ilea_log_commit *row
 }
 
 static enum ilea_error
-take_commits(struct ilea_view_builder *builder, uint64_t bytes_max, bool *caught_up)
+take_commits(struct ilea_view_builder *builder, uint64_t bytes_max, uint64_t position_max,
+             bool *caught_up)
 {
     uint64_t last = 0, bytes = 0;
     enum ilea_error error = ilea_log_last(builder->log_txn, &last);
     if (error == ILEA_ERROR_NONE && builder->meta.position > last) error = ILEA_ERROR_CORRUPT;
+    if (last > position_max) last = position_max;
     if (error == ILEA_ERROR_NONE) error = copy_agencies(builder);
     while (error == ILEA_ERROR_NONE && builder->meta.position < last && bytes < bytes_max) {
         struct ilea_log_commit row;
@@ -422,8 +424,8 @@ take_commits(struct ilea_view_builder *builder, uint64_t bytes_max, bool *caught
 }
 
 enum ilea_error
-ilea_view_builder_run(struct ilea_view_builder *builder, uint64_t bytes_max, bool *caught_up,
-                      struct ilea_view_meta *meta)
+ilea_view_builder_run(struct ilea_view_builder *builder, uint64_t bytes_max, uint64_t position_max,
+                      bool *caught_up, struct ilea_view_meta *meta)
 {
     const struct ilea_view_meta before = builder->meta;
     builder->feed.number = 0; /* feeds' rows change under us */
@@ -435,7 +437,7 @@ ilea_view_builder_run(struct ilea_view_builder *builder, uint64_t bytes_max, boo
         ilea_transaction_abort(builder->log_txn);
         return error;
     }
-    error = take_commits(builder, bytes_max, caught_up);
+    error = take_commits(builder, bytes_max, position_max, caught_up);
     if (error == ILEA_ERROR_NONE) error = ilea_view_store_meta(builder->view_txn, &builder->meta);
     if (error == ILEA_ERROR_NONE) {
         error = ilea_transaction_commit(builder->view_txn);

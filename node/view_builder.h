@@ -27,14 +27,14 @@ ILEA_MUST_USE enum ilea_error ilea_view_builder_new(struct ilea_log *log,
 void ilea_view_builder_free(struct ilea_view_builder *builder);
 
 /*
- * Take in commits until about `bytes_max` of them are done or the log's end is reached, in one
- * transaction. *caught_up: the end was reached. *meta: where the view stands now.
+ * Take in commits until about `bytes_max` of them are done, or the log's end or `position_max` is
+ * reached, in one transaction. *caught_up: the end, or that position, was reached. *meta: where the view stands now.
  *   ILEA_ERROR_CORRUPT  a row of the log or the view is damaged
  *   ILEA_ERROR_FULL     the disk is full: nothing was done
  * After an error nothing of the run is in the view and the builder is of no more use: free it.
  */
 ILEA_MUST_USE enum ilea_error ilea_view_builder_run(struct ilea_view_builder *builder,
-                                                    uint64_t bytes_max, bool *caught_up,
-                                                    struct ilea_view_meta *meta);
+                                                    uint64_t bytes_max, uint64_t position_max,
+                                                    bool *caught_up, struct ilea_view_meta *meta);
 
 #endif

@@ -9,7 +9,7 @@
  *     transaction; when it is durable, it says so with STORED, and only then does the replicator
  *     acknowledge or pass on what was stored. Nothing is acknowledged that a crash could forget.
  *  4. After each step the driver asks ilea_replicator_deadline() and delivers TIMER then.
- *  5. Time never goes back. `random` is filled freshly for LINK_UP, MESSAGE and TIMER.
+ *  5. Time never goes back. `random` is filled freshly for AGENCY, LINK_UP, MESSAGE and TIMER.
  */
 #ifndef ILEA_CORE_EVENT_H
 #define ILEA_CORE_EVENT_H

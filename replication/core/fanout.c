@@ -35,11 +35,11 @@ prune(struct ilea_replicator *r, uint32_t index, uint32_t at)
     if (r->feeds[at].eager_link == index) {
         if (!state->refused) return;
         r->feeds[at].eager_link = NO_INDEX;
+        choose_source(r, at);
     }
     if (state->pruned_ms != 0 && r->now_ms < state->pruned_ms + 1000) return;
     state->pruned_ms = r->now_ms;
     send_note(r, index, at, ILEA_NOTE_LAZY);
-    choose_source(r, at);
 }
 
 /* Can this link bring more of the feed? */
@@ -50,6 +50,14 @@ can_bring(const struct ilea_replicator *r, uint32_t index, uint32_t at)
     const struct link_feed *state = &r->link_feeds[index][at];
     return link->state == SESSION_READY && link->synced && !state->refused
         && state->remote_seq > r->feeds[at].seq;
+}
+
+/* A feed is to come over its eager link: see to it that it does. */
+static void
+expect(struct ilea_replicator *r, uint32_t at)
+{
+    r->feeds[at].progress_ms = r->now_ms;
+    if (r->stall_check_ms == ILEA_TIME_NEVER) r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
 }
 
 /* If some peer holds more of the feed than we do and nobody is bringing it, ask the best one. */
@@ -72,11 +80,19 @@ choose_source(struct ilea_replicator *r, uint32_t at)
     if (best == NO_INDEX) return;
     uint32_t before = feed->eager_link;
     feed->eager_link = best;
-    feed->progress_ms = r->now_ms;
-    if (r->stall_check_ms == ILEA_TIME_NEVER) r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
+    expect(r, at);
     if (before == best) return;
     if (before != NO_INDEX && r->links[before].synced) send_note(r, before, at, ILEA_NOTE_LAZY);
     send_note(r, best, at, ILEA_NOTE_EAGER);
+}
+
+void
+take_current(struct ilea_replicator *r, uint32_t index, uint32_t at)
+{
+    struct feed *feed = &r->feeds[at];
+    if (!feed->current) return;
+    feed->current = false;
+    emit(r, ILEA_EFFECT_REINCARNATE, index)->reincarnate.feed = feed->id;
 }
 
 /* The peer holds the feed up to `seq`. */
@@ -85,13 +101,30 @@ heard_of(struct ilea_replicator *r, uint32_t index, uint32_t at, uint64_t seq)
 {
     struct feed *feed = &r->feeds[at];
     struct link_feed *state = &r->link_feeds[index][at];
+    bool held_more = state->remote_seq > feed->seq;
     if (seq > state->remote_seq) state->remote_seq = seq;
-    if (feed->current && state->remote_seq > feed->seq && has_room(r, 1, 0)) {
-        /* Somebody has a commit of ours that we forgot: this feed's future is taken. */
-        feed->current = false;
-        emit(r, ILEA_EFFECT_REINCARNATE, index)->reincarnate.feed = feed->id;
-    }
+    /* Somebody says it has a commit of ours that we forgot. Of a feed that was opened since our node
+     * was started that is a lie, and a liar must not make us open one after the other; the commit
+     * itself would be believed. */
+    if (feed->resumed && state->remote_seq > feed->seq && has_room(r, 1, 0)) take_current(r, index, at);
+    if (!held_more && state->remote_seq > feed->seq && feed->eager_link == index) expect(r, at);
     if (r->links[index].synced && state->remote_seq > feed->seq) choose_source(r, at);
+}
+
+static bool
+is_note_due(const struct ilea_replicator *r, uint32_t index, uint32_t at)
+{
+    const struct link_feed *state = &r->link_feeds[index][at];
+    const struct feed *feed = &r->feeds[at];
+    return state->note_due && !state->out_eager && state->remote_seq < feed->durable
+        && is_common(r, &r->links[index], feed);
+}
+
+static void
+set_notes_deadline(const struct ilea_replicator *r, struct link *link)
+{
+    if (link->notes_deadline_ms != ILEA_TIME_NEVER) return;
+    link->notes_deadline_ms = r->now_ms + ILEA_NOTE_DELAY_MS;
 }
 
 void
@@ -110,16 +143,12 @@ begin_fanout(struct ilea_replicator *r, uint32_t index)
             /* The author is here and pushes: whoever brought it may stop. */
             uint32_t before = feed->eager_link;
             feed->eager_link = index;
-            feed->progress_ms = r->now_ms;
             if (before != NO_INDEX && r->links[before].synced) send_note(r, before, at, ILEA_NOTE_LAZY);
-            if (state->remote_seq > feed->seq && r->stall_check_ms == ILEA_TIME_NEVER) {
-                r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
-            }
+            if (state->remote_seq > feed->seq) expect(r, at);
         } else if (state->remote_seq > feed->seq) {
             choose_source(r, at);
-        } else if (state->remote_seq < feed->durable && is_common(r, link, feed)) {
-            state->note_due = false; /* it knows our list: no need to announce */
         }
+        if (is_note_due(r, index, at)) set_notes_deadline(r, link); /* durable since our list was sent */
     }
     pump(r, index);
 }
@@ -141,25 +170,20 @@ announce(struct ilea_replicator *r, uint32_t at)
     struct feed *feed = &r->feeds[at];
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         struct link *link = &r->links[i];
-        if (!link->synced || !is_common(r, link, feed)) continue;
         struct link_feed *state = &r->link_feeds[i][at];
+        if (link->state == SESSION_READY && !link->synced) {
+            state->note_due = true; /* our frontier, on its way, does not tell of this */
+            continue;
+        }
+        if (!link->synced || !is_common(r, link, feed)) continue;
         if (feed->agency == 0 && !state->out_eager && state->sent_seq == 0 && !state->refused
             && state->remote_seq == 0 && state->pruned_ms == 0) {
             state->out_eager = true; /* a feed of our own that was opened during the session */
         }
         if (state->out_eager || state->remote_seq >= feed->durable) continue;
         state->note_due = true;
-        if (link->notes_deadline_ms == ILEA_TIME_NEVER) {
-            link->notes_deadline_ms = r->now_ms + ILEA_NOTE_DELAY_MS;
-        }
+        set_notes_deadline(r, link);
     }
-}
-
-static bool
-is_note_due(const struct ilea_replicator *r, uint32_t index, uint32_t at)
-{
-    const struct link_feed *state = &r->link_feeds[index][at];
-    return state->note_due && !state->out_eager && state->remote_seq < r->feeds[at].durable;
 }
 
 void
@@ -202,8 +226,9 @@ feed_of_note(struct ilea_replicator *r, uint32_t index, const struct ilea_note *
     if (at != NO_INDEX || !note->has_agency) return at;
     uint32_t agency = find_agency(r, &note->agency);
     struct link *link = &r->links[index];
-    if (agency == NO_INDEX || !r->agencies[agency].followed
-        || link->unverified_feeds >= ILEA_UNVERIFIED_FEEDS_MAX) {
+    if (agency == NO_INDEX || !r->agencies[agency].followed) return NO_INDEX;
+    if (link->unverified_feeds >= ILEA_UNVERIFIED_FEEDS_MAX) {
+        link->list_cut = true;
         return NO_INDEX;
     }
     at = add_feed(r, &note->feed, agency);

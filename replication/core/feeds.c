@@ -40,6 +40,16 @@ comes_before(const struct ilea_replicator *r, const struct feed *a, const struct
     return order < 0;
 }
 
+/* Put the feed in its place among the first `count` of order[]. */
+static void
+put_in_order(struct ilea_replicator *r, uint32_t index, uint32_t count)
+{
+    uint32_t at = count;
+    while (at > 0 && comes_before(r, &r->feeds[index], &r->feeds[r->order[at - 1]])) at--;
+    memmove(&r->order[at + 1], &r->order[at], (count - at) * sizeof r->order[0]);
+    r->order[at] = index;
+}
+
 uint32_t
 add_feed(struct ilea_replicator *r, const struct ilea_feed_id *id, uint32_t agency)
 {
@@ -54,11 +64,27 @@ add_feed(struct ilea_replicator *r, const struct ilea_feed_id *id, uint32_t agen
     while (r->slots[slot] != 0) slot = (slot + 1) & (ILEA_FEED_SLOTS - 1);
     r->slots[slot] = index + 1;
 
-    uint32_t at = index;
-    while (at > 0 && comes_before(r, feed, &r->feeds[r->order[at - 1]])) at--;
-    memmove(&r->order[at + 1], &r->order[at], (index - at) * sizeof r->order[0]);
-    r->order[at] = index;
+    put_in_order(r, index, index);
     return index;
+}
+
+void
+move_feed(struct ilea_replicator *r, uint32_t index, uint32_t agency)
+{
+    ilea_assert(agency < r->agency_count && r->feeds[index].seq == 0);
+    uint32_t at = 0;
+    while (r->order[at] != index) at++;
+    memmove(&r->order[at], &r->order[at + 1], (r->feed_count - at - 1) * sizeof r->order[0]);
+    r->feeds[index].agency = agency;
+    put_in_order(r, index, r->feed_count - 1);
+}
+
+void
+forget_announcer(struct ilea_replicator *r, uint32_t index)
+{
+    struct feed *feed = &r->feeds[index];
+    if (feed->announced_by != NO_INDEX) r->links[feed->announced_by].unverified_feeds--;
+    feed->announced_by = NO_INDEX;
 }
 
 bool

@@ -122,9 +122,21 @@ send_credit(struct ilea_replicator *r, uint32_t index)
     end_frame(r, index, &writer);
 }
 
-/* The feed that a first commit opens; it must say itself whose it is. */
+/* What came over the link is settled: durable, or of no worth. Until all stores are durable, none is. */
+static void
+settle(struct ilea_replicator *r, uint32_t index)
+{
+    struct link *link = &r->links[index];
+    if (r->storing) return;
+    link->received_durable = link->received_bytes;
+    /* Repeats alone cause no STORE, so no STORED will come to give their credit back. */
+    if (link->received_limit - link->received_bytes < ILEA_CREDIT_WINDOW / 2) send_credit(r, index);
+}
+
+/* Whose feed a first commit opens: it must say so itself. Nothing is kept before its signature is checked. */
 static enum ilea_error
-open_feed(struct ilea_replicator *r, const struct ilea_commit *commit, uint32_t *at)
+read_opening(const struct ilea_replicator *r, const struct ilea_commit *commit,
+             struct ilea_feed_origin *origin)
 {
     struct ilea_msgpack_reader slots;
     ilea_msgpack_reader_init(&slots, commit->slots);
@@ -147,15 +159,22 @@ open_feed(struct ilea_replicator *r, const struct ilea_commit *commit, uint32_t 
                   sizeof opening.origin.node.bytes) != 0) {
         return ILEA_ERROR_NOT_FOUND;
     }
-    if (*at == NO_INDEX) *at = add_feed(r, &id, agency);
+    *origin = opening.origin;
+    return ILEA_ERROR_NONE;
+}
+
+/* The feed of a first commit that is good; whoever announced it may have named a wrong agency. */
+static enum ilea_error
+open_feed(struct ilea_replicator *r, const struct ilea_feed_id *id,
+          const struct ilea_feed_origin *origin, uint32_t *at)
+{
+    uint32_t agency = find_agency(r, &origin->agency);
+    if (*at == NO_INDEX) *at = add_feed(r, id, agency);
     if (*at == NO_INDEX) return ILEA_ERROR_FULL;
     struct feed *feed = &r->feeds[*at];
-    if (feed->agency != agency) { /* a peer announced it under another agency's name */
-        return ILEA_ERROR_BAD_HASH;
-    }
-    if (feed->announced_by != NO_INDEX) r->links[feed->announced_by].unverified_feeds--;
-    feed->announced_by = NO_INDEX;
-    feed->origin = opening.origin;
+    if (feed->agency != agency) move_feed(r, *at, agency);
+    forget_announcer(r, *at);
+    feed->origin = *origin;
     return ILEA_ERROR_NONE;
 }
 
@@ -164,25 +183,31 @@ static enum ilea_error
 accept_commit(struct ilea_replicator *r, uint32_t index, uint32_t *at,
               const struct ilea_commit *commit, struct ilea_span bytes)
 {
-    if (commit->header.seq == 1) {
-        enum ilea_error error = open_feed(r, commit, at);
+    bool first = commit->header.seq == 1;
+    struct ilea_feed_origin origin;
+    if (first) {
+        enum ilea_error error = read_opening(r, commit, &origin);
         if (error != ILEA_ERROR_NONE) return error;
+    } else {
+        origin = r->feeds[*at].origin;
     }
-    struct feed *feed = &r->feeds[*at];
     struct ilea_commit_id id;
     ilea_commit_id_of(commit->header_bytes, &id);
     enum ilea_error error = ilea_commit_check_items(commit);
     if (error == ILEA_ERROR_NONE) {
-        error = ilea_commit_verify(commit, &id, &r->config.network, &feed->origin.node);
+        error = ilea_commit_verify(commit, &id, &r->config.network, &origin.node);
     }
+    if (error == ILEA_ERROR_NONE && first) error = open_feed(r, &commit->header.feed, &origin, at);
     if (error != ILEA_ERROR_NONE) return error;
-    if (commit->header.seq > 1
-        && memcmp(commit->header.prev.bytes, feed->head.bytes, sizeof feed->head.bytes) != 0) {
+    struct feed *feed = &r->feeds[*at];
+    if (!first && memcmp(commit->header.prev.bytes, feed->head.bytes, sizeof feed->head.bytes) != 0) {
         return ILEA_ERROR_DIVERGED; /* signed, and on top of another history */
     }
+    take_current(r, index, *at);
     feed->seq = commit->header.seq;
     feed->head = id;
     feed->touched = true;
+    r->storing = true;
     struct ilea_effect *effect = emit(r, ILEA_EFFECT_STORE, index);
     effect->store.feed = feed->id;
     effect->store.origin = feed->origin;
@@ -228,6 +253,7 @@ on_commits(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     uint32_t at = find_feed(r, &id);
     bool refused = at != NO_INDEX && r->link_feeds[index][at].refused;
     bool fresh = false;
+    link->data_ms = r->now_ms;
 
     for (uint32_t i = 0; i < count; i++) {
         struct ilea_span bytes = ilea_commits_next(&commits);
@@ -243,8 +269,13 @@ on_commits(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
         if (error == ILEA_ERROR_NONE) {
             uint64_t held = at != NO_INDEX ? r->feeds[at].seq : 0;
             if (commit.header.seq <= held) continue; /* a repeat */
-            if (commit.header.seq > held + 1) return ILEA_ERROR_UNEXPECTED; /* a gap */
-            error = accept_commit(r, index, &at, &commit, bytes);
+            if (at == NO_INDEX && commit.header.seq > 1) {
+                error = ILEA_ERROR_NOT_FOUND; /* its opening was refused, and the peer pushes on */
+            } else if (commit.header.seq > held + 1) {
+                return ILEA_ERROR_UNEXPECTED; /* a gap */
+            } else {
+                error = accept_commit(r, index, &at, &commit, bytes);
+            }
         }
         if (error != ILEA_ERROR_NONE) {
             error = refuse_commit(r, index, at, error, &id);
@@ -254,7 +285,7 @@ on_commits(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
         }
         fresh = true;
     }
-    link->data_ms = r->now_ms;
+    settle(r, index);
     if (at != NO_INDEX) {
         struct link_feed *state = &r->link_feeds[index][at];
         state->credit_due = true;
@@ -269,6 +300,7 @@ on_commits(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
 void
 on_stored(struct ilea_replicator *r)
 {
+    r->storing = false;
     for (uint32_t i = 0; i < r->feed_count; i++) {
         struct feed *feed = &r->feeds[i];
         if (!feed->touched) continue;

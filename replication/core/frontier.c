@@ -145,6 +145,7 @@ send_list(struct ilea_replicator *r, uint32_t index)
 {
     struct link *link = &r->links[index];
     link->list_sent = true;
+    for (uint32_t i = 0; i < r->feed_count; i++) r->link_feeds[index][i].note_due = false; /* told here */
     uint32_t at = 0;
     do {
         if (!has_room(r, 1, ILEA_MESSAGE_SIZE_MAX)) {
@@ -185,8 +186,11 @@ feed_of_entry(struct ilea_replicator *r, uint32_t index, uint32_t agency,
 {
     struct link *link = &r->links[index];
     uint32_t feed = find_feed(r, id);
-    if (feed != NO_INDEX) return r->feeds[feed].agency == agency ? feed : NO_INDEX;
+    if (feed != NO_INDEX) { /* of one that nobody has proven, anybody may claim the agency */
+        return r->feeds[feed].agency == agency || r->feeds[feed].seq == 0 ? feed : NO_INDEX;
+    }
     if (link->unverified_feeds >= ILEA_UNVERIFIED_FEEDS_MAX) {
+        link->list_cut = true;
         trace(r, index, ILEA_TRACE_REFUSED, ILEA_ERROR_LIMIT, id);
         return NO_INDEX;
     }

@@ -65,10 +65,14 @@ on_feed(struct ilea_replicator *r, const struct ilea_event *event)
         return;
     }
     struct feed *feed = &r->feeds[index];
+    forget_announcer(r, index);
+    if (feed->agency != agency) move_feed(r, index, agency);
     feed->origin = event->feed.origin;
     feed->seq = feed->durable = event->feed.seq;
     feed->head = feed->durable_head = event->feed.head;
+    for (uint32_t i = 0; event->feed.current && i < r->feed_count; i++) r->feeds[i].current = false;
     feed->current = event->feed.current;
+    feed->resumed = event->feed.current && event->feed.seq > 0;
 }
 
 static void

@@ -33,7 +33,7 @@ clear_session(struct ilea_replicator *r, uint32_t index)
     struct link *link = &r->links[index];
     if (link->synced) end_fanout(r, index);
     link->sent_number = link->received_number = 0;
-    link->bound = link->synced = false;
+    link->bound = link->synced = link->list_cut = false;
     link->hash_received = link->list_begun = link->list_sent = false;
     link->sent_bytes = link->sent_limit = 0;
     link->received_bytes = link->received_durable = link->received_limit = 0;
@@ -46,6 +46,16 @@ clear_session(struct ilea_replicator *r, uint32_t index)
     }
 }
 
+static void
+send_hello(struct ilea_replicator *r, uint32_t index)
+{
+    if (!has_room(r, 1, 256)) return; /* the deadline tries again */
+    struct ilea_msgpack_writer writer;
+    ilea_msgpack_writer_init(&writer, r->effects->bytes + r->effects->byte_count, 256);
+    ilea_message_put_hello(&writer, &r->links[index].ours);
+    end_frame(r, index, &writer);
+}
+
 void
 start_session(struct ilea_replicator *r, uint32_t index)
 {
@@ -56,16 +66,10 @@ start_session(struct ilea_replicator *r, uint32_t index)
                                       .version_max = ILEA_PROTOCOL_VERSION,
                                       .agency = r->config.agency };
     memcpy(link->ours.nonce, r->random, sizeof link->ours.nonce);
-    /* Two sessions begun in one step (two links) must not share a nonce. */
-    r->random[0] ^= (uint8_t)(index + 1);
+    link->ours.nonce[0] ^= (uint8_t)index; /* sessions begun in one step share no nonce */
     link->deadline_ms = r->now_ms + ILEA_GREETING_MS;
     link->heard_ms = r->now_ms;
-    if (!has_room(r, 1, 256)) return; /* the deadline tries again */
-
-    struct ilea_msgpack_writer writer;
-    ilea_msgpack_writer_init(&writer, r->effects->bytes + r->effects->byte_count, 256);
-    ilea_message_put_hello(&writer, &link->ours);
-    end_frame(r, index, &writer);
+    send_hello(r, index);
 }
 
 void
@@ -145,8 +149,13 @@ on_hello(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     }
     if (memcmp(hello.nonce, link->ours.nonce, sizeof hello.nonce) == 0) return ILEA_ERROR_UNEXPECTED;
 
-    /* The peer starts anew. Our HELLO that is still unanswered serves; else we need a fresh one. */
-    if (link->state != SESSION_GREETING && link->state != SESSION_BINDING) start_session(r, index);
+    /* The peer starts anew. Our HELLO that is still unanswered serves, but it may have been lost with
+     * the connection before: it is said again, and ignored by who has it. */
+    if (link->state == SESSION_GREETING || link->state == SESSION_BINDING) {
+        send_hello(r, index);
+    } else {
+        start_session(r, index);
+    }
     link->theirs = hello;
     link->sent_number = link->received_number = 0;
     link->bound = false;
@@ -183,6 +192,13 @@ on_bind(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     return ILEA_ERROR_NONE;
 }
 
+/* The frontier told of more new feeds than we take from a peer at once, and those have come since. */
+static bool
+has_list_to_ask(const struct link *link)
+{
+    return link->list_cut && link->unverified_feeds <= ILEA_UNVERIFIED_FEEDS_MAX / 2;
+}
+
 void
 session_timer(struct ilea_replicator *r, uint32_t index)
 {
@@ -198,7 +214,9 @@ session_timer(struct ilea_replicator *r, uint32_t index)
         if (r->now_ms >= link->deadline_ms) start_session(r, index);
         break;
     case SESSION_READY:
-        if (r->now_ms >= link->heard_ms + ILEA_SILENCE_MS) {
+        if (has_list_to_ask(link)) {
+            start_session(r, index);
+        } else if (r->now_ms >= link->heard_ms + ILEA_SILENCE_MS) {
             end_session(r, index, ILEA_ERROR_SILENT);
         } else if (r->now_ms >= link->sent_ms + ILEA_KEEPALIVE_MS) {
             send_credit(r, index);
@@ -211,6 +229,7 @@ uint64_t
 session_deadline(const struct link *link)
 {
     if (link->state != SESSION_READY) return link->deadline_ms;
+    if (has_list_to_ask(link)) return link->heard_ms;
     uint64_t silent = link->heard_ms + ILEA_SILENCE_MS, quiet = link->sent_ms + ILEA_KEEPALIVE_MS;
     uint64_t deadline = silent < quiet ? silent : quiet;
     return link->notes_deadline_ms < deadline ? link->notes_deadline_ms : deadline;

@@ -38,6 +38,7 @@ struct feed {
     uint64_t durable;               /* known to be on disk: what is told and sent */
     struct ilea_commit_id durable_head; /* of durable */
     bool current;                   /* our own node writes it */
+    bool resumed;                   /* and began it before it was last started */
     bool touched;                   /* has accepted commits since the last STORED */
     uint32_t eager_link;            /* whom we asked to push it to us, or NO_INDEX */
     uint64_t progress_ms;           /* when that link last brought something, or was asked */
@@ -69,6 +70,7 @@ struct link {
     uint64_t backoff_ms;
     uint64_t sent_ms, heard_ms, data_ms;
 
+    bool list_cut;                 /* not all of its feeds could be noted down: ask once more */
     bool synced;                   /* what the peer holds is known */
     bool hash_received, list_begun, list_sent;
     uint8_t follows[FOLLOW_BYTES]; /* agencies the peer follows, by index; kept between sessions */
@@ -93,6 +95,7 @@ struct ilea_replicator {
     uint32_t order[ILEA_FEEDS_MAX];            /* feeds by (agency id, feed id) */
     uint32_t slots[ILEA_FEED_SLOTS];           /* hash of feed id -> index + 1 */
     uint64_t stall_check_ms;
+    bool storing;                              /* a STORE was asked for since the last STORED */
     struct link links[ILEA_LINKS_MAX];
     struct link_feed link_feeds[ILEA_LINKS_MAX][ILEA_FEEDS_MAX];
 };
@@ -102,6 +105,10 @@ uint32_t find_agency(const struct ilea_replicator *r, const struct ilea_agency_i
 uint32_t find_feed(const struct ilea_replicator *r, const struct ilea_feed_id *id);
 /* A feed slot with nothing in it; NO_INDEX if the table is full. */
 uint32_t add_feed(struct ilea_replicator *r, const struct ilea_feed_id *id, uint32_t agency);
+/* A feed of which nothing is held belongs to another agency than was claimed. */
+void move_feed(struct ilea_replicator *r, uint32_t feed, uint32_t agency);
+/* The feed is proven: it no longer counts against the link that announced it. */
+void forget_announcer(struct ilea_replicator *r, uint32_t feed);
 bool link_follows(const struct link *link, uint32_t agency);
 /* The peer and we both follow the feed's agency, and there is something of it to tell. */
 bool is_common(const struct ilea_replicator *r, const struct link *link, const struct feed *feed);
@@ -143,6 +150,8 @@ void end_fanout(struct ilea_replicator *r, uint32_t link);   /* its session is o
 void choose_source(struct ilea_replicator *r, uint32_t feed);
 void announce(struct ilea_replicator *r, uint32_t feed);     /* its durable position rose */
 void prune(struct ilea_replicator *r, uint32_t link, uint32_t feed);
+/* A peer holds more of a feed than we do: if we write it, its future is taken. */
+void take_current(struct ilea_replicator *r, uint32_t link, uint32_t feed);
 void heard_of(struct ilea_replicator *r, uint32_t link, uint32_t feed, uint64_t seq);
 enum ilea_error on_notes(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
 void flush_notes(struct ilea_replicator *r, uint32_t link);

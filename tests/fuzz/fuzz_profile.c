@@ -1,8 +1,8 @@
 /*
- * fuzz_profile.c - JSON through the `records` profile: a put that is accepted
- * encodes and decodes to itself, and its JSON gives the same put again.
- * Each input is taken twice: as JSON text, and as choices that build an object,
- * or chance would hardly ever write one.
+ * fuzz_profile.c - JSON through the `records` profile, and through one that uses
+ * every transform: a put that is accepted encodes and decodes to itself, and its
+ * JSON is read as the same put. Each input is taken as JSON text, and as choices
+ * that build an object, or chance would hardly ever write one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +17,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char records_profile[] = "{\"version\":1,\"help\":\"records\",\"records\":true}";
 
+static const char mapping_profile[] =
+    "{\"version\":1,\"help\":\"all\",\"type\":\"project\","
+    "\"id\":{\"prefix\":\"p:\",\"from\":[\"id\"]},\"fields\":{"
+    "\"id\":[\"title\",{\"to\":\"origin\",\"part\":\"ref\",\"with\":{\"kind\":\"import\"},"
+    "\"prefix\":\"p:\"}],"
+    "\"en\":{\"to\":\"status\",\"codes\":{\"a\":\"closed\",\"7\":null},\"else\":\"unknown\"},"
+    "\"role\":[{\"to\":\"tags\",\"split\":\"-\"},{\"to\":\"objective\",\"if_empty\":true}],"
+    "\"name\":\"objective\",\"value\":[\"start\",\"total_cost\"],"
+    "\"entries\":{\"to\":\"x\",\"spread\":true},\"elements\":{\"to\":\"results\",\"id\":true},"
+    "\"key\":{\"to\":\"participants\",\"parts\":{\"en\":\"org\",\"role\":\"role\",\"name\":\"url\","
+    "\"id\":{\"to\":\"pic\",\"id\":true}},\"skip\":[\"value\"]}},"
+    "\"join\":[{\"to\":\"body\",\"from\":[\"60\",\"33\"],\"with\":\"; \"}],"
+    "\"constant\":{\"lang\":\"en\",\"areas\":[\"a\"]},\"ignore\":[\"60\"],\"others\":\"extra\","
+    "\"keep\":[\"tags\"]}";
+
 /* Made once: they are large. A fuzz target runs in one thread. */
 struct fuzz {
-    struct ilea_profile *profile;
+    struct ilea_profile *records, *mapping;
     struct ilea_put_builder builder, second;
     uint8_t bytes[2 * 1024 * 1024];
     struct ilea_put decoded;
@@ -34,7 +49,9 @@ fuzz_of_process(void)
     fuzz = calloc(1, sizeof *fuzz);
     ilea_assert(fuzz != NULL);
     struct ilea_span text = { (const uint8_t *)records_profile, sizeof records_profile - 1 };
-    ilea_assert(ilea_profile_parse(text, &fuzz->profile, reason) == ILEA_ERROR_NONE);
+    ilea_assert(ilea_profile_parse(text, &fuzz->records, reason) == ILEA_ERROR_NONE);
+    text = (struct ilea_span){ (const uint8_t *)mapping_profile, sizeof mapping_profile - 1 };
+    ilea_assert(ilea_profile_parse(text, &fuzz->mapping, reason) == ILEA_ERROR_NONE);
     ilea_assert(ilea_put_builder_init(&fuzz->builder) == ILEA_ERROR_NONE);
     ilea_assert(ilea_put_builder_init(&fuzz->second) == ILEA_ERROR_NONE);
     return fuzz;
@@ -110,11 +127,11 @@ check_print(struct fuzz *fuzz, const struct ilea_put *put)
 }
 
 static void
-check(struct fuzz *fuzz, const json_t *object)
+check(struct fuzz *fuzz, const struct ilea_profile *profile, const json_t *object)
 {
     char reason[ILEA_REASON_SIZE] = "";
     if (!json_is_object(object)) return;
-    enum ilea_error error = ilea_profile_map(fuzz->profile, object, &fuzz->builder, reason);
+    enum ilea_error error = ilea_profile_map(profile, object, &fuzz->builder, reason);
     if (error != ILEA_ERROR_NONE) {
         ilea_assert(error == ILEA_ERROR_INVALID || error == ILEA_ERROR_LIMIT);
         ilea_assert(strlen(reason) > 0 && strlen(reason) < ILEA_REASON_SIZE);
@@ -161,11 +178,12 @@ make_text(struct choices *choices)
     return json_string("not UTF-8");
 }
 
+static const char *const names[] = { "en", "role", "name", "id", "value", "entries", "elements",
+                                     "$bin", "$uint", "60", "33", "key" };
+
 static json_t *
 make_value(struct choices *choices, uint8_t depth)
 {
-    static const char *const names[] = { "en", "role", "name", "id", "value", "entries", "elements",
-                                         "$bin", "$uint", "60", "33", "key" };
     uint8_t what = choose(choices, depth < 4 ? 10 : 7);
     if (what < 3) return make_text(choices);
     if (what == 3) return json_integer((json_int_t)choose(choices, 255) - 3);
@@ -221,11 +239,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz *fuzz = fuzz_of_process();
     json_t *json = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
-    check(fuzz, json);
+    check(fuzz, fuzz->records, json);
+    check(fuzz, fuzz->mapping, json);
     json_decref(json);
     struct choices choices = { data, size, 0 };
     json = make_object(&choices);
-    check(fuzz, json);
+    check(fuzz, fuzz->records, json);
+    json_decref(json);
+    choices.at = 0;
+    json = json_object();
+    json_object_set_new(json, "id", make_text(&choices));
+    while (choices.at < choices.size) {
+        const char *name = names[choose(&choices, sizeof names / sizeof names[0])];
+        json_object_set_new(json, name, make_value(&choices, 0));
+    }
+    check(fuzz, fuzz->mapping, json);
     json_decref(json);
     return 0;
 }

@@ -227,6 +227,13 @@ flood(struct sim_node *node, uint32_t to)
     }
 }
 
+void
+sim_liar_push_all(struct sim_node *node, uint32_t to)
+{
+    const struct sim_feed *feed = node->writer.feed;
+    for (uint32_t i = 0; i < feed->count; i++) send_commit(node, to, feed->commits[i], false);
+}
+
 static void
 misbehave(struct sim_node *node, uint32_t to)
 {

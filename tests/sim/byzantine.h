@@ -20,6 +20,8 @@ enum sim_habit {
 
 /* Send what the replicator wants to send, as the liar would. */
 void sim_liar_send(struct sim_node *node, uint32_t to, const uint8_t *bytes, size_t size);
+/* All of its feed at once, whatever credit it has; it must be in a session. */
+void sim_liar_push_all(struct sim_node *node, uint32_t to);
 void sim_liar_free(struct sim_liar *liar);
 
 #endif

@@ -73,12 +73,13 @@ check_frontier(struct sim_node *node, struct ilea_span body)
 }
 
 static void
-check_credit(struct sim_node *node, struct ilea_span body)
+check_credit(struct sim_node *node, struct sim_end *end, struct ilea_span body)
 {
     struct ilea_credit credit;
     if (ilea_credit_decode(body, &credit) != ILEA_ERROR_NONE) {
         sim_fail(node->world, node, "sends a CREDIT that does not decode");
     }
+    end->granted = credit.limit;
     for (uint32_t i = 0; i < credit.position_count; i++) {
         struct ilea_feed_id id;
         uint64_t seq;
@@ -126,13 +127,23 @@ sim_check_sent(struct sim_node *node, uint32_t to, struct ilea_span input)
     case ILEA_MESSAGE_HELLO: break;
     case ILEA_MESSAGE_BIND:
         memcpy(end->session, frame.session, sizeof end->session);
-        end->sent = end->limit = 0;
+        end->sent = end->limit = end->taken = end->granted = 0;
         break;
     case ILEA_MESSAGE_FRONTIER: check_frontier(node, frame.body); break;
     case ILEA_MESSAGE_COMMITS: check_data(node, to, frame.body); break;
-    case ILEA_MESSAGE_CREDIT: check_credit(node, frame.body); break;
+    case ILEA_MESSAGE_CREDIT: check_credit(node, end, frame.body); break;
     case ILEA_MESSAGE_NOTE: check_notes(node, frame.body); break;
     }
+}
+
+static void
+take_data(struct sim_end *end, struct ilea_span body)
+{
+    struct ilea_feed_id id;
+    uint32_t count;
+    struct ilea_msgpack_reader commits;
+    if (ilea_commits_decode(body, &id, &count, &commits) != ILEA_ERROR_NONE) return;
+    for (uint32_t i = 0; i < count; i++) end->taken += ilea_commits_next(&commits).size;
 }
 
 void
@@ -143,12 +154,22 @@ sim_check_received(struct sim_node *node, uint32_t from, struct ilea_span input)
     struct sim_end *end = &node->ends[from];
     if (ilea_frame_decode(input, &frame) != ILEA_ERROR_NONE) return;
     if (frame.type == ILEA_MESSAGE_COMMITS) end->commit_bytes_in += frame.body.size;
+    if (memcmp(frame.session, end->session, sizeof end->session) != 0) return;
+    if (frame.type == ILEA_MESSAGE_COMMITS) take_data(end, frame.body);
     if (frame.type != ILEA_MESSAGE_CREDIT
-        || memcmp(frame.session, end->session, sizeof end->session) != 0
         || ilea_credit_decode(frame.body, &credit) != ILEA_ERROR_NONE) {
         return;
     }
     if (credit.limit > end->limit) end->limit = credit.limit;
+}
+
+void
+sim_check_stored(const struct sim_node *node, uint32_t from)
+{
+    const struct sim_end *end = &node->ends[from];
+    if (end->taken <= end->granted) return;
+    sim_fail(node->world, node, "takes %lu bytes, granted %lu", (unsigned long)end->taken,
+             (unsigned long)end->granted);
 }
 
 /* The most that any honest node which can pass it to `node` holds durably. */

@@ -1,10 +1,10 @@
 /*
  * main.c - run seeds:
  *
- *   sim [--seeds A..B | --seed N] [--nodes N] [--verbose]
+ *   sim [--seeds A..B | --seed N | --fresh COUNT] [--nodes N] [--verbose]
  *   sim --story NAME | --stories
  *
- * Without a seed, one that is fresh. Prints seed, events and trace hash; a run that fails prints
+ * Without a seed, one that is fresh; --fresh: so many. Prints seed, events and trace hash; a run that fails prints
  * the line that replays it, and the exit status is not 0.
  */
 #include <errno.h>
@@ -28,26 +28,33 @@ struct options {
     bool all_stories;
 };
 
-/* Called in a signal handler, or by a sanitizer about to end the process. */
-static void
-print_replay(void)
-{
-    char line[80];
-    int size = snprintf(line, sizeof line, "replay: sim --seed %" PRIu64 " --verbose\n",
-                        sim_random_seed());
-    if (size > 0) (void)!write(STDERR_FILENO, line, (size_t)size);
-}
-
+/* Says how to come here again: for a failed check, an assertion, or a sanitizer. */
 static void
 on_abort(int signal_number)
 {
     (void)signal_number;
-    print_replay();
+    char line[80];
+    int size = snprintf(line, sizeof line, "replay: sim --seed %" PRIu64 " --verbose\n",
+                        sim_random_seed());
+    if (size > 0) (void)!write(STDERR_FILENO, line, (size_t)size);
     _exit(1);
 }
 
 #ifdef ILEA_SANITIZED
-void __sanitizer_set_death_callback(void (*callback)(void));
+const char *__asan_default_options(void);
+const char *__ubsan_default_options(void);
+
+const char *
+__asan_default_options(void)
+{
+    return "abort_on_error=1:handle_abort=0";
+}
+
+const char *
+__ubsan_default_options(void)
+{
+    return "abort_on_error=1:handle_abort=0:print_stacktrace=1";
+}
 #endif
 
 static bool
@@ -90,6 +97,9 @@ parse(int count, char **words, struct options *options)
         } else if (strcmp(words[i], "--seed") == 0) {
             if (!parse_number(words[++i], &options->first, &end)) return false;
             options->last = options->first;
+        } else if (strcmp(words[i], "--fresh") == 0) {
+            if (!parse_number(words[++i], &value, &end) || value == 0) return false;
+            options->last = options->first + value - 1;
         } else if (strcmp(words[i], "--seeds") == 0) {
             if (!parse_seeds(words[++i], options)) return false;
         } else if (strcmp(words[i], "--nodes") == 0) {
@@ -133,7 +143,7 @@ main(int count, char **words)
 {
     struct options options;
     if (!parse(count, words, &options)) {
-        (void)fprintf(stderr, "usage: sim [--seeds A..B | --seed N] [--nodes N] [--verbose]"
+        (void)fprintf(stderr, "usage: sim [--seeds A..B | --seed N | --fresh COUNT] [--nodes N] [--verbose]"
                               " | --story NAME | --stories\n");
         return 2;
     }
@@ -142,17 +152,12 @@ main(int count, char **words)
     sim_random_use(&start);
     sim_random_install();
     (void)signal(SIGABRT, on_abort);
-#ifdef ILEA_SANITIZED
-    __sanitizer_set_death_callback(print_replay);
-#endif
     if (ilea_crypto_init() != ILEA_ERROR_NONE) return 1;
     if (options.all_stories || options.story != NULL) {
         return sim_stories_run(options.all_stories ? NULL : options.story, options.verbose) ? 0 : 1;
     }
-    if (options.first == options.last) {
-        printf("seed %" PRIu64 "\n", options.first);
-        (void)fflush(stdout);
-    }
+    printf("seeds from %" PRIu64 "\n", options.first);
+    (void)fflush(stdout);
     run_seeds(&options);
     return 0;
 }

@@ -22,9 +22,10 @@ enum {
     FAULT_STALE = 256,
     FAULT_RESET = 512,
     FAULT_FOLLOW = 1024,
-    FAULTS_ALL = 2047,
+    FAULT_REVOKE = 2048,
+    FAULTS_ALL = 4095,
 
-    SETTLE_MS_MAX = 300000
+    SETTLE_MS_MAX = 120000
 };
 
 enum topology { MESH, CHAIN, STAR, RANDOM, TOPOLOGIES };
@@ -132,6 +133,14 @@ plan_link(struct sim_world *world, uint32_t at, const struct plan *plan)
         sim_push(world, from, (struct sim_event){ .kind = SIM_CUT, .link = at, .way = way });
         sim_push(world, from + sim_below(random, 40000),
                  (struct sim_event){ .kind = SIM_HEAL, .link = at, .way = way });
+    }
+    if ((plan->faults & FAULT_REVOKE) != 0 && sim_chance(random, 300)) {
+        uint64_t end = sim_below(random, 2), off = sim_below(random, plan->fault_ms);
+        struct sim_event event = { .kind = SIM_APPROVE, .node = link->nodes[end],
+                                   .way = link->nodes[1 - end] };
+        sim_push(world, off, event);
+        event.run = 1;
+        sim_push(world, off + sim_below(random, plan->fault_ms - off), event);
     }
     if ((plan->faults & FAULT_RESET) != 0) {
         for (uint64_t i = sim_below(random, 8); i > 0; i--) {

@@ -181,7 +181,7 @@ sim_add_nodes(struct sim_world *world, uint32_t count)
         ilea_assert(error == ILEA_ERROR_NONE);
         error = ilea_reading_generate(&node->reading, &node->reading_public);
         ilea_assert(error == ILEA_ERROR_NONE);
-        error = ilea_keyring_new(SIM_FEEDS_MAX / 4, &node->ring);
+        error = ilea_keyring_new(SIM_FEEDS_MAX, &node->ring);
         ilea_assert(error == ILEA_ERROR_NONE);
         ilea_audience_of_peers(&world->network, &node->agency, &node->audience);
         for (uint32_t j = 0; j < count; j++) node->follows[j] = true;
@@ -221,6 +221,37 @@ commit_size(void *context, const struct ilea_feed_id *id, uint64_t seq)
     return seq == 0 || seq > log->durable ? 0 : log->commits[seq - 1]->size;
 }
 
+/* One line a frame: who, to whom, what. */
+static void
+say_frame(const struct sim_node *node, uint32_t to, const struct ilea_span bytes)
+{
+    static const char *const names[] = { "", "HELLO", "BIND", "FRONTIER", "COMMITS", "CREDIT", "NOTE" };
+    struct ilea_frame frame;
+    if (!node->world->verbose || ilea_frame_decode(bytes, &frame) != ILEA_ERROR_NONE) return;
+    char detail[120] = "";
+    uint32_t count;
+    struct ilea_msgpack_reader reader;
+    struct ilea_note note;
+    struct ilea_feed_id id;
+    const struct sim_feed *feed = NULL;
+    if (frame.type == ILEA_MESSAGE_NOTE && ilea_notes_decode(frame.body, &count, &reader) == ILEA_ERROR_NONE) {
+        ilea_note_next(&reader, &note);
+        feed = sim_find_feed(node->world, &note.feed);
+        (void)snprintf(detail, sizeof detail, "x%u: feed %d seq %lu %s", count,
+                       feed != NULL ? (int)feed->index : -1, (unsigned long)note.seq,
+                       note.mode == ILEA_NOTE_EAGER ? "eager" : "lazy");
+    } else if (frame.type == ILEA_MESSAGE_COMMITS
+               && ilea_commits_decode(frame.body, &id, &count, &reader) == ILEA_ERROR_NONE) {
+        struct ilea_commit commit;
+        feed = sim_find_feed(node->world, &id);
+        if (ilea_commit_decode(ilea_commits_next(&reader), &commit) != ILEA_ERROR_NONE) return;
+        (void)snprintf(detail, sizeof detail, "feed %d seq %lu + %u",
+                       feed != NULL ? (int)feed->index : -1, (unsigned long)commit.header.seq, count);
+    }
+    sim_say(node->world, node, "-> %c %s %u, %zu bytes %s", (char)('a' + to), names[frame.type],
+            frame.number, bytes.size, detail);
+}
+
 static void
 send(struct sim_node *node, uint32_t to, struct ilea_span frame)
 {
@@ -232,6 +263,7 @@ send(struct sim_node *node, uint32_t to, struct ilea_span frame)
     if (frame.size > ILEA_MESSAGE_SIZE_MAX) sim_fail(world, node, "a frame of %zu bytes", frame.size);
     sim_mix(world, frame.data, frame.size);
     sim_check_sent(node, to, frame);
+    say_frame(node, to, frame);
     if (node->byzantine && !world->faultless) {
         sim_liar_send(node, to, frame.data, frame.size);
     } else {
@@ -294,6 +326,7 @@ store(struct sim_node *node, const struct ilea_effect *effect)
         sim_fail(world, node, "STORE of feed %u seq %lu, which its author did not make", feed->index,
                  (unsigned long)effect->store.seq);
     }
+    if (!node->byzantine) sim_check_stored(node, effect->link);
     sim_storage_put(node, commit, false);
 }
 
@@ -394,6 +427,17 @@ tell_feeds(struct sim_node *node)
     }
 }
 
+static void
+tell_peer(struct sim_node *node, uint32_t other, bool approved)
+{
+    node->ends[other].approved = approved;
+    struct ilea_event event = { .type = ILEA_EVENT_PEER, .link = other };
+    event.peer.agency = node->world->nodes[other].agency;
+    event.peer.transport = node->world->nodes[other].transport;
+    event.peer.approved = approved;
+    sim_step(node, event);
+}
+
 void
 sim_node_start(struct sim_node *node)
 {
@@ -411,12 +455,7 @@ sim_node_start(struct sim_node *node)
     tell_feeds(node);
     for (uint32_t i = 0; i < world->node_count; i++) {
         if (world->link_between[node->index][i] == SIM_NONE) continue;
-        node->ends[i].approved = true;
-        struct ilea_event event = { .type = ILEA_EVENT_PEER, .link = i };
-        event.peer.agency = world->nodes[i].agency;
-        event.peer.transport = world->nodes[i].transport;
-        event.peer.approved = true;
-        sim_step(node, event);
+        tell_peer(node, i, true);
     }
 }
 
@@ -445,6 +484,14 @@ sim_follow(struct sim_node *node, uint32_t other, bool followed)
     node->follows[other] = followed;
     if (!node->up) return;
     tell_agency(node, other);
+}
+
+void
+sim_approve(struct sim_node *node, uint32_t other, bool approved)
+{
+    if (!node->up) return; /* it approves all when it starts */
+    tell_peer(node, other, approved);
+    sim_network_reset(node->world, node->world->link_between[node->index][other]);
 }
 
 void
@@ -551,6 +598,7 @@ static void
 hear_deferred(struct sim_node *node)
 {
     uint32_t heard = 0;
+    if (node->deferred_count == 0) return;
     while (heard < node->deferred_count && !sim_storage_is_blocking(node)) {
         hear(node, &node->deferred[heard]);
         free(node->deferred[heard++].bytes);
@@ -599,6 +647,9 @@ dispatch(struct sim_world *world, struct sim_event *event)
     case SIM_HEAL: world->links[event->link].ways[event->way].cut = false; break;
     case SIM_FOLLOW:
         sim_follow(&world->nodes[event->node], event->way, event->run != 0);
+        break;
+    case SIM_APPROVE:
+        sim_approve(&world->nodes[event->node], event->way, event->run != 0);
         break;
     case SIM_CALM: calm(world); break;
     }

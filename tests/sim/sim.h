@@ -99,6 +99,7 @@ struct sim_end {
     bool approved;
     uint8_t session[ILEA_SESSION_ID_SIZE]; /* of the last BIND sent */
     uint64_t sent, limit;                  /* data bytes in it, and what the other end granted */
+    uint64_t taken, granted;               /* data bytes that came, and what this end granted */
     uint64_t commit_bytes_in;              /* of honest senders: to count repeats */
 };
 
@@ -148,7 +149,8 @@ struct sim_channel {
     uint64_t delay_min, delay_max;
     bool cut;
     uint64_t last_ms;    /* first in, first out */
-    uint64_t bytes, frames, commit_bytes;
+    uint64_t bytes;
+    uint64_t frames[ILEA_MESSAGE_NOTE + 1]; /* by type; [0]: of none */
     uint32_t drop_next;  /* a story's: lose the next so many COMMITS */
 };
 
@@ -174,7 +176,8 @@ enum sim_event_kind {
     SIM_RESET,
     SIM_CUT,
     SIM_HEAL,
-    SIM_FOLLOW,
+    SIM_FOLLOW,  /* or no longer: `run` 1 or 0 */
+    SIM_APPROVE, /* or revoke */
     SIM_CALM
 };
 
@@ -223,6 +226,8 @@ void sim_node_start(struct sim_node *node);
 void sim_node_stop(struct sim_node *node);
 /* Follow an agency, or no longer. */
 void sim_follow(struct sim_node *node, uint32_t other, bool followed);
+/* Approve a peer for a link, or revoke it; the link begins anew. */
+void sim_approve(struct sim_node *node, uint32_t other, bool approved);
 void sim_mix(struct sim_world *world, const void *bytes, size_t size);
 void sim_say(const struct sim_world *world, const struct sim_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -3,12 +3,61 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/sim/byzantine.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/network.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/storage.h"
 #include "tests/sim/writer.h"
 
+enum { SECOND = 1000 };
+
+static void
+write_some(struct sim_node *node, uint32_t count, uint64_t every_ms)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        sim_push(node->world, i * every_ms, (struct sim_event){ .kind = SIM_WRITE,
+                                                                .node = node->index });
+    }
+    sim_run_until(node->world, node->world->now + count * every_ms);
+}
+
+static void
+expect(const struct sim_world *world, bool holds, const char *what)
+{
+    if (!holds) sim_fail(world, NULL, "%s", what);
+}
+
+/* All agree within so much time. */
+static void
+expect_agreement(struct sim_world *world, uint64_t ms)
+{
+    sim_scenario_settle(world, ms);
+}
+
+static void
+sever(struct sim_world *world, uint32_t a, uint32_t b)
+{
+    uint32_t link = world->link_between[a][b];
+    world->links[link].severed = true;
+    sim_network_reset(world, link);
+}
+
+static void
+mend(struct sim_world *world, uint32_t a, uint32_t b)
+{
+    uint32_t link = world->link_between[a][b];
+    world->links[link].severed = false;
+    sim_network_connect(world, link);
+}
+
+static uint32_t
+durable(const struct sim_node *node, const struct sim_feed *feed)
+{
+    return node->storage.logs[feed->index].durable;
+}
+
+/* A and C follow each other and have no link: B carries, and each commit crosses each link once. */
 static void
 chain(struct sim_world *world)
 {
@@ -16,13 +65,268 @@ chain(struct sim_world *world)
     sim_add_link(world, 0, 1);
     sim_add_link(world, 1, 2);
     sim_start(world);
-    sim_run_until(world, 1000);
-    for (int i = 0; i < 5; i++) {
-        sim_write(&world->nodes[0]);
-        sim_run_until(world, world->now + 100);
+    sim_run_until(world, SECOND);
+    write_some(&world->nodes[0], 10, 100);
+    write_some(&world->nodes[2], 10, 100);
+    expect_agreement(world, 2 * SECOND);
+    expect(world, world->feed_count == 2 && durable(&world->nodes[2], world->feeds[0]) == 11
+                      && durable(&world->nodes[0], world->feeds[1]) == 11, "A and C hold both feeds");
+    sim_check_repeats(world, 1050);
+    sim_check_quiet(world);
+}
+
+static uint64_t
+bytes_between(struct sim_world *world, uint32_t a, uint32_t b)
+{
+    return sim_network_channel(world, a, b)->bytes + sim_network_channel(world, b, a)->bytes;
+}
+
+/* Nothing new: less than 1 KiB both ways together, and one hash each way. */
+static void
+reconnect(struct sim_world *world)
+{
+    sim_add_nodes(world, 2);
+    sim_add_link(world, 0, 1);
+    sim_start(world);
+    write_some(&world->nodes[0], 20, 50);
+    write_some(&world->nodes[1], 20, 50);
+    sim_run_until(world, world->now + 3 * SECOND);
+    uint64_t sessions = world->nodes[0].sessions, bytes = bytes_between(world, 0, 1);
+    uint64_t frontiers = sim_network_channel(world, 0, 1)->frames[ILEA_MESSAGE_FRONTIER]
+                         + sim_network_channel(world, 1, 0)->frames[ILEA_MESSAGE_FRONTIER];
+    sim_network_reset(world, 0);
+    sim_run_until(world, world->now + 3 * SECOND);
+    frontiers = sim_network_channel(world, 0, 1)->frames[ILEA_MESSAGE_FRONTIER]
+                + sim_network_channel(world, 1, 0)->frames[ILEA_MESSAGE_FRONTIER] - frontiers;
+    expect(world, world->nodes[0].sessions == sessions + 1, "one new session");
+    expect(world, frontiers == 2, "one frontier each way");
+    expect(world, bytes_between(world, 0, 1) - bytes < 1024, "less than 1 KiB");
+}
+
+/* A to C came through B; once A and C are linked, B has nothing to push to C. */
+static void
+late_link(struct sim_world *world)
+{
+    sim_add_nodes(world, 3);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_add_link(world, 0, 2);
+    sim_start(world);
+    sever(world, 0, 2);
+    sim_run_until(world, SECOND);
+    write_some(&world->nodes[0], 10, 100);
+    expect_agreement(world, 2 * SECOND);
+    const struct sim_channel *relay = sim_network_channel(world, 1, 2);
+    expect(world, relay->frames[ILEA_MESSAGE_COMMITS] > 0, "B carried");
+    mend(world, 0, 2);
+    sim_run_until(world, world->now + SECOND);
+    uint64_t before = relay->frames[ILEA_MESSAGE_COMMITS];
+    write_some(&world->nodes[0], 20, 100);
+    expect_agreement(world, 2 * SECOND);
+    expect(world, relay->frames[ILEA_MESSAGE_COMMITS] == before, "B carries no more");
+    /* and takes over again when the link is gone */
+    sever(world, 0, 2);
+    write_some(&world->nodes[0], 5, 100);
+    expect_agreement(world, 5 * SECOND);
+    expect(world, relay->frames[ILEA_MESSAGE_COMMITS] > before, "B carries again");
+}
+
+/* A lost frame is a gap in the numbers: the session ends, the next one makes it good. */
+static void
+lost_frame(struct sim_world *world)
+{
+    sim_add_nodes(world, 2);
+    sim_add_link(world, 0, 1);
+    sim_start(world);
+    write_some(&world->nodes[0], 5, 50);
+    sim_run_until(world, world->now + SECOND);
+    uint64_t sessions = world->nodes[1].sessions;
+    sim_network_channel(world, 0, 1)->drop_next = 1;
+    write_some(&world->nodes[0], 3, 50);
+    expect_agreement(world, 2 * SECOND);
+    expect(world, world->nodes[1].sessions == sessions + 1, "one new session");
+}
+
+/* The last frame is lost and nothing follows it but a keep-alive. */
+static void
+lost_last_frame(struct sim_world *world)
+{
+    sim_add_nodes(world, 2);
+    sim_add_link(world, 0, 1);
+    sim_start(world);
+    write_some(&world->nodes[0], 5, 50);
+    sim_run_until(world, world->now + SECOND);
+    sim_network_channel(world, 0, 1)->drop_next = 1;
+    write_some(&world->nodes[0], 1, 50);
+    expect_agreement(world, ILEA_KEEPALIVE_MS + 2 * SECOND);
+}
+
+/* A thousand commits; the link is reset in the middle: what was durable is not sent again. */
+static void
+midway(struct sim_world *world)
+{
+    sim_add_nodes(world, 2);
+    sim_add_link(world, 0, 1);
+    world->nodes[0].writer.value_size = 4000;
+    sim_start(world);
+    sever(world, 0, 1);
+    write_some(&world->nodes[0], 1000, 10);
+    mend(world, 0, 1);
+    const struct sim_feed *feed = world->feeds[0];
+    while (durable(&world->nodes[1], feed) < 300) sim_run_until(world, world->now + 1);
+    expect(world, durable(&world->nodes[1], feed) < 900, "it is in the middle");
+    sim_network_reset(world, 0);
+    expect_agreement(world, 10 * SECOND);
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < feed->count; i++) size += feed->commits[i]->size;
+    expect(world, size > 2 * (uint64_t)ILEA_CREDIT_WINDOW, "more than a window");
+    expect(world, world->nodes[1].ends[0].commit_bytes_in < size + ILEA_CREDIT_WINDOW + size / 50,
+           "no more than a window is sent twice");
+}
+
+/* Both ends have more for the other than a window, and slow disks: nobody waits for ever. */
+static void
+both_full(struct sim_world *world)
+{
+    sim_add_nodes(world, 2);
+    sim_add_link(world, 0, 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        world->nodes[i].writer.value_size = 20000;
+        world->nodes[i].storage.latency_min = 100;
+        world->nodes[i].storage.latency_max = 300;
     }
-    sim_run_until(world, world->now + 2000);
-    if (!sim_has_converged(world, true)) sim_fail(world, NULL, "C did not get it within two seconds");
+    sim_start(world);
+    sever(world, 0, 1);
+    for (uint32_t i = 0; i < 2; i++) write_some(&world->nodes[i], 200, 400);
+    mend(world, 0, 1);
+    expect_agreement(world, 60 * SECOND);
+}
+
+/* C learns of two hundred feeds at once from B, who did not write them. */
+static void
+many_feeds(struct sim_world *world)
+{
+    sim_add_nodes(world, 3);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_start(world);
+    sever(world, 1, 2);
+    for (int i = 0; i < 200; i++) {
+        sim_writer_abandon(&world->nodes[0]);
+        write_some(&world->nodes[0], 2, 20);
+    }
+    mend(world, 1, 2);
+    expect_agreement(world, 10 * SECOND);
+    expect(world, world->feed_count == 200, "two hundred feeds");
+}
+
+/* A's disk is that of yesterday and A does not know: it is told, and gets the rest back. */
+static void
+restored(struct sim_world *world)
+{
+    sim_add_nodes(world, 3);
+    sim_add_link(world, 1, 0);
+    sim_add_link(world, 1, 2);
+    sim_start(world);
+    struct sim_node *node = &world->nodes[0];
+    write_some(node, 20, 50);
+    sim_run_until(world, world->now + SECOND);
+    sim_node_stop(node);
+    sim_storage_cut(node, world->feeds[0], 8);
+    node->writer.unnoticed = true;
+    node->writer.taken = world->feeds[0];
+    sim_node_start(node);
+    sim_network_channel(world, 1, 0)->drop_next = 1; /* what B says is enough, before it proves it */
+    while (node->sessions < 2) sim_run_until(world, world->now + 1);
+    sim_run_until(world, world->now + 100);
+    expect(world, node->reincarnations == 1 && durable(node, world->feeds[0]) == 8, "A is told");
+    sim_run_until(world, world->now + 10 * SECOND);
+    expect(world, node->reincarnations == 1, "A is told once");
+    expect(world, durable(node, world->feeds[0]) == 21, "A has its commits back");
+    write_some(node, 3, 50);
+    expect(world, world->feed_count == 2, "A goes on in a new feed");
+    expect_agreement(world, 2 * SECOND);
+}
+
+/* B brings A's feed to C; when B is gone, D takes over, though it says nothing new. */
+static void
+source_dies(struct sim_world *world)
+{
+    sim_add_nodes(world, 4);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 0, 3);
+    sim_add_link(world, 2, 1);
+    sim_add_link(world, 2, 3);
+    world->nodes[0].writer.value_size = 4000;
+    sim_start(world);
+    sever(world, 2, 1);
+    sever(world, 2, 3);
+    write_some(&world->nodes[0], 1000, 10);
+    expect_agreement(world, SECOND);
+    mend(world, 2, 1);
+    mend(world, 2, 3);
+    const struct sim_feed *feed = world->feeds[0];
+    while (durable(&world->nodes[2], feed) < 100) sim_run_until(world, world->now + 1);
+    const struct sim_channel *first = sim_network_channel(world, 1, 2);
+    uint32_t source = first->frames[ILEA_MESSAGE_COMMITS] > 0 ? 1 : 3;
+    expect(world, durable(&world->nodes[2], feed) < 900, "it is in the middle");
+    sever(world, 2, source);
+    sim_push(world, 0, (struct sim_event){ .kind = SIM_LINK_DOWN, .node = 2,
+                                           .link = world->link_between[2][source] });
+    sim_run_until(world, world->now + 2 * SECOND);
+    expect(world, durable(&world->nodes[2], feed) == feed->count, "the other brings the rest");
+    sim_check_repeats(world, 1200);
+}
+
+/* B's HELLO was lost with the old connection: it says it again when A dials. */
+static void
+hello_lost(struct sim_world *world)
+{
+    sim_add_nodes(world, 2);
+    sim_add_link(world, 0, 1);
+    sim_start(world);
+    write_some(&world->nodes[0], 3, 50);
+    sever(world, 0, 1);
+    sim_run_until(world, world->now + ILEA_SILENCE_MS + 3 * SECOND);
+    write_some(&world->nodes[0], 3, 50);
+    mend(world, 0, 1);
+    expect_agreement(world, SECOND);
+}
+
+/* Who does not hold the node key that the manifest names gets no session. */
+static void
+impostor(struct sim_world *world)
+{
+    sim_add_nodes(world, 2);
+    sim_add_link(world, 0, 1);
+    ilea_sign_secret_free(world->nodes[0].secret);
+    struct ilea_sign_public other;
+    enum ilea_error error = ilea_sign_generate(&world->nodes[0].secret, &other);
+    expect(world, error == ILEA_ERROR_NONE, "a key");
+    sim_start(world);
+    sim_run_until(world, 60 * SECOND);
+    expect(world, world->nodes[1].sessions == 0, "no session");
+    expect(world, bytes_between(world, 0, 1) < 20000, "and no storm of attempts");
+}
+
+/* A peer that sends more than it was granted loses its session; nothing beyond is stored. */
+static void
+over_credit(struct sim_world *world)
+{
+    sim_add_nodes(world, 2);
+    sim_add_link(world, 0, 1);
+    world->nodes[0].byzantine = true;
+    world->nodes[0].writer.value_size = 60000;
+    world->nodes[1].storage.latency_min = world->nodes[1].storage.latency_max = 5000;
+    world->faultless = false;
+    sim_start(world);
+    sever(world, 0, 1);
+    write_some(&world->nodes[0], 200, 10);
+    mend(world, 0, 1);
+    while (world->nodes[1].sessions == 0) sim_run_until(world, world->now + 1);
+    sim_liar_push_all(&world->nodes[0], 1);
+    sim_run_until(world, world->now + 3 * SECOND);
+    expect(world, world->nodes[1].sessions > 1, "the session was ended");
 }
 
 struct story {
@@ -32,6 +336,18 @@ struct story {
 
 static const struct story stories[] = {
     { "chain", chain },
+    { "reconnect", reconnect },
+    { "late-link", late_link },
+    { "lost-frame", lost_frame },
+    { "lost-last-frame", lost_last_frame },
+    { "midway", midway },
+    { "both-full", both_full },
+    { "many-feeds", many_feeds },
+    { "restored", restored },
+    { "source-dies", source_dies },
+    { "hello-lost", hello_lost },
+    { "impostor", impostor },
+    { "over-credit", over_credit },
 };
 
 bool

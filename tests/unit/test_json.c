@@ -276,6 +276,18 @@ test_json_unknown_round_trip(void **state)
         json_decref(json);
         free_fixture(fixture);
     }
+    /* A field that has become known since is read as if it had been written by its name. */
+    char reason[ILEA_REASON_SIZE] = "";
+    json_t *older = json_loads("{\"type\":\"org\",\"unknown\":{\"33\":{\"value\":\"e\\u0301\"},"
+                               "\"9\":{\"elements\":[\" a \"]},"
+                               "\"32\":{\"entries\":[[\"en\",\"n\"]]}}}", 0, NULL);
+    assert_int_equal(ilea_json_to_put(older, &builder, reason), ILEA_ERROR_NONE);
+    json_decref(older);
+    assert_int_equal(builder.put->entry_count, 5);
+    assert_memory_equal(builder.put->entries[0].value.data, "\xa2\xc3\xa9", 3);
+    assert_memory_equal(builder.put->entries[2].key.data, "\xa1" "a", 2);
+    assert_memory_equal(builder.put->entries[4].key.data, "\xa2" "en", 3);
+
     struct fixture *fixture = new_fixture();
     const struct test_op odd[] = {
         { 2, 1, { NULL, 0 }, SPAN("\xa1" "t") },

@@ -1,0 +1,89 @@
+/*
+ * command.h - what the subcommands of `ilea` share. Data on stdout, messages on stderr, one line an
+ * error that says what to do, exit codes of sysexits(3).
+ */
+#ifndef ILEA_NODE_COMMAND_H
+#define ILEA_NODE_COMMAND_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "node/home.h"
+#include "node/writer.h"
+#include "replication/reader/snapshot.h"
+
+enum { ILEA_ARGUMENTS_MAX = 64, ILEA_SETS_MAX = 256 };
+
+/* The command line, parsed. Options may stand anywhere. */
+struct ilea_command {
+    char home[ILEA_PATH_SIZE];
+    const char *words[ILEA_ARGUMENTS_MAX]; /* what is no option, the command's own words first */
+    int word_count;
+    const char *sets[ILEA_SETS_MAX];       /* --set, in order */
+    int set_count;
+    /* Other options; NULL or false where not given. */
+    const char *home_option, *agency, *country, *name, *listen, *network, *out, *to, *profile, *title,
+        *limit, *type, *since, *passphrase_file;
+    bool json, help, version, yes, follow, passphrase;
+};
+
+/* One line on stderr, "ilea: ..."; returns `code`. */
+int ilea_command_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The exit code for an error. */
+int ilea_exit_code(enum ilea_error error);
+/* EX_USAGE with a hint at --help. */
+int ilea_command_usage(const char *what);
+
+/* Print a JSON value as one line on stdout, keys sorted; takes the reference. */
+void ilea_command_print(json_t *json);
+
+/* Open writer or replica; on failure the message is printed and the exit code returned, else 0. */
+int ilea_command_writer(const struct ilea_command *command, ilea_writer_answer *answer,
+                        void *context, struct ilea_writer **writer);
+int ilea_command_replica(const struct ilea_command *command, struct ilea_replica **replica);
+/* The log, for reading. */
+int ilea_command_log(const struct ilea_command *command, struct ilea_log **log);
+
+/* The passphrase by --passphrase-file, systemd credential or terminal. `twice`: a new one, repeated. */
+bool ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t *bytes,
+                             size_t *size);
+
+/* --to as a scope: 0 if not given; -1 (after a message) if it is neither agency nor all-peers. */
+int ilea_command_scope(const struct ilea_command *command);
+
+/* A record's JSON object (new reference); NULL: out of memory. */
+json_t *ilea_command_record(struct ilea_snapshot *snapshot, const struct ilea_record_info *info);
+
+/* Text cut to `columns` on a terminal, with an ellipsis; line breaks become blanks. */
+void ilea_command_cut(struct ilea_span text, int columns, char *line, size_t size);
+
+/* Progress on stderr, if it is a terminal and more than a second has passed. */
+struct ilea_progress {
+    uint64_t start_ms, shown_ms;
+    bool is_terminal;
+};
+void ilea_progress_begin(struct ilea_progress *progress);
+void ilea_progress_show(struct ilea_progress *progress, const char *what, uint64_t done);
+void ilea_progress_end(struct ilea_progress *progress);
+
+/* What the daemon says of itself; false: none runs. */
+bool ilea_command_daemon(const char *home, struct ilea_control_status *status);
+/* All peers as a JSON array (new reference); `status` NULL: no daemon. */
+json_t *ilea_command_peers(struct ilea_log *log, const struct ilea_control_status *status);
+
+/* The subcommands; each returns an exit code. */
+int ilea_command_init(const struct ilea_command *command);
+int ilea_command_id(const struct ilea_command *command);
+int ilea_command_card(const struct ilea_command *command);
+int ilea_command_peer(const struct ilea_command *command);
+int ilea_command_type(const struct ilea_command *command); /* need, org, ...: new, list */
+int ilea_command_show(const struct ilea_command *command);
+int ilea_command_set(const struct ilea_command *command);
+int ilea_command_publish(const struct ilea_command *command);
+int ilea_command_import(const struct ilea_command *command);
+int ilea_command_export(const struct ilea_command *command);
+int ilea_command_changes(const struct ilea_command *command);
+int ilea_command_status(const struct ilea_command *command);
+int ilea_command_verify(const struct ilea_command *command);
+
+#endif

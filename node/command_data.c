@@ -1,0 +1,246 @@
+/* command_data.c - import, export, changes: many records at a time. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "node/command.h"
+#include "node/json.h"
+#include "node/jsonl.h"
+#include "node/profile.h"
+
+struct import {
+    uint64_t created, updated, unchanged, bad;
+    enum ilea_error fatal;
+    struct ilea_progress progress;
+};
+
+/* A line that was refused: said at once, and the rest goes on. */
+static void
+bad_line(struct import *import, uint64_t line, const char *reason)
+{
+    import->bad++;
+    (void)fprintf(stderr, "ilea: line %llu: %s; skipped\n", (unsigned long long)line, reason);
+}
+
+static void
+take_answer(void *context, uint64_t line, enum ilea_error error, const struct ilea_put_result *result)
+{
+    struct import *import = context;
+    if (error != ILEA_ERROR_NONE) {
+        bad_line(import, line, result->reason[0] != '\0' ? result->reason : ilea_error_text(error));
+        if (result->reason[0] == '\0') import->fatal = error;
+        return;
+    }
+    switch (result->outcome) {
+    case ILEA_PUT_CREATED: import->created++; break;
+    case ILEA_PUT_UPDATED: import->updated++; break;
+    case ILEA_PUT_UNCHANGED: import->unchanged++; break;
+    }
+    ilea_progress_show(&import->progress, "records",
+                       import->created + import->updated + import->unchanged);
+}
+
+static enum ilea_error
+import_lines(struct import *import, struct ilea_jsonl *input, const struct ilea_profile *profile,
+             struct ilea_put_builder *builder, uint32_t scope, struct ilea_writer *writer)
+{
+    char reason[ILEA_REASON_SIZE];
+    for (;;) {
+        json_t *object = NULL;
+        enum ilea_error error = ilea_jsonl_next_object(input, &object, reason);
+        uint64_t line = input->line_number;
+        if (error == ILEA_ERROR_NOT_FOUND) break;
+        if (error == ILEA_ERROR_NO_MEMORY) return error;
+        if (error != ILEA_ERROR_NONE) {
+            bad_line(import, line, reason);
+            continue;
+        }
+        error = ilea_profile_map(profile, object, builder, reason);
+        if (error == ILEA_ERROR_NONE) {
+            builder->put->scope = scope;
+            error = ilea_writer_put(writer, line, builder->put);
+            if (error == ILEA_ERROR_LIMIT) {
+                (void)snprintf(reason, sizeof reason, "the record is too large");
+            } else if (error != ILEA_ERROR_NONE) {
+                json_decref(object);
+                return error;
+            }
+        }
+        if (error != ILEA_ERROR_NONE) bad_line(import, line, reason);
+        json_decref(object);
+        if (import->fatal != ILEA_ERROR_NONE) return import->fatal;
+    }
+    return ilea_writer_flush(writer);
+}
+
+static int
+report(const struct ilea_command *command, const struct import *import, enum ilea_error error)
+{
+    if (command->json) {
+        ilea_command_print(json_pack("{s:I,s:I,s:I,s:I}", "created", (json_int_t)import->created, "updated",
+                                     (json_int_t)import->updated, "unchanged",
+                                     (json_int_t)import->unchanged, "bad", (json_int_t)import->bad));
+    } else {
+        (void)printf("%llu created, %llu updated, %llu unchanged, %llu bad\n",
+                     (unsigned long long)import->created, (unsigned long long)import->updated,
+                     (unsigned long long)import->unchanged, (unsigned long long)import->bad);
+    }
+    if (error != ILEA_ERROR_NONE) {
+        return ilea_command_fail(ilea_exit_code(error), "import stopped: %s; what is counted above is in, "
+                                 "run it again for the rest", ilea_error_text(error));
+    }
+    return import->bad > 0 ? EX_DATAERR : 0;
+}
+
+int
+ilea_command_import(const struct ilea_command *command)
+{
+    if (command->word_count != 2 || command->profile == NULL) {
+        return ilea_command_usage("import takes one file and --profile NAME");
+    }
+    int scope = ilea_command_scope(command);
+    if (scope < 0) return EX_USAGE;
+    char reason[ILEA_REASON_SIZE];
+    struct ilea_profile *profile = NULL;
+    enum ilea_error error = ilea_profile_open(command->profile, &profile, reason);
+    if (error != ILEA_ERROR_NONE) {
+        return ilea_command_fail(error == ILEA_ERROR_NOT_FOUND ? EX_NOINPUT : EX_CONFIG, "profile %s: %s",
+                                 command->profile, reason);
+    }
+    struct ilea_jsonl input;
+    error = ilea_jsonl_open(&input, command->words[1], reason);
+    if (error != ILEA_ERROR_NONE) {
+        ilea_profile_close(profile);
+        return ilea_command_fail(EX_NOINPUT, "%s", reason);
+    }
+    struct import import = { .fatal = ILEA_ERROR_NONE };
+    struct ilea_put_builder builder;
+    struct ilea_writer *writer = NULL;
+    int code = 0;
+    if (ilea_put_builder_init(&builder) != ILEA_ERROR_NONE) code = ilea_command_fail(EX_OSERR, "out of memory");
+    if (code == 0) {
+        ilea_progress_begin(&import.progress);
+        code = ilea_command_writer(command, take_answer, &import, &writer);
+        if (code == 0) {
+            error = import_lines(&import, &input, profile, &builder, (uint32_t)scope, writer);
+            ilea_progress_end(&import.progress);
+            code = report(command, &import, error);
+        }
+        ilea_put_builder_deinit(&builder);
+    }
+    ilea_writer_close(writer);
+    ilea_jsonl_close(&input);
+    ilea_profile_close(profile);
+    return code;
+}
+
+int
+ilea_command_export(const struct ilea_command *command)
+{
+    if (command->word_count != 1) return ilea_command_usage("export takes no words, only --type T");
+    struct ilea_replica *replica = NULL;
+    int code = ilea_command_replica(command, &replica);
+    if (code != 0) return code;
+    struct ilea_snapshot *snapshot = NULL;
+    enum ilea_error error = ilea_snapshot_begin(replica, &snapshot);
+    struct ilea_record_info info = { .number = 0 };
+    while (error == ILEA_ERROR_NONE) {
+        error = ilea_snapshot_next(snapshot, command->type, command->agency, &info);
+        if (error != ILEA_ERROR_NONE) break;
+        json_t *record = ilea_command_record(snapshot, &info);
+        char *line = record != NULL ? ilea_json_dump(record) : NULL;
+        if (line == NULL || puts(line) == EOF) error = ILEA_ERROR_IO;
+        free(line);
+        json_decref(record);
+    }
+    ilea_snapshot_end(snapshot);
+    ilea_replica_close(replica);
+    if (error == ILEA_ERROR_NOT_FOUND) return fflush(stdout) == 0 ? 0 : EX_IOERR;
+    if (error == ILEA_ERROR_INVALID) {
+        return ilea_command_fail(EX_USAGE, "no such type or agency; see ilea --help and ilea peer list");
+    }
+    return ilea_command_fail(ilea_exit_code(error), "export stopped: %s", ilea_error_text(error));
+}
+
+static json_t *
+change_json(struct ilea_snapshot *snapshot, const struct ilea_change_info *change)
+{
+    json_t *fields = json_array();
+    for (uint32_t i = 0; i < change->field_count; i++) {
+        const char *name;
+        if (ilea_snapshot_change_field(snapshot, i, &name) == ILEA_ERROR_NONE) {
+            json_array_append_new(fields, json_string(name));
+        }
+    }
+    struct ilea_record_info info;
+    if (ilea_snapshot_by_number(snapshot, change->record, &info) != ILEA_ERROR_NONE) {
+        json_decref(fields);
+        return NULL;
+    }
+    char dot[64];
+    for (unsigned i = 0; i < 16; i++) (void)snprintf(dot + 2 * i, 3, "%02x", change->feed[i]);
+    (void)snprintf(dot + 32, sizeof dot - 32, ":%llu:%u", (unsigned long long)change->seq, change->index);
+    return json_pack("{s:I,s:s,s:s,s:o,s:I,s:o}", "lsn", (json_int_t)change->lsn, "op",
+                     change->created ? "create" : "update", "dot", dot, "fields", fields, "author_time_ms",
+                     (json_int_t)change->author_time_ms, "record", ilea_command_record(snapshot, &info));
+}
+
+/* All changes there are now after *since; moves it on. */
+static enum ilea_error
+print_changes(struct ilea_replica *replica, uint64_t *since)
+{
+    enum { SNAPSHOT_CHANGES = 1000 }; /* then a new snapshot: an old one keeps the file from shrinking */
+    enum ilea_error error = ILEA_ERROR_NONE;
+    while (error == ILEA_ERROR_NONE) {
+        struct ilea_snapshot *snapshot = NULL;
+        error = ilea_snapshot_begin(replica, &snapshot);
+        for (unsigned i = 0; error == ILEA_ERROR_NONE && i < SNAPSHOT_CHANGES; i++) {
+            struct ilea_change_info change;
+            error = ilea_snapshot_change(snapshot, *since, &change);
+            if (error != ILEA_ERROR_NONE) break;
+            json_t *json = change_json(snapshot, &change);
+            if (json == NULL) {
+                error = ILEA_ERROR_CORRUPT;
+            } else {
+                ilea_command_print(json);
+                *since = change.lsn;
+            }
+        }
+        ilea_snapshot_end(snapshot);
+    }
+    if (fflush(stdout) != 0) return ILEA_ERROR_IO;
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+}
+
+int
+ilea_command_changes(const struct ilea_command *command)
+{
+    uint64_t since = 0;
+    if (command->since != NULL) {
+        char *end;
+        since = strtoull(command->since, &end, 10);
+        if (*end != '\0' || end == command->since) return ilea_command_usage("--since takes an lsn");
+    }
+    struct ilea_replica *replica = NULL;
+    int code = ilea_command_replica(command, &replica);
+    if (code != 0) return code;
+    enum ilea_error error = print_changes(replica, &since);
+    while (error == ILEA_ERROR_NONE && command->follow) {
+        const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
+        (void)nanosleep(&pause, NULL);
+        /* A view that was rebuilt lies elsewhere and numbers its changes as before. */
+        struct ilea_replica *again = NULL;
+        if (ilea_replica_open(command->home, &again) == ILEA_ERROR_NONE) {
+            ilea_replica_close(replica);
+            replica = again;
+        }
+        error = print_changes(replica, &since);
+    }
+    ilea_replica_close(replica);
+    if (error == ILEA_ERROR_NONE) return 0;
+    return ilea_command_fail(ilea_exit_code(error), "changes stopped after lsn %llu: %s",
+                             (unsigned long long)since, ilea_error_text(error));
+}

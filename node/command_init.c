@@ -1,0 +1,264 @@
+/* command_init.c - init, id and card: who we are. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "crypto/random.h"
+#include "node/agency.h"
+#include "node/command.h"
+
+struct identity {
+    struct ilea_sign_secret *root, *next_root, *node;
+    struct ilea_reading_secret *reading;
+    struct ilea_transport_secret *transport;
+    struct ilea_sign_public root_public, next_root_public;
+    struct ilea_manifest manifest;
+};
+
+static struct ilea_span
+text_span(const char *text)
+{
+    return (struct ilea_span){ (const uint8_t *)text, strlen(text) };
+}
+
+static void
+network_id(const char *name, struct ilea_network_id *network)
+{
+    ilea_hash_once(ILEA_DOMAIN_NETWORK, name, strlen(name), network->bytes);
+}
+
+static void
+free_identity(struct identity *identity)
+{
+    ilea_sign_secret_free(identity->root);
+    ilea_sign_secret_free(identity->next_root);
+    ilea_sign_secret_free(identity->node);
+    ilea_reading_secret_free(identity->reading);
+    ilea_transport_secret_free(identity->transport);
+}
+
+static enum ilea_error
+make_keys(struct identity *identity)
+{
+    struct ilea_manifest *manifest = &identity->manifest;
+    enum ilea_error error = ilea_sign_generate(&identity->root, &identity->root_public);
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_sign_generate(&identity->next_root, &identity->next_root_public);
+    }
+    if (error == ILEA_ERROR_NONE) error = ilea_sign_generate(&identity->node, &manifest->node);
+    if (error == ILEA_ERROR_NONE) error = ilea_reading_generate(&identity->reading, &manifest->reading);
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_transport_generate(&identity->transport, &manifest->transport);
+    }
+    manifest->threshold = manifest->root_count = 1;
+    manifest->roots[0] = identity->root_public;
+    ilea_roots_hash(1, &identity->next_root_public, 1, manifest->next_roots);
+    return error;
+}
+
+static enum ilea_error
+save_keys(const struct identity *identity, const char *home, const struct ilea_span *passphrase)
+{
+    char path[ILEA_PATH_SIZE];
+    ilea_home_path(home, "keys", path);
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return ILEA_ERROR_IO;
+    enum ilea_error error = ilea_key_file_save_sign(folder, ILEA_KEY_NAME_ROOT, ILEA_KEY_ROOT,
+                                                    identity->root, passphrase);
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_key_file_save_sign(folder, ILEA_KEY_NAME_NEXT_ROOT, ILEA_KEY_ROOT,
+                                        identity->next_root, passphrase);
+    }
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_key_file_save_transport(folder, ILEA_KEY_NAME_TRANSPORT, identity->transport,
+                                             passphrase);
+    }
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_key_file_save_reading(folder, ILEA_KEY_NAME_READING, identity->reading, passphrase);
+    }
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_key_file_save_sign(folder, ILEA_KEY_NAME_NODE, ILEA_KEY_NODE, identity->node,
+                                        passphrase);
+    }
+    close(folder);
+    return error;
+}
+
+/* The log comes last: a home is one when it has a log. */
+static enum ilea_error
+make_log(const struct identity *identity, const char *home, const char *listen)
+{
+    uint8_t signed_manifest[ILEA_MANIFEST_SIZE_MAX], card[ILEA_CARD_SIZE_MAX];
+    const struct ilea_sign_secret *const roots[] = { identity->root };
+    size_t manifest_size = 0, card_size = 0;
+    enum ilea_error error =
+        ilea_manifest_encode(&identity->manifest, identity->node, roots, signed_manifest,
+                             sizeof signed_manifest, &manifest_size);
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_card_encode((struct ilea_span){ signed_manifest, manifest_size },
+                                 text_span(listen), ilea_wall_ms(), &identity->manifest.network,
+                                 identity->node, card, sizeof card, &card_size);
+    }
+    struct ilea_card decoded;
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_card_decode((struct ilea_span){ card, card_size }, &decoded);
+    }
+    if (error != ILEA_ERROR_NONE) return error;
+    struct ilea_log_identity log = { .network = identity->manifest.network,
+                                     .agency = decoded.agency };
+    ilea_random_bytes(log.database, sizeof log.database);
+    const struct ilea_agency_row own = { .id = decoded.agency, .state = ILEA_AGENCY_SELF,
+                                         .changed_ms = ilea_wall_ms(), .card = { card, card_size } };
+    char path[ILEA_PATH_SIZE];
+    ilea_home_path(home, "log", path);
+    return ilea_log_create(path, &log, &own);
+}
+
+static int
+check_arguments(const struct ilea_command *command, struct ilea_manifest *manifest)
+{
+    if (command->agency == NULL || command->country == NULL) {
+        return ilea_command_usage("init needs --agency CODE and --country CC");
+    }
+    manifest->code = text_span(command->agency);
+    manifest->country = text_span(command->country);
+    manifest->name = text_span(command->name != NULL ? command->name : command->agency);
+    if (!ilea_code_is_valid(manifest->code)) {
+        return ilea_command_fail(EX_USAGE, "--agency takes 2 to %d capital letters, digits and '-', as FR-PN",
+                                 ILEA_CODE_SIZE_MAX);
+    }
+    size_t country = strlen(command->country);
+    if (country < 2 || country > 3 || strspn(command->country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != country) {
+        return ilea_command_fail(EX_USAGE, "--country takes a code of ISO 3166-1, as FR, or EU or INT");
+    }
+    if (!ilea_endpoint_is_valid(text_span(command->listen != NULL ? command->listen : ""))) {
+        return ilea_command_fail(EX_USAGE, "--listen takes tcp://ADDRESS:PORT with a numeric address");
+    }
+    return 0;
+}
+
+int
+ilea_command_init(const struct ilea_command *command)
+{
+    struct identity identity = { .root = NULL };
+    int code = check_arguments(command, &identity.manifest);
+    if (code != 0) return code;
+    network_id(command->network != NULL ? command->network : "ileanet", &identity.manifest.network);
+
+    uint8_t bytes[ILEA_PASSPHRASE_SIZE_MAX];
+    struct ilea_span passphrase = { bytes, 0 };
+    if ((command->passphrase || command->passphrase_file != NULL)
+        && !ilea_command_passphrase(command, true, bytes, &passphrase.size)) {
+        return ilea_command_fail(EX_NOPERM, "no passphrase, or the two were not the same: nothing was made");
+    }
+    enum ilea_error error = ilea_home_create(command->home);
+    if (error == ILEA_ERROR_EXISTS) {
+        return ilea_command_fail(EX_CANTCREAT, "%s holds a node or its keys already: nothing was changed",
+                                 command->home);
+    }
+    if (error == ILEA_ERROR_NONE) error = make_keys(&identity);
+    if (error == ILEA_ERROR_NONE) error = save_keys(&identity, command->home, &passphrase);
+    const char *listen = command->listen != NULL ? command->listen : "";
+    if (error == ILEA_ERROR_NONE) {
+        char text[512];
+        int length = snprintf(text, sizeof text, "[node]\n%slisten = %s\n", listen[0] == '\0' ? "; " : "",
+                              listen[0] == '\0' ? "tcp://192.0.2.10:7101" : listen);
+        error = ilea_home_write_file(command->home, "ilea.conf", text, (size_t)length);
+    }
+    if (error == ILEA_ERROR_NONE) error = make_log(&identity, command->home, listen);
+    ilea_wipe(bytes, sizeof bytes);
+    free_identity(&identity);
+    if (error != ILEA_ERROR_NONE) {
+        return ilea_command_fail(ilea_exit_code(error), "cannot make %s: %s", command->home,
+                                 ilea_error_text(error));
+    }
+    code = ilea_command_id(command);
+    if (code == 0 && !command->json) {
+        (void)fprintf(stderr, "Move %s/keys/root.key and next-root.key to a safe; a running node does not "
+                              "need them.\n", command->home);
+    }
+    return code;
+}
+
+static void
+hex(const uint8_t *bytes, size_t size, char *text)
+{
+    for (size_t i = 0; i < size; i++) (void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* Our own agency's row and card. */
+static int
+load_own(const struct ilea_command *command, struct ilea_agency *agency)
+{
+    struct ilea_log *log = NULL;
+    int code = ilea_command_log(command, &log);
+    if (code != 0) return code;
+    struct ilea_transaction *txn = NULL;
+    enum ilea_error error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
+    if (error == ILEA_ERROR_NONE) error = ilea_agency_load(txn, &ilea_log_identity(log)->agency, agency);
+    ilea_transaction_abort(txn);
+    ilea_log_close(log);
+    if (error == ILEA_ERROR_NONE) return 0;
+    return ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s", ilea_error_text(error));
+}
+
+int
+ilea_command_id(const struct ilea_command *command)
+{
+    struct ilea_agency agency;
+    int code = load_own(command, &agency);
+    if (code != 0) return code;
+    const struct ilea_manifest *manifest = &agency.card.manifest;
+    char id[2 * ILEA_ID_SIZE + 1], agency_print[ILEA_FINGERPRINT_SIZE], node_print[ILEA_FINGERPRINT_SIZE],
+        transport_print[ILEA_FINGERPRINT_SIZE];
+    hex(agency.row.id.bytes, ILEA_ID_SIZE, id);
+    ilea_fingerprint(agency.row.id.bytes, agency_print);
+    ilea_fingerprint(manifest->node.bytes, node_print);
+    ilea_fingerprint(manifest->transport.bytes, transport_print);
+    if (command->json) {
+        ilea_command_print(json_pack(
+            "{s:s%,s:s%,s:s%,s:s,s:{s:s,s:s,s:s},s:s%}", "agency", manifest->code.data, manifest->code.size,
+            "country", manifest->country.data, manifest->country.size, "name", manifest->name.data,
+            manifest->name.size, "agency_id", id, "fingerprints", "agency", agency_print, "node", node_print,
+            "transport", transport_print, "endpoint", agency.card.endpoint.data, agency.card.endpoint.size));
+        return 0;
+    }
+    (void)printf("agency       %.*s (%.*s) %.*s\nagency id    %s\nfingerprint  %s\n"
+                 "node key     %s\ntransport    %s\nendpoint     %.*s\n",
+                 (int)manifest->code.size, (const char *)manifest->code.data, (int)manifest->country.size,
+                 (const char *)manifest->country.data, (int)manifest->name.size,
+                 (const char *)manifest->name.data, id, agency_print, node_print, transport_print,
+                 agency.card.endpoint.size > 0 ? (int)agency.card.endpoint.size : 4,
+                 agency.card.endpoint.size > 0 ? (const char *)agency.card.endpoint.data : "none");
+    return 0;
+}
+
+int
+ilea_command_card(const struct ilea_command *command)
+{
+    struct ilea_agency agency;
+    int code = load_own(command, &agency);
+    if (code != 0) return code;
+    char text[2 * ILEA_CARD_SIZE_MAX];
+    size_t size = 0;
+    enum ilea_error error =
+        ilea_card_format(&agency.card, agency.row.card, text, sizeof text, &size);
+    if (error != ILEA_ERROR_NONE) return ilea_command_fail(EX_SOFTWARE, "the card is too long");
+    if (command->json) {
+        ilea_command_print(json_pack("{s:s%}", "card", text, size));
+        return 0;
+    }
+    if (command->out == NULL) {
+        (void)fwrite(text, 1, size, stdout);
+        return 0;
+    }
+    FILE *file = fopen(command->out, "w");
+    bool written = file != NULL && fwrite(text, 1, size, file) == size;
+    if (file != NULL && fclose(file) != 0) written = false;
+    if (written) return 0;
+    return ilea_command_fail(EX_CANTCREAT, "cannot write %s", command->out);
+}

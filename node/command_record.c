@@ -1,0 +1,343 @@
+/* command_record.c - new, list, show, set, publish: one record at a time. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "node/command.h"
+#include "node/json.h"
+#include "node/value.h"
+#include "replication/record/uuid.h"
+
+/* The answer to the one put of these commands. */
+struct single {
+    bool answered;
+    enum ilea_error error;
+    struct ilea_put_result result;
+};
+
+static void
+take_answer(void *context, uint64_t tag, enum ilea_error error, const struct ilea_put_result *result)
+{
+    struct single *single = context;
+    (void)tag;
+    *single = (struct single){ .answered = true, .error = error, .result = *result };
+}
+
+/* FR-PN-N42 where a record id is wanted. */
+static enum ilea_error
+resolve(void *context, struct ilea_span text, struct ilea_record_id *id)
+{
+    const struct ilea_command *command = context;
+    char ref[ILEA_REF_SIZE];
+    if (text.size >= sizeof ref) return ILEA_ERROR_INVALID;
+    memcpy(ref, text.data, text.size);
+    ref[text.size] = '\0';
+    struct ilea_replica *replica = NULL;
+    struct ilea_snapshot *snapshot = NULL;
+    struct ilea_record_info info;
+    enum ilea_error error = ilea_replica_open(command->home, &replica);
+    if (error == ILEA_ERROR_NONE) error = ilea_snapshot_begin(replica, &snapshot);
+    if (error == ILEA_ERROR_NONE) error = ilea_snapshot_by_ref(snapshot, ref, &info);
+    if (error == ILEA_ERROR_NONE) *id = info.id;
+    ilea_snapshot_end(snapshot);
+    ilea_replica_close(replica);
+    return error;
+}
+
+/* Write one put and say how it went; the answer is in *single. */
+static int
+write_one(struct ilea_writer *writer, const struct ilea_put *put, struct single *single)
+{
+    single->answered = false;
+    enum ilea_error error = ilea_writer_put(writer, 0, put);
+    if (error == ILEA_ERROR_NONE) error = ilea_writer_flush(writer);
+    if (error == ILEA_ERROR_NONE && single->answered) error = single->error;
+    if (error == ILEA_ERROR_NONE) return 0;
+    const char *reason = single->answered && single->result.reason[0] != '\0' ? single->result.reason
+                                                                              : ilea_error_text(error);
+    return ilea_command_fail(ilea_exit_code(error), "nothing was written: %s", reason);
+}
+
+static int
+print_written(const struct ilea_command *command, const struct single *single)
+{
+    static const char *const outcomes[] = { "", "created", "updated", "unchanged" };
+    char id[ILEA_UUID_TEXT_SIZE];
+    ilea_uuid_print(&single->result.id, id);
+    if (command->json) {
+        ilea_command_print(json_pack("{s:s,s:s,s:s}", "ref", single->result.ref, "id", id, "outcome",
+                                     outcomes[single->result.outcome]));
+    } else {
+        (void)printf("%s %s\n", single->result.ref, id);
+    }
+    return 0;
+}
+
+/* Everything from the command line that names a field: --title, --set, and field=value words. */
+static int
+assign_all(const struct ilea_command *command, struct ilea_put_builder *builder,
+           const struct ilea_type *type, int first_word)
+{
+    char reason[ILEA_REASON_SIZE];
+    enum ilea_error error = ILEA_ERROR_NONE;
+    if (command->title != NULL) {
+        char *title = malloc(strlen(command->title) + 7);
+        if (title == NULL) return ilea_command_fail(EX_OSERR, "out of memory");
+        (void)sprintf(title, "title=%s", command->title);
+        error = ilea_value_assign(builder, type, title, reason);
+        free(title);
+    }
+    for (int i = 0; i < command->set_count && error == ILEA_ERROR_NONE; i++) {
+        error = ilea_value_assign(builder, type, command->sets[i], reason);
+    }
+    for (int i = first_word; i < command->word_count && error == ILEA_ERROR_NONE; i++) {
+        error = ilea_value_assign(builder, type, command->words[i], reason);
+    }
+    if (error == ILEA_ERROR_NONE) return 0;
+    return ilea_command_fail(EX_DATAERR, "nothing was written: %s", reason);
+}
+
+static int
+with_builder(const struct ilea_command *command, struct ilea_put_builder *builder)
+{
+    if (ilea_put_builder_init(builder) != ILEA_ERROR_NONE) return ilea_command_fail(EX_OSERR, "out of memory");
+    union { const void *from; void *to; } context = { .from = command };
+    builder->resolve = resolve;
+    builder->resolve_context = context.to;
+    return 0;
+}
+
+static int
+new_record(const struct ilea_command *command, const struct ilea_type *type)
+{
+    int scope = ilea_command_scope(command);
+    if (scope < 0) return EX_USAGE;
+    struct ilea_put_builder builder;
+    int code = with_builder(command, &builder);
+    if (code != 0) return code;
+    ilea_put_builder_begin(&builder, ILEA_PUT_CREATE, type->number);
+    builder.put->scope = (uint32_t)scope;
+    code = assign_all(command, &builder, type, 2);
+    struct single single;
+    struct ilea_writer *writer = NULL;
+    if (code == 0) code = ilea_command_writer(command, take_answer, &single, &writer);
+    if (code == 0) code = write_one(writer, builder.put, &single);
+    if (code == 0) code = print_written(command, &single);
+    ilea_writer_close(writer);
+    ilea_put_builder_deinit(&builder);
+    return code;
+}
+
+/* What stands for a record in a list: its title, else its name or a piece of text. */
+static struct ilea_span
+headline(struct ilea_snapshot *snapshot)
+{
+    static const char *const fields[] = { "title", "acronym", "name", "labels", "code", "body", "rel", NULL };
+    struct ilea_value value;
+    for (unsigned i = 0; fields[i] != NULL; i++) {
+        if (ilea_snapshot_value(snapshot, fields[i], 0, &value) == ILEA_ERROR_NONE) return value.text;
+    }
+    return (struct ilea_span){ NULL, 0 };
+}
+
+static int
+list_records(const struct ilea_command *command, const struct ilea_type *type)
+{
+    unsigned long long limit = UINT64_MAX;
+    if (command->limit != NULL) {
+        char *end;
+        limit = strtoull(command->limit, &end, 10);
+        if (*end != '\0' || end == command->limit) return ilea_command_usage("--limit takes a number");
+    }
+    struct ilea_replica *replica = NULL;
+    int code = ilea_command_replica(command, &replica);
+    if (code != 0) return code;
+    struct ilea_snapshot *snapshot = NULL;
+    enum ilea_error error = ilea_snapshot_begin(replica, &snapshot);
+    struct ilea_record_info info = { .number = 0 };
+    unsigned long long count = 0;
+    if (command->json) (void)fputs("[", stdout);
+    while (error == ILEA_ERROR_NONE && count < limit) {
+        error = ilea_snapshot_next(snapshot, type->name, command->agency, &info);
+        if (error != ILEA_ERROR_NONE) break;
+        if (command->json) {
+            json_t *record = ilea_command_record(snapshot, &info);
+            char *line = record != NULL ? ilea_json_dump(record) : NULL;
+            if (line == NULL) error = ILEA_ERROR_NO_MEMORY;
+            else (void)printf("%s%s", count > 0 ? ",\n" : "", line);
+            free(line);
+            json_decref(record);
+        } else {
+            char cut[256];
+            ilea_command_cut(headline(snapshot), 80 - 17, cut, sizeof cut);
+            (void)printf("%-15s %c%s\n", info.ref, info.conflicts > 0 ? '!' : ' ', cut);
+        }
+        count++;
+    }
+    if (command->json) (void)fputs("]\n", stdout);
+    ilea_snapshot_end(snapshot);
+    ilea_replica_close(replica);
+    if (error == ILEA_ERROR_INVALID) {
+        return ilea_command_fail(EX_NOINPUT, "no agency %s here; see ilea peer list", command->agency);
+    }
+    if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_NOT_FOUND) {
+        return ilea_command_fail(ilea_exit_code(error), "the view cannot be read: %s", ilea_error_text(error));
+    }
+    if (count == 0 && !command->json) (void)fprintf(stderr, "No %s records yet.\n", type->name);
+    return 0;
+}
+
+int
+ilea_command_type(const struct ilea_command *command)
+{
+    const struct ilea_type *type = ilea_type_by_name(
+        (struct ilea_span){ (const uint8_t *)command->words[0], strlen(command->words[0]) });
+    const char *verb = command->word_count > 1 ? command->words[1] : "";
+    if (strcmp(verb, "new") == 0) return new_record(command, type);
+    if (strcmp(verb, "list") == 0 && command->word_count == 2) return list_records(command, type);
+    return ilea_command_usage("a type takes new or list");
+}
+
+/* A record by ref or id, for show, set and publish. */
+static int
+find_record(const struct ilea_command *command, const char *ref, struct ilea_replica **replica,
+            struct ilea_snapshot **snapshot, struct ilea_record_info *info)
+{
+    int code = ilea_command_replica(command, replica);
+    if (code != 0) return code;
+    enum ilea_error error = ilea_snapshot_begin(*replica, snapshot);
+    if (error == ILEA_ERROR_NONE) error = ilea_snapshot_by_ref(*snapshot, ref, info);
+    if (error == ILEA_ERROR_NONE) return 0;
+    if (error == ILEA_ERROR_INVALID) {
+        return ilea_command_fail(EX_USAGE, "%s is neither a ref such as FR-PN-N42 nor a record id", ref);
+    }
+    if (error == ILEA_ERROR_NOT_FOUND) {
+        return ilea_command_fail(EX_NOINPUT, "no record %s here", ref);
+    }
+    return ilea_command_fail(ilea_exit_code(error), "the view cannot be read: %s", ilea_error_text(error));
+}
+
+/* One value, wrapped to 80 columns behind its name. */
+static void
+print_wrapped(const char *name, const char *text)
+{
+    enum { INDENT = 22, WIDTH = 80 - INDENT };
+    size_t left = strlen(text);
+    (void)printf("%-*s", INDENT - 1, name);
+    for (bool first = true; first || left > 0; first = false) {
+        size_t take = left;
+        const char *line_end = memchr(text, '\n', left);
+        if (line_end != NULL && (size_t)(line_end - text) <= WIDTH) {
+            take = (size_t)(line_end - text);
+        } else if (left > WIDTH) {
+            take = WIDTH;
+            while (take > WIDTH / 2 && text[take] != ' ') take--;
+            while (take > 0 && ((unsigned char)text[take] & 0xc0) == 0x80) take--; /* not inside a character */
+        }
+        (void)printf("%*s%.*s\n", first ? 1 : INDENT, "", (int)take, text);
+        text += take;
+        left -= take;
+        if (left > 0 && (*text == ' ' || *text == '\n')) {
+            text++;
+            left--;
+        }
+    }
+}
+
+static void
+print_value(const char *name, const json_t *value)
+{
+    if (json_is_string(value)) {
+        print_wrapped(name, json_string_value(value));
+    } else if (json_is_array(value)) {
+        size_t i;
+        json_t *element;
+        json_array_foreach(value, i, element) print_value(i == 0 ? name : "", element);
+    } else {
+        char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+        if (text != NULL) print_wrapped(name, text);
+        free(text);
+    }
+}
+
+int
+ilea_command_show(const struct ilea_command *command)
+{
+    if (command->word_count != 2) return ilea_command_usage("show takes one ref or id");
+    struct ilea_replica *replica = NULL;
+    struct ilea_snapshot *snapshot = NULL;
+    struct ilea_record_info info;
+    int code = find_record(command, command->words[1], &replica, &snapshot, &info);
+    json_t *record = code == 0 ? ilea_command_record(snapshot, &info) : NULL;
+    if (code == 0 && record == NULL) code = ilea_command_fail(EX_OSERR, "out of memory");
+    if (code == 0 && command->json) {
+        ilea_command_print(json_incref(record));
+    } else if (code == 0) {
+        (void)printf("%s  %s of %s, for %s\n", info.ref[0] != '\0' ? info.ref : "(no ref)", info.type,
+                     info.agency_code, info.shared ? "all peers" : "the agency alone");
+        static const char *const heading[] = { "ref", "type", "agency", "agency_id", "audience", NULL };
+        const char *key;
+        json_t *value;
+        json_object_foreach(record, key, value) {
+            bool shown = false;
+            for (unsigned i = 0; heading[i] != NULL; i++) shown = shown || strcmp(heading[i], key) == 0;
+            if (!shown) print_value(key, value);
+        }
+    }
+    json_decref(record);
+    ilea_snapshot_end(snapshot);
+    ilea_replica_close(replica);
+    return code;
+}
+
+/* An update of a record of ours; says whose it is if it is not. */
+static int
+update_record(const struct ilea_command *command, uint32_t scope, int first_word)
+{
+    struct ilea_replica *replica = NULL;
+    struct ilea_snapshot *snapshot = NULL;
+    struct ilea_record_info info;
+    int code = find_record(command, command->words[1], &replica, &snapshot, &info);
+    ilea_snapshot_end(snapshot);
+    ilea_replica_close(replica);
+    if (code != 0) return code;
+    struct ilea_put_builder builder;
+    code = with_builder(command, &builder);
+    if (code != 0) return code;
+    ilea_put_builder_begin(&builder, ILEA_PUT_UPDATE, info.type_number);
+    ilea_put_builder_set_id(&builder, &info.id);
+    builder.put->scope = scope;
+    code = assign_all(command, &builder, ilea_type_by_number(info.type_number), first_word);
+    struct single single;
+    struct ilea_writer *writer = NULL;
+    if (code == 0) code = ilea_command_writer(command, take_answer, &single, &writer);
+    if (code == 0) code = write_one(writer, builder.put, &single);
+    if (code == 0) code = print_written(command, &single);
+    ilea_writer_close(writer);
+    ilea_put_builder_deinit(&builder);
+    return code;
+}
+
+int
+ilea_command_set(const struct ilea_command *command)
+{
+    if (command->word_count < 2 || (command->word_count == 2 && command->set_count == 0)) {
+        return ilea_command_usage("set takes a ref and at least one field=value");
+    }
+    return update_record(command, 0, 2);
+}
+
+int
+ilea_command_publish(const struct ilea_command *command)
+{
+    if (command->word_count != 2) return ilea_command_usage("publish takes one ref");
+    if (command->to == NULL) return ilea_command_usage("publish needs --to all-peers");
+    int scope = ilea_command_scope(command);
+    if (scope < 0) return EX_USAGE;
+    if (scope == ILEA_SCOPE_AGENCY) {
+        return ilea_command_fail(EX_USAGE, "records are for the agency alone until they are published");
+    }
+    return update_record(command, ILEA_SCOPE_PEERS, 2);
+}

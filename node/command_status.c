@@ -1,0 +1,155 @@
+/* command_status.c - status: is all well, at a glance. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "node/agency.h"
+#include "node/command.h"
+
+bool
+ilea_command_daemon(const char *home, struct ilea_control_status *status)
+{
+    int fd;
+    if (ilea_control_connect(home, &fd) != ILEA_ERROR_NONE) return false;
+    uint8_t request[ILEA_CONTROL_HEADER + 1];
+    request[ILEA_CONTROL_HEADER] = 0x90;
+    ilea_control_put_header(request, ILEA_CONTROL_STATUS, 1);
+    uint8_t *buffer = malloc(ILEA_CONTROL_FRAME_MAX);
+    struct ilea_control_frame frame;
+    bool good = buffer != NULL && ilea_control_send(fd, request, sizeof request) == ILEA_ERROR_NONE
+        && ilea_control_receive(fd, buffer, &frame) == ILEA_ERROR_NONE
+        && ilea_control_get_status(frame.body, status) == ILEA_ERROR_NONE;
+    free(buffer);
+    close(fd);
+    return good;
+}
+
+static void
+hex(const uint8_t *bytes, size_t size, char *text)
+{
+    for (size_t i = 0; i < size; i++) (void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static json_t *
+feed_list(struct ilea_transaction *txn)
+{
+    json_t *feeds = json_array();
+    struct ilea_feed_row feed;
+    struct ilea_agency *agency = malloc(sizeof *agency);
+    for (uint32_t number = 1; agency != NULL; number++) {
+        if (ilea_log_feed(txn, number, &feed) != ILEA_ERROR_NONE) break;
+        char id[65], head[65], code[ILEA_CODE_SIZE_MAX + 1] = "";
+        hex(feed.id.bytes, sizeof feed.id.bytes, id);
+        hex(feed.head.bytes, sizeof feed.head.bytes, head);
+        if (ilea_agency_load(txn, &feed.origin.agency, agency) == ILEA_ERROR_NONE) {
+            (void)snprintf(code, sizeof code, "%.*s", (int)agency->card.manifest.code.size,
+                           (const char *)agency->card.manifest.code.data);
+        }
+        json_array_append_new(feeds, json_pack("{s:s,s:s,s:I,s:s,s:s}", "feed", id, "agency", code, "seq",
+                                               (json_int_t)feed.seq, "head", head, "scope",
+                                               feed.origin.scope == ILEA_SCOPE_PEERS ? "all-peers"
+                                                                                     : "agency"));
+    }
+    free(agency);
+    return feeds;
+}
+
+static int
+collect(const struct ilea_command *command, struct ilea_log *log, struct ilea_replica *replica,
+        json_t **status)
+{
+    struct ilea_transaction *txn = NULL;
+    struct ilea_snapshot *snapshot = NULL;
+    struct ilea_replica_status view;
+    struct ilea_agency *own = malloc(sizeof *own);
+    uint8_t frontier[ILEA_HASH_SIZE];
+    uint64_t position = 0;
+    enum ilea_error error = own != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
+    if (error == ILEA_ERROR_NONE) error = ilea_snapshot_begin(replica, &snapshot);
+    if (error == ILEA_ERROR_NONE) error = ilea_snapshot_status(snapshot, &view);
+    if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_frontier(txn, frontier);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_last(txn, &position);
+    if (error == ILEA_ERROR_NONE) error = ilea_agency_load(txn, &ilea_log_identity(log)->agency, own);
+    if (error == ILEA_ERROR_NONE) {
+        struct ilea_control_status daemon;
+        bool running = ilea_command_daemon(command->home, &daemon);
+        char frontier_hex[65], view_hex[65];
+        hex(frontier, sizeof frontier, frontier_hex);
+        hex(view.view, sizeof view.view, view_hex);
+        *status = json_pack(
+            "{s:s%,s:b,s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "agency",
+            own->card.manifest.code.data, own->card.manifest.code.size, "running", running ? 1 : 0,
+            "records", (json_int_t)view.records, "lsn", (json_int_t)view.lsn, "frontier", frontier_hex,
+            "view", view_hex, "position", (json_int_t)position, "view_position",
+            (json_int_t)view.position, "waiting_for_keys", (json_int_t)view.parked, "unreadable",
+            (json_int_t)view.hidden, "link_restarts", running ? (json_int_t)daemon.link_restarts : 0,
+            "feeds", feed_list(txn), "peers", ilea_command_peers(log, running ? &daemon : NULL));
+        if (*status == NULL) error = ILEA_ERROR_NO_MEMORY;
+    }
+    ilea_transaction_abort(txn);
+    ilea_snapshot_end(snapshot);
+    free(own);
+    if (error == ILEA_ERROR_NONE) return 0;
+    return ilea_command_fail(ilea_exit_code(error), "status cannot be read: %s", ilea_error_text(error));
+}
+
+static long long
+number(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static const char *
+text(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+static void
+print_status(const json_t *status)
+{
+    (void)printf("agency    %s, daemon %s\n", text(status, "agency"),
+                 json_is_true(json_object_get(status, "running")) ? "running" : "not running");
+    (void)printf("records   %lld (last change %lld)\n", number(status, "records"), number(status, "lsn"));
+    (void)printf("frontier  %.16s...  view %.16s...\n", text(status, "frontier"), text(status, "view"));
+    long long behind = number(status, "position") - number(status, "view_position");
+    if (behind > 0) (void)printf("view      %lld commits behind the log, catching up\n", behind);
+    if (number(status, "waiting_for_keys") > 0) {
+        (void)printf("waiting   %lld items whose key has not come: their authors must approve us\n",
+                     number(status, "waiting_for_keys"));
+    }
+    if (number(status, "unreadable") > 0) {
+        (void)printf("unread    %lld items of a newer or unknown format\n", number(status, "unreadable"));
+    }
+    (void)printf("feeds     %zu\n", json_array_size(json_object_get(status, "feeds")));
+    size_t i;
+    json_t *peer;
+    json_array_foreach(json_object_get(status, "peers"), i, peer) {
+        (void)printf("peer      %-16s %-10s link %-5s %lld commits to go\n", text(peer, "agency"),
+                     text(peer, "state"), text(peer, "link"), number(peer, "lag_commits"));
+    }
+}
+
+int
+ilea_command_status(const struct ilea_command *command)
+{
+    struct ilea_replica *replica = NULL;
+    int code = ilea_command_replica(command, &replica);
+    if (code != 0) return code;
+    struct ilea_log *log = NULL;
+    code = ilea_command_log(command, &log);
+    json_t *status = NULL;
+    if (code == 0) code = collect(command, log, replica, &status);
+    ilea_log_close(log);
+    ilea_replica_close(replica);
+    if (code != 0) return code;
+    if (command->json) {
+        ilea_command_print(status);
+        return 0;
+    }
+    print_status(status);
+    json_decref(status);
+    return 0;
+}

@@ -1,0 +1,243 @@
+/* command_verify.c - verify: every hash, signature and link of the log, and that the view equals a rebuild. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "crypto/random.h"
+#include "node/agency.h"
+#include "node/command.h"
+#include "node/view.h"
+#include "replication/record/commit.h"
+
+struct verify {
+    const struct ilea_command *command;
+    struct ilea_log *log;
+    struct ilea_transaction *txn;
+    uint64_t commits, faults;
+    json_t *list; /* of faults, for --json */
+    struct ilea_progress progress;
+};
+
+static void __attribute__((format(printf, 2, 3)))
+fault(struct verify *verify, const char *format, ...)
+{
+    char line[300];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    verify->faults++;
+    if (!verify->command->json) (void)printf("%s\n", line);
+    json_array_append_new(verify->list, json_string(line));
+}
+
+/* One commit of a feed, at its place in the chain. */
+static void
+verify_commit(struct verify *verify, const struct ilea_feed_row *feed, uint64_t seq,
+              struct ilea_commit_id *prev)
+{
+    struct ilea_chain_row chain;
+    struct ilea_log_commit row;
+    struct ilea_commit commit;
+    struct ilea_commit_id id = { { 0 } };
+    enum ilea_error error = ilea_log_chain(verify->txn, feed->number, seq, &chain);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(verify->txn, chain.position, &row);
+    if (error == ILEA_ERROR_NONE && (row.feed != feed->number || row.seq != seq)) error = ILEA_ERROR_CORRUPT;
+    if (error == ILEA_ERROR_NONE) error = ilea_commit_decode(row.bytes, &commit);
+    if (error == ILEA_ERROR_NONE) {
+        ilea_commit_id_of(commit.header_bytes, &id);
+        if (memcmp(id.bytes, chain.id.bytes, ILEA_ID_SIZE) != 0 || commit.header.seq != seq
+            || memcmp(commit.header.feed.bytes, feed->id.bytes, ILEA_ID_SIZE) != 0
+            || memcmp(commit.header.prev.bytes, prev->bytes, ILEA_ID_SIZE) != 0) {
+            error = ILEA_ERROR_BAD_HASH;
+        }
+    }
+    if (error == ILEA_ERROR_NONE) error = ilea_commit_check_items(&commit);
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_commit_verify(&commit, &id, &ilea_log_identity(verify->log)->network,
+                                   &feed->origin.node);
+    }
+    if (error != ILEA_ERROR_NONE) {
+        fault(verify, "feed %u commit %llu: %s", feed->number, (unsigned long long)seq,
+              ilea_error_text(error));
+    }
+    *prev = id;
+    verify->commits++;
+    ilea_progress_show(&verify->progress, "commits", verify->commits);
+}
+
+static void
+verify_feed(struct verify *verify, const struct ilea_feed_row *feed)
+{
+    struct ilea_feed_id id;
+    ilea_feed_id_of(&ilea_log_identity(verify->log)->network, &feed->origin, &id);
+    if (memcmp(id.bytes, feed->id.bytes, sizeof id.bytes) != 0) {
+        fault(verify, "feed %u: its id does not match its origin", feed->number);
+    }
+    struct ilea_commit_id prev = { { 0 } };
+    for (uint64_t seq = 1; seq <= feed->seq; seq++) verify_commit(verify, feed, seq, &prev);
+    if (feed->seq > 0 && memcmp(prev.bytes, feed->head.bytes, sizeof prev.bytes) != 0) {
+        fault(verify, "feed %u: its last commit is not the one noted", feed->number);
+    }
+}
+
+static void
+verify_log(struct verify *verify)
+{
+    uint64_t last = 0, total = 0;
+    for (uint32_t number = 1;; number++) {
+        struct ilea_feed_row feed;
+        enum ilea_error error = ilea_log_feed(verify->txn, number, &feed);
+        if (error == ILEA_ERROR_NOT_FOUND) break;
+        if (error != ILEA_ERROR_NONE) {
+            fault(verify, "feed %u: %s", number, ilea_error_text(error));
+            continue;
+        }
+        verify_feed(verify, &feed);
+        total += feed.seq;
+    }
+    if (ilea_log_last(verify->txn, &last) != ILEA_ERROR_NONE || last != total) {
+        fault(verify, "the log has %llu positions for %llu commits", (unsigned long long)last,
+              (unsigned long long)total);
+    }
+    struct ilea_agency *agency = malloc(sizeof *agency);
+    const struct ilea_agency_id *after = NULL;
+    enum ilea_error error = agency != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
+    while (error == ILEA_ERROR_NONE) {
+        error = ilea_agency_next(verify->txn, after, agency);
+        if (agency != NULL) after = &agency->row.id;
+    }
+    if (error != ILEA_ERROR_NOT_FOUND) fault(verify, "a card: %s", ilea_error_text(error));
+    free(agency);
+}
+
+/* Compare two views record by record. */
+static void
+compare_views(struct verify *verify, struct ilea_transaction *ours, struct ilea_transaction *rebuilt)
+{
+    struct ilea_view_meta a, b;
+    if (ilea_view_load_meta(ours, &a) != ILEA_ERROR_NONE || ilea_view_load_meta(rebuilt, &b) != ILEA_ERROR_NONE) {
+        fault(verify, "the view cannot be read");
+        return;
+    }
+    if (a.lsn != b.lsn || a.records != b.records || a.parked != b.parked
+        || memcmp(a.digest, b.digest, sizeof a.digest) != 0) {
+        fault(verify, "the view differs from a rebuild: %llu records and %llu changes, not %llu and %llu",
+              (unsigned long long)a.records, (unsigned long long)a.lsn, (unsigned long long)b.records,
+              (unsigned long long)b.lsn);
+    }
+    for (uint64_t number = 1; number <= b.record; number++) {
+        struct ilea_view_row one, other;
+        struct ilea_view_agency agency;
+        enum ilea_error error = ilea_view_get(ours, number, &one);
+        if (error == ILEA_ERROR_NONE) error = ilea_view_get(rebuilt, number, &other);
+        if (error == ILEA_ERROR_NONE) error = ilea_view_agency(ours, one.agency, &agency);
+        if (error == ILEA_ERROR_NONE) error = ilea_view_check(&one, &agency.id);
+        if (error == ILEA_ERROR_NONE && memcmp(one.hash, other.hash, sizeof one.hash) != 0) {
+            error = ILEA_ERROR_BAD_HASH;
+        }
+        if (error != ILEA_ERROR_NONE) {
+            fault(verify, "record %llu of the view: %s", (unsigned long long)number, ilea_error_text(error));
+        }
+        ilea_progress_show(&verify->progress, "records", number);
+    }
+}
+
+/* Build the view anew beside the current one, up to where that has come, and compare. */
+static enum ilea_error
+verify_view(struct verify *verify, const struct ilea_keys *keys)
+{
+    enum { SCRATCH = 2000000000 }; /* a generation nobody comes to */
+    const char *home = verify->command->home;
+    char path[ILEA_PATH_SIZE];
+    uint32_t generation;
+    struct ilea_environment *view = NULL, *rebuilt = NULL;
+    struct ilea_transaction *ours = NULL, *theirs = NULL;
+    struct ilea_view_builder *builder = NULL;
+    struct ilea_view_meta meta;
+    enum ilea_error error = ilea_view_current(home, &generation);
+    if (error == ILEA_ERROR_NONE) {
+        ilea_view_generation_path(home, generation, path);
+        error = ilea_view_open(path, true, false, &view);
+    }
+    if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(view, false, &ours);
+    if (error == ILEA_ERROR_NONE) error = ilea_view_load_meta(ours, &meta);
+    if (error == ILEA_ERROR_NONE) error = ilea_view_make(home, SCRATCH);
+    if (error == ILEA_ERROR_NONE) {
+        ilea_view_generation_path(home, SCRATCH, path);
+        error = ilea_view_open(path, false, false, &rebuilt);
+    }
+    if (error == ILEA_ERROR_NONE) error = ilea_view_builder_new(verify->log, rebuilt, keys->reading, &builder);
+    uint64_t position = meta.position;
+    bool caught_up = false;
+    while (error == ILEA_ERROR_NONE && !caught_up) {
+        error = ilea_view_builder_run(builder, 16 * 1024 * 1024, position, &caught_up, &meta);
+        ilea_progress_show(&verify->progress, "rebuilding", meta.records);
+    }
+    if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(rebuilt, false, &theirs);
+    if (error == ILEA_ERROR_NONE) compare_views(verify, ours, theirs);
+    ilea_transaction_abort(ours);
+    ilea_transaction_abort(theirs);
+    ilea_view_builder_free(builder);
+    ilea_environment_close(view);
+    ilea_environment_close(rebuilt);
+    ilea_view_remove(home, SCRATCH);
+    return error;
+}
+
+static int
+load_keys(const struct ilea_command *command, struct ilea_keys *keys)
+{
+    uint8_t bytes[ILEA_PASSPHRASE_SIZE_MAX];
+    struct ilea_span passphrase = { bytes, 0 };
+    enum ilea_error error = ilea_keys_load(command->home, NULL, keys);
+    if (error == ILEA_ERROR_PASSPHRASE
+        && ilea_command_passphrase(command, false, bytes, &passphrase.size)) {
+        error = ilea_keys_load(command->home, &passphrase, keys);
+    }
+    ilea_wipe(bytes, sizeof bytes);
+    if (error == ILEA_ERROR_NONE) return 0;
+    return ilea_command_fail(ilea_exit_code(error), "the keys cannot be read: %s", ilea_error_text(error));
+}
+
+int
+ilea_command_verify(const struct ilea_command *command)
+{
+    struct verify verify = { .command = command };
+    int code = ilea_command_log(command, &verify.log);
+    if (code != 0) return code;
+    struct ilea_keys keys = { .node = NULL };
+    code = load_keys(command, &keys);
+    verify.list = json_array();
+    ilea_progress_begin(&verify.progress);
+    enum ilea_error error = ILEA_ERROR_NONE;
+    if (code == 0) {
+        error = ilea_transaction_begin(ilea_log_environment(verify.log), false, &verify.txn);
+        if (error == ILEA_ERROR_NONE) {
+            verify_log(&verify);
+            ilea_transaction_abort(verify.txn);
+            error = verify_view(&verify, &keys);
+        }
+        if (error != ILEA_ERROR_NONE) fault(&verify, "the view cannot be checked: %s", ilea_error_text(error));
+        ilea_progress_end(&verify.progress);
+        if (command->json) {
+            ilea_command_print(json_pack("{s:b,s:I,s:O}", "ok", verify.faults == 0, "commits",
+                                         (json_int_t)verify.commits, "faults", verify.list));
+        } else if (verify.faults == 0) {
+            (void)printf("ok: %llu commits, every hash, signature and link; the view equals a rebuild\n",
+                         (unsigned long long)verify.commits);
+        }
+        if (verify.faults > 0) {
+            code = ilea_command_fail(EX_DATAERR, "%llu faults; the view is rebuilt by deleting %s/view; "
+                                     "commits come back from peers or a backup",
+                                     (unsigned long long)verify.faults, command->home);
+        }
+    }
+    json_decref(verify.list);
+    ilea_keys_free(&keys);
+    ilea_log_close(verify.log);
+    return code;
+}

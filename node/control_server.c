@@ -1,0 +1,120 @@
+#include "node/control_server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "node/home.h"
+
+enum ilea_error
+ilea_control_server_open(struct ilea_control_server *server, const char *home)
+{
+    for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) {
+        server->clients[i] = (struct ilea_control_client){ .fd = -1 };
+    }
+    server->fd = -1;
+    return ilea_control_listen(home, &server->fd);
+}
+
+void
+ilea_control_client_drop(struct ilea_control_client *client)
+{
+    if (client->fd >= 0) close(client->fd);
+    free(client->in);
+    free(client->out);
+    *client = (struct ilea_control_client){ .fd = -1 };
+}
+
+void
+ilea_control_server_close(struct ilea_control_server *server, const char *home)
+{
+    for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) ilea_control_client_drop(&server->clients[i]);
+    if (server->fd >= 0) {
+        char path[ILEA_PATH_SIZE];
+        ilea_home_path(home, "control.sock", path);
+        (void)unlink(path);
+        close(server->fd);
+    }
+    server->fd = -1;
+}
+
+/* Only our own user and root may ask anything; the folder's mode says so too. */
+static bool
+is_one_of_us(int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0
+        && (peer.uid == geteuid() || peer.uid == 0);
+}
+
+void
+ilea_control_server_accept(struct ilea_control_server *server)
+{
+    int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) return;
+    for (unsigned i = 0; i < ILEA_CLIENTS_MAX && is_one_of_us(fd); i++) {
+        struct ilea_control_client *client = &server->clients[i];
+        if (client->fd >= 0) continue;
+        client->in = malloc(ILEA_CONTROL_FRAME_MAX);
+        client->out = malloc(ILEA_CONTROL_FRAME_MAX);
+        client->fd = fd;
+        if (client->in == NULL || client->out == NULL) ilea_control_client_drop(client);
+        return;
+    }
+    close(fd);
+}
+
+bool
+ilea_control_client_read(struct ilea_control_client *client)
+{
+    if (client->in_size == ILEA_CONTROL_FRAME_MAX) return true; /* it waits for its turn */
+    ssize_t got = recv(client->fd, client->in + client->in_size,
+                       ILEA_CONTROL_FRAME_MAX - client->in_size, 0);
+    if (got < 0) return errno == EAGAIN || errno == EINTR;
+    client->in_size += (size_t)got;
+    struct ilea_control_frame frame;
+    size_t size;
+    const struct ilea_span input = { client->in, client->in_size };
+    return got > 0 && ilea_control_decode(input, &frame, &size) != ILEA_ERROR_MALFORMED;
+}
+
+bool
+ilea_control_client_request(const struct ilea_control_client *client,
+                            struct ilea_control_frame *frame, size_t *size)
+{
+    if (client->fd < 0 || client->out_size > 0) return false; /* one at a time, in order */
+    const struct ilea_span input = { client->in, client->in_size };
+    return ilea_control_decode(input, frame, size) == ILEA_ERROR_NONE;
+}
+
+void
+ilea_control_client_finish(struct ilea_control_client *client, enum ilea_control_kind kind,
+                           size_t request_size)
+{
+    ilea_control_put_header(client->out, kind, client->answer.size);
+    client->out_size = ILEA_CONTROL_HEADER + client->answer.size;
+    client->out_sent = 0;
+    client->put_index = 0;
+    memmove(client->in, client->in + request_size, client->in_size - request_size);
+    client->in_size -= request_size;
+}
+
+bool
+ilea_control_client_write(struct ilea_control_client *client)
+{
+    while (client->answer_ready && client->out_sent < client->out_size) {
+        ssize_t sent = send(client->fd, client->out + client->out_sent,
+                            client->out_size - client->out_sent, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0) return errno == EAGAIN;
+        client->out_sent += (size_t)sent;
+    }
+    if (client->answer_ready) {
+        client->out_size = client->out_sent = 0;
+        client->answer_ready = false;
+    }
+    return true;
+}

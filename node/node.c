@@ -1,0 +1,169 @@
+#include "node/node.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "node/view.h"
+
+enum { BUILD_BYTES = 16 * 1024 * 1024, LOCK_NONE = -1 };
+
+static uint64_t
+read_clock(clockid_t clock)
+{
+    struct timespec now;
+    (void)clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t
+ilea_wall_ms(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
+uint64_t
+ilea_monotonic_ms(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+/* What a person can do about it. */
+static void
+explain(enum ilea_error error, const char *what, char *reason)
+{
+    const char *hint = "";
+    switch ((int)error) {
+    case ILEA_ERROR_VERSION: hint = ": it was written by a newer version; upgrade this program"; break;
+    case ILEA_ERROR_PASSPHRASE: hint = ": wrong or missing passphrase"; break;
+    case ILEA_ERROR_PERMISSION:
+        hint = ": permission denied; it must belong to you, with no access for others (chmod -R go= DIR)";
+        break;
+    case ILEA_ERROR_CORRUPT: hint = ": damaged; run ilea verify, or restore it from a backup"; break;
+    case ILEA_ERROR_FULL: hint = ": no space left on the disk; free some and try again"; break;
+    case ILEA_ERROR_NO_MEMORY: hint = ": not enough memory"; break;
+    case ILEA_ERROR_NOT_FOUND: hint = ": missing"; break;
+    default: hint = ": cannot be opened"; break;
+    }
+    (void)snprintf(reason, ILEA_REASON_SIZE, "%s%s", what, hint);
+}
+
+enum ilea_error
+ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span *passphrase,
+               int lock_wait_ms, char *reason)
+{
+    *node = (struct ilea_node){ .lock = LOCK_NONE };
+    (void)snprintf(node->home, sizeof node->home, "%s", home);
+    if (!ilea_home_exists(home)) {
+        (void)snprintf(reason, ILEA_REASON_SIZE, "%.100s is not a node's home; make one: ilea init",
+                       home);
+        return ILEA_ERROR_NOT_FOUND;
+    }
+    enum ilea_error error = ilea_home_config(home, &node->config, reason);
+    if (error != ILEA_ERROR_NONE) {
+        if (error != ILEA_ERROR_INVALID) explain(error, "ilea.conf", reason);
+        return error;
+    }
+    error = ilea_home_lock(home, lock_wait_ms, &node->lock);
+    if (error == ILEA_ERROR_BUSY) {
+        (void)snprintf(reason, ILEA_REASON_SIZE, "another process is writing to %.100s; is a daemon running?",
+                       home);
+        return error;
+    }
+    if (error != ILEA_ERROR_NONE) {
+        explain(error, "state/lock", reason);
+        return error;
+    }
+    char path[ILEA_PATH_SIZE];
+    ilea_home_path(home, "log", path);
+    error = ilea_log_open(path, false, &node->log);
+    if (error != ILEA_ERROR_NONE) {
+        explain(error, "log", reason);
+        return error;
+    }
+    error = ilea_keys_load(home, passphrase, &node->keys);
+    if (error != ILEA_ERROR_NONE) {
+        explain(error, "keys", reason);
+        return error;
+    }
+    node->guard_error = ilea_guard_open(node->config.guard, ilea_log_identity(node->log)->database,
+                                        &node->guard);
+    error = ilea_author_new(node->log, &node->keys, node->guard, &node->author);
+    if (error != ILEA_ERROR_NONE) explain(error, "log", reason);
+    return error;
+}
+
+static void
+close_view(struct ilea_node *node)
+{
+    if (node->author != NULL) ilea_author_use_view(node->author, NULL);
+    ilea_view_builder_free(node->builder);
+    ilea_environment_close(node->view);
+    node->builder = NULL;
+    node->view = NULL;
+}
+
+void
+ilea_node_close(struct ilea_node *node)
+{
+    if (node->author != NULL) ilea_author_abort(node->author);
+    close_view(node);
+    ilea_author_free(node->author);
+    ilea_guard_close(node->guard);
+    ilea_log_close(node->log);
+    ilea_keys_free(&node->keys);
+    if (node->lock != LOCK_NONE) close(node->lock);
+    *node = (struct ilea_node){ .lock = LOCK_NONE };
+}
+
+enum ilea_error
+ilea_node_watch_view(struct ilea_node *node)
+{
+    close_view(node);
+    enum ilea_error error = ilea_view_current(node->home, &node->generation);
+    char path[ILEA_PATH_SIZE];
+    ilea_view_generation_path(node->home, node->generation, path);
+    if (error == ILEA_ERROR_NONE) error = ilea_view_open(path, true, false, &node->view);
+    if (error == ILEA_ERROR_NONE) ilea_author_use_view(node->author, node->view);
+    return error;
+}
+
+static enum ilea_error
+build(struct ilea_node *node)
+{
+    char path[ILEA_PATH_SIZE];
+    ilea_view_generation_path(node->home, node->generation, path);
+    enum ilea_error error = ILEA_ERROR_NONE;
+    if (node->view == NULL) error = ilea_view_open(path, false, false, &node->view);
+    if (error == ILEA_ERROR_NONE && node->builder == NULL) {
+        error = ilea_view_builder_new(node->log, node->view, node->keys.reading, &node->builder);
+    }
+    bool caught_up = false;
+    while (error == ILEA_ERROR_NONE && !caught_up) {
+        struct ilea_view_meta meta;
+        error = ilea_view_builder_run(node->builder, BUILD_BYTES, UINT64_MAX, &caught_up, &meta);
+    }
+    return error;
+}
+
+enum ilea_error
+ilea_node_build_view(struct ilea_node *node)
+{
+    enum ilea_error error = ILEA_ERROR_NONE;
+    if (node->view == NULL) error = ilea_view_current(node->home, &node->generation);
+    if (error == ILEA_ERROR_NONE) error = build(node);
+    if (error == ILEA_ERROR_CORRUPT || error == ILEA_ERROR_VERSION) { /* abandon it, begin beside it */
+        uint32_t before = node->generation;
+        close_view(node);
+        error = ilea_view_make(node->home, ++node->generation);
+        if (error == ILEA_ERROR_NONE) error = build(node);
+        if (error == ILEA_ERROR_NONE) error = ilea_view_switch(node->home, node->generation, before);
+    }
+    if (error == ILEA_ERROR_NONE) {
+        ilea_author_use_view(node->author, node->view);
+    } else {
+        close_view(node);
+    }
+    return error;
+}

@@ -1,0 +1,333 @@
+#include "node/writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "node/agency.h"
+
+enum { WINDOW = 8 /* frames on their way to the daemon */, LOCK_WAIT_MS = 10000,
+       LOCAL_COMMIT_BYTES = 4 * 1024 * 1024 };
+
+/* One PUTS frame being filled, or waiting for its answer. */
+struct batch {
+    uint8_t *frame;          /* ILEA_CONTROL_FRAME_MAX */
+    size_t size;             /* bytes of encoded puts behind the header and array header */
+    uint32_t count;
+    uint64_t tags[ILEA_CONTROL_PUTS_MAX];
+};
+
+enum { ARRAY_HEADER = 3, BATCH_START = ILEA_CONTROL_HEADER + ARRAY_HEADER };
+
+struct ilea_writer {
+    int fd;                  /* to the daemon; -1: local */
+    struct ilea_node node;   /* local */
+    ilea_writer_answer *answer;
+    void *context;
+    struct batch batches[WINDOW + 1]; /* a ring: [first .. first + sent) are on their way, then one is filled */
+    uint32_t first, sent;
+    uint8_t *buffer;         /* ILEA_CONTROL_FRAME_MAX */
+    uint8_t *encoded;
+    struct ilea_put *put;
+    /* Local: answers are due when the group commit is durable. */
+    struct { uint64_t tag; enum ilea_error error; struct ilea_put_result result; } *due;
+    uint32_t due_count, due_capacity;
+    size_t local_bytes;
+};
+
+static enum ilea_error
+allocate(struct ilea_writer *writer)
+{
+    writer->buffer = malloc(ILEA_CONTROL_FRAME_MAX);
+    writer->encoded = malloc(ILEA_CONTROL_FRAME_MAX);
+    writer->put = malloc(sizeof *writer->put);
+    bool complete = writer->buffer != NULL && writer->encoded != NULL && writer->put != NULL;
+    for (unsigned i = 0; writer->fd >= 0 && i <= WINDOW; i++) {
+        writer->batches[i].frame = malloc(ILEA_CONTROL_FRAME_MAX);
+        complete = complete && writer->batches[i].frame != NULL;
+    }
+    return complete ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
+}
+
+static enum ilea_error
+open_local(struct ilea_writer *writer, const char *home, const struct ilea_span *passphrase,
+           char *reason)
+{
+    enum ilea_error error =
+        ilea_node_open(&writer->node, home, passphrase, LOCK_WAIT_MS, reason);
+    if (error != ILEA_ERROR_NONE) return error;
+    error = ilea_node_build_view(&writer->node);
+    if (error != ILEA_ERROR_NONE) {
+        (void)strcpy(reason, error == ILEA_ERROR_FULL ? "the view cannot be built: no space left"
+                                                      : "the view cannot be built: run ilea verify");
+    }
+    return error;
+}
+
+enum ilea_error
+ilea_writer_open(const char *home, const struct ilea_span *passphrase, ilea_writer_answer *answer,
+                 void *context, struct ilea_writer **writer, char *reason)
+{
+    struct ilea_writer *opened = calloc(1, sizeof *opened);
+    if (opened == NULL) return ILEA_ERROR_NO_MEMORY;
+    opened->answer = answer;
+    opened->context = context;
+    opened->node.lock = -1;
+    opened->fd = -1;
+    (void)strcpy(reason, "out of memory");
+    enum ilea_error error = ILEA_ERROR_NONE;
+    if (ilea_control_connect(home, &opened->fd) != ILEA_ERROR_NONE) {
+        opened->fd = -1;
+        error = open_local(opened, home, passphrase, reason);
+    }
+    if (error == ILEA_ERROR_NONE) error = allocate(opened);
+    if (error != ILEA_ERROR_NONE) {
+        ilea_writer_close(opened);
+        return error;
+    }
+    *writer = opened;
+    return ILEA_ERROR_NONE;
+}
+
+void
+ilea_writer_close(struct ilea_writer *writer)
+{
+    if (writer == NULL) return;
+    if (writer->fd >= 0) close(writer->fd);
+    ilea_node_close(&writer->node);
+    for (unsigned i = 0; i <= WINDOW; i++) free(writer->batches[i].frame);
+    free(writer->buffer);
+    free(writer->encoded);
+    free(writer->put);
+    free(writer->due);
+    free(writer);
+}
+
+/* Remote. */
+
+static struct batch *
+filling(struct ilea_writer *writer)
+{
+    return &writer->batches[(writer->first + writer->sent) % (WINDOW + 1)];
+}
+
+/* The answer to the oldest frame on its way. */
+static enum ilea_error
+receive_batch(struct ilea_writer *writer)
+{
+    struct batch *batch = &writer->batches[writer->first];
+    struct ilea_control_frame frame;
+    enum ilea_error error = ilea_control_receive(writer->fd, writer->buffer, &frame);
+    if (error != ILEA_ERROR_NONE) return error;
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, frame.body);
+    if (frame.kind != ILEA_CONTROL_PUTS
+        || ilea_msgpack_get_array(&reader, ILEA_CONTROL_PUTS_MAX) != batch->count) {
+        return ILEA_ERROR_MALFORMED;
+    }
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct ilea_put_result result;
+        enum ilea_error outcome;
+        ilea_control_get_result(&reader, &outcome, &result);
+        if (reader.failed) return ILEA_ERROR_MALFORMED;
+        writer->answer(writer->context, batch->tags[i], outcome, &result);
+    }
+    batch->count = 0;
+    batch->size = 0;
+    writer->first = (writer->first + 1) % (WINDOW + 1);
+    writer->sent--;
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+send_batch(struct ilea_writer *writer)
+{
+    struct batch *batch = filling(writer);
+    if (batch->count == 0) return ILEA_ERROR_NONE;
+    /* The array header has room for its longest form; the shortest one goes right before the puts. */
+    struct ilea_msgpack_writer header;
+    uint8_t bytes[8];
+    ilea_msgpack_writer_init(&header, bytes, sizeof bytes);
+    ilea_msgpack_put_array(&header, batch->count);
+    uint8_t *frame = batch->frame + ARRAY_HEADER - header.size;
+    memcpy(frame + ILEA_CONTROL_HEADER, bytes, header.size);
+    ilea_control_put_header(frame, ILEA_CONTROL_PUTS, header.size + batch->size);
+    enum ilea_error error =
+        ilea_control_send(writer->fd, frame, ILEA_CONTROL_HEADER + header.size + batch->size);
+    if (error != ILEA_ERROR_NONE) return error;
+    writer->sent++;
+    return writer->sent == WINDOW ? receive_batch(writer) : ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+put_remote(struct ilea_writer *writer, uint64_t tag, struct ilea_span encoded)
+{
+    struct batch *batch = filling(writer);
+    if (batch->count == ILEA_CONTROL_PUTS_MAX
+        || (batch->count > 0 && batch->size + encoded.size > ILEA_CONTROL_BATCH_BYTES)) {
+        enum ilea_error error = send_batch(writer);
+        if (error != ILEA_ERROR_NONE) return error;
+        batch = filling(writer);
+    }
+    struct ilea_msgpack_writer body;
+    ilea_msgpack_writer_init(&body, batch->frame + BATCH_START + batch->size,
+                             ILEA_CONTROL_FRAME_MAX - BATCH_START - batch->size);
+    ilea_msgpack_put_bin(&body, encoded.data, encoded.size);
+    if (body.failed) return ILEA_ERROR_LIMIT;
+    batch->size += body.size;
+    batch->tags[batch->count++] = tag;
+    return ILEA_ERROR_NONE;
+}
+
+/* Local. */
+
+static enum ilea_error
+commit_local(struct ilea_writer *writer)
+{
+    struct ilea_author *author = writer->node.author;
+    if (ilea_author_transaction(author) == NULL) return ILEA_ERROR_NONE;
+    const struct ilea_author_commit *commits;
+    uint32_t count;
+    enum ilea_error error = ilea_author_commit(author, &commits, &count);
+    writer->local_bytes = 0;
+    for (uint32_t i = 0; i < writer->due_count; i++) {
+        enum ilea_error outcome = writer->due[i].error != ILEA_ERROR_NONE ? writer->due[i].error : error;
+        writer->answer(writer->context, writer->due[i].tag, outcome, &writer->due[i].result);
+    }
+    writer->due_count = 0;
+    return error;
+}
+
+static bool
+concerns_put(enum ilea_error error)
+{
+    return error == ILEA_ERROR_INVALID || error == ILEA_ERROR_LIMIT || error == ILEA_ERROR_NOT_OWNER
+        || error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_EXISTS;
+}
+
+static enum ilea_error
+put_local(struct ilea_writer *writer, uint64_t tag, const struct ilea_put *put, size_t size)
+{
+    struct ilea_author *author = writer->node.author;
+    if (writer->due_count == writer->due_capacity) {
+        uint32_t larger = writer->due_capacity == 0 ? 64 : writer->due_capacity * 2;
+        void *moved = realloc(writer->due, larger * sizeof *writer->due);
+        if (moved == NULL) return ILEA_ERROR_NO_MEMORY;
+        writer->due = moved;
+        writer->due_capacity = larger;
+    }
+    struct ilea_put_result result;
+    enum ilea_error error = ILEA_ERROR_NONE;
+    for (unsigned attempt = 0; attempt < 2; attempt++) {
+        if (ilea_author_transaction(author) == NULL) error = ilea_author_begin(author, ilea_wall_ms());
+        if (error == ILEA_ERROR_NONE) error = ilea_author_put(author, put, &result);
+        if (error != ILEA_ERROR_BUSY) break;
+        error = commit_local(writer); /* it was written a moment ago: let the view show it first */
+        if (error == ILEA_ERROR_NONE) error = ilea_node_build_view(&writer->node);
+        if (error != ILEA_ERROR_NONE) break;
+    }
+    if (error != ILEA_ERROR_NONE && !concerns_put(error)) {
+        ilea_author_abort(author);
+        return error;
+    }
+    writer->due[writer->due_count].tag = tag;
+    writer->due[writer->due_count].error = error;
+    writer->due[writer->due_count++].result = result;
+    writer->local_bytes += size;
+    return writer->local_bytes >= LOCAL_COMMIT_BYTES ? commit_local(writer) : ILEA_ERROR_NONE;
+}
+
+enum ilea_error
+ilea_writer_put(struct ilea_writer *writer, uint64_t tag, const struct ilea_put *put)
+{
+    size_t size = 0;
+    enum ilea_error error =
+        ilea_put_encode(put, writer->encoded, ILEA_CHANGE_SIZE_MAX, &size);
+    if (error != ILEA_ERROR_NONE) return error;
+    if (writer->fd < 0) return put_local(writer, tag, put, size);
+    return put_remote(writer, tag, (struct ilea_span){ writer->encoded, size });
+}
+
+enum ilea_error
+ilea_writer_flush(struct ilea_writer *writer)
+{
+    if (writer->fd < 0) return commit_local(writer);
+    enum ilea_error error = send_batch(writer);
+    while (error == ILEA_ERROR_NONE && writer->sent > 0) error = receive_batch(writer);
+    return error;
+}
+
+static enum ilea_error
+ask_agency(struct ilea_writer *writer, enum ilea_control_kind kind, struct ilea_span argument,
+           struct ilea_control_agency *agency)
+{
+    struct ilea_msgpack_writer body;
+    ilea_msgpack_writer_init(&body, writer->encoded + ILEA_CONTROL_HEADER,
+                             ILEA_CONTROL_FRAME_MAX - ILEA_CONTROL_HEADER);
+    ilea_msgpack_put_array(&body, 1);
+    ilea_msgpack_put_bin(&body, argument.data, argument.size);
+    if (body.failed) return ILEA_ERROR_LIMIT;
+    ilea_control_put_header(writer->encoded, kind, body.size);
+    enum ilea_error error =
+        ilea_control_send(writer->fd, writer->encoded, ILEA_CONTROL_HEADER + body.size);
+    struct ilea_control_frame frame;
+    if (error == ILEA_ERROR_NONE) error = ilea_control_receive(writer->fd, writer->buffer, &frame);
+    if (error == ILEA_ERROR_NONE && frame.kind != kind) error = ILEA_ERROR_MALFORMED;
+    return error == ILEA_ERROR_NONE ? ilea_control_get_agency(frame.body, agency) : error;
+}
+
+/* Do in this process what the daemon would do. */
+static enum ilea_error
+decide_local(struct ilea_writer *writer, enum ilea_control_kind kind, struct ilea_span argument,
+             struct ilea_control_agency *agency)
+{
+    enum ilea_error error = commit_local(writer);
+    if (error == ILEA_ERROR_NONE) error = ilea_author_begin(writer->node.author, ilea_wall_ms());
+    if (error != ILEA_ERROR_NONE) return error;
+    error = ilea_agency_control(writer->node.author, ilea_log_identity(writer->node.log), kind,
+                                argument, ilea_wall_ms(), agency);
+    if (error != ILEA_ERROR_NONE || agency->error != ILEA_ERROR_NONE) {
+        ilea_author_abort(writer->node.author);
+        return error;
+    }
+    return commit_local(writer);
+}
+
+enum ilea_error
+ilea_writer_card(struct ilea_writer *writer, struct ilea_span text,
+                 struct ilea_control_agency *agency)
+{
+    if (writer->fd < 0) return decide_local(writer, ILEA_CONTROL_CARD, text, agency);
+    return ask_agency(writer, ILEA_CONTROL_CARD, text, agency);
+}
+
+enum ilea_error
+ilea_writer_approve(struct ilea_writer *writer, const char *name,
+                    struct ilea_control_agency *agency)
+{
+    const struct ilea_span argument = { (const uint8_t *)name, strlen(name) };
+    if (writer->fd < 0) return decide_local(writer, ILEA_CONTROL_APPROVE, argument, agency);
+    return ask_agency(writer, ILEA_CONTROL_APPROVE, argument, agency);
+}
+
+enum ilea_error
+ilea_writer_settle(struct ilea_writer *writer, int wait_ms)
+{
+    if (writer->fd < 0) return ilea_node_build_view(&writer->node);
+    for (int waited = 0;; waited += 5) {
+        uint8_t request[ILEA_CONTROL_HEADER + 1];
+        request[ILEA_CONTROL_HEADER] = 0x90; /* an empty array */
+        ilea_control_put_header(request, ILEA_CONTROL_STATUS, 1);
+        struct ilea_control_frame frame;
+        struct ilea_control_status status;
+        enum ilea_error error = ilea_control_send(writer->fd, request, sizeof request);
+        if (error == ILEA_ERROR_NONE) error = ilea_control_receive(writer->fd, writer->buffer, &frame);
+        if (error == ILEA_ERROR_NONE) error = ilea_control_get_status(frame.body, &status);
+        if (error != ILEA_ERROR_NONE) return error;
+        if (status.view_position >= status.position) return ILEA_ERROR_NONE;
+        if (waited >= wait_ms) return ILEA_ERROR_BUSY;
+        const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+        (void)nanosleep(&pause, NULL);
+    }
+}
