@@ -58,8 +58,8 @@ ilea_control_server_accept(struct ilea_control_server *server)
     for (unsigned i = 0; i < ILEA_CLIENTS_MAX && is_one_of_us(fd); i++) {
         struct ilea_control_client *client = &server->clients[i];
         if (client->fd >= 0) continue;
-        client->in = malloc(ILEA_CONTROL_FRAME_MAX);
-        client->out = malloc(ILEA_CONTROL_FRAME_MAX);
+        client->in = malloc(ILEA_CLIENT_IN_MAX);
+        client->out = malloc(ILEA_CLIENT_OUT_MAX);
         client->fd = fd;
         if (client->in == NULL || client->out == NULL) ilea_control_client_drop(client);
         return;
@@ -70,51 +70,65 @@ ilea_control_server_accept(struct ilea_control_server *server)
 bool
 ilea_control_client_read(struct ilea_control_client *client)
 {
-    if (client->in_size == ILEA_CONTROL_FRAME_MAX) return true; /* it waits for its turn */
-    ssize_t got = recv(client->fd, client->in + client->in_size,
-                       ILEA_CONTROL_FRAME_MAX - client->in_size, 0);
+    if (client->in_start > 0 && ILEA_CLIENT_IN_MAX - client->in_end < ILEA_CONTROL_FRAME_MAX) {
+        memmove(client->in, client->in + client->in_start, client->in_end - client->in_start);
+        client->in_end -= client->in_start;
+        client->in_start = 0;
+    }
+    if (client->in_end == ILEA_CLIENT_IN_MAX) return true; /* it waits for its turn */
+    ssize_t got =
+        recv(client->fd, client->in + client->in_end, ILEA_CLIENT_IN_MAX - client->in_end, 0);
     if (got < 0) return errno == EAGAIN || errno == EINTR;
-    client->in_size += (size_t)got;
+    client->in_end += (size_t)got;
     struct ilea_control_frame frame;
     size_t size;
-    const struct ilea_span input = { client->in, client->in_size };
+    const struct ilea_span input = { client->in + client->in_start, client->in_end - client->in_start };
     return got > 0 && ilea_control_decode(input, &frame, &size) != ILEA_ERROR_MALFORMED;
 }
 
 bool
-ilea_control_client_request(const struct ilea_control_client *client,
-                            struct ilea_control_frame *frame, size_t *size)
+ilea_control_client_request(struct ilea_control_client *client, struct ilea_control_frame *frame,
+                            size_t *size)
 {
-    if (client->fd < 0 || client->out_size > 0) return false; /* one at a time, in order */
-    const struct ilea_span input = { client->in, client->in_size };
-    return ilea_control_decode(input, frame, size) == ILEA_ERROR_NONE;
+    if (client->fd < 0) return false;
+    const struct ilea_span input = { client->in + client->in_start, client->in_end - client->in_start };
+    if (ilea_control_decode(input, frame, size) != ILEA_ERROR_NONE) return false;
+    if (client->is_answering) return true;
+    if (ILEA_CLIENT_OUT_MAX - client->out_size < ILEA_CONTROL_FRAME_MAX) return false;
+    ilea_msgpack_writer_init(&client->answer, client->out + client->out_size + ILEA_CONTROL_HEADER,
+                             ILEA_CONTROL_FRAME_MAX - ILEA_CONTROL_HEADER);
+    return true;
 }
 
 void
 ilea_control_client_finish(struct ilea_control_client *client, enum ilea_control_kind kind,
                            size_t request_size)
 {
-    ilea_control_put_header(client->out, kind, client->answer.size);
-    client->out_size = ILEA_CONTROL_HEADER + client->answer.size;
-    client->out_sent = 0;
-    client->put_index = 0;
-    memmove(client->in, client->in + request_size, client->in_size - request_size);
-    client->in_size -= request_size;
+    ilea_control_put_header(client->out + client->out_size, kind, client->answer.size);
+    client->out_size += ILEA_CONTROL_HEADER + client->answer.size;
+    client->is_answering = false;
+    client->in_start += request_size;
+    if (client->in_start == client->in_end) client->in_start = client->in_end = 0;
+}
+
+void
+ilea_control_client_durable(struct ilea_control_client *client)
+{
+    client->out_durable = client->out_size;
 }
 
 bool
 ilea_control_client_write(struct ilea_control_client *client)
 {
-    while (client->answer_ready && client->out_sent < client->out_size) {
+    while (client->out_sent < client->out_durable) {
         ssize_t sent = send(client->fd, client->out + client->out_sent,
-                            client->out_size - client->out_sent, MSG_NOSIGNAL);
+                            client->out_durable - client->out_sent, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0) return errno == EAGAIN;
         client->out_sent += (size_t)sent;
     }
-    if (client->answer_ready) {
-        client->out_size = client->out_sent = 0;
-        client->answer_ready = false;
+    if (client->out_sent == client->out_size && !client->is_answering) {
+        client->out_size = client->out_durable = client->out_sent = 0;
     }
     return true;
 }

@@ -9,16 +9,22 @@
 
 #include "node/control.h"
 
-enum { ILEA_CLIENTS_MAX = 32 };
+enum {
+    ILEA_CLIENTS_MAX = 32,
+    ILEA_CLIENT_IN_MAX = 2 * 1024 * 1024, /* requests that share one group commit */
+    ILEA_CLIENT_OUT_MAX = 1024 * 1024
+};
 
 struct ilea_control_client {
     int fd;                      /* -1: no client */
-    uint8_t *in;                 /* ILEA_CONTROL_FRAME_MAX */
-    size_t in_size;
-    uint8_t *out;                /* the answer being built or sent, ILEA_CONTROL_FRAME_MAX */
-    size_t out_size, out_sent;
-    bool answer_ready;           /* out may be sent: what it says is durable */
+    uint8_t *in;                 /* ILEA_CLIENT_IN_MAX */
+    size_t in_start, in_end;     /* received and not done yet */
+    uint8_t *out;                /* ILEA_CLIENT_OUT_MAX */
+    size_t out_size;             /* answers built */
+    size_t out_durable;          /* of them, what they say is durable: may be sent */
+    size_t out_sent;
     /* A PUTS request under way. */
+    bool is_answering;
     uint32_t put_index;          /* how many of its puts have been done */
     struct ilea_msgpack_writer answer;
     bool waits_for_view;         /* its next put has to wait */
@@ -39,13 +45,15 @@ void ilea_control_server_accept(struct ilea_control_server *server);
 void ilea_control_client_drop(struct ilea_control_client *client);
 /* Read what there is. False: gone or misbehaving, drop it. */
 bool ilea_control_client_read(struct ilea_control_client *client);
-/* The request at the front, whole. */
-bool ilea_control_client_request(const struct ilea_control_client *client,
+/* The request at the front, whole, if there is room for its answer; client->answer is ready to take it
+ * unless the request is under way already. */
+bool ilea_control_client_request(struct ilea_control_client *client,
                                  struct ilea_control_frame *frame, size_t *size);
-/* The request is done: its answer is `kind` with what `answer` wrote behind the header; it is sent when
- * answer_ready is set. */
+/* The request is done, with what client->answer wrote. */
 void ilea_control_client_finish(struct ilea_control_client *client, enum ilea_control_kind kind,
                                 size_t request_size);
+/* What was answered so far is durable. */
+void ilea_control_client_durable(struct ilea_control_client *client);
 /* Send what may be sent. False: drop it. */
 bool ilea_control_client_write(struct ilea_control_client *client);
 

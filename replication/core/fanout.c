@@ -253,13 +253,12 @@ on_notes(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
         ilea_note_next(&notes, &note);
         uint32_t at = feed_of_note(r, index, &note);
         if (at == NO_INDEX) continue;
-        struct feed *feed = &r->feeds[at];
         struct link_feed *state = &r->link_feeds[index][at];
         bool was_eager = state->out_eager;
         state->out_eager = note.mode == ILEA_NOTE_EAGER;
-        if (state->out_eager && note.seq <= feed->durable && (!was_eager || note.seq < state->sent_seq)) {
-            state->sent_seq = note.seq; /* it says where to begin, also once more after a stall */
-        }
+        /* It says where to begin. Not when asked again: what was sent since is on its way, for a lost
+         * frame would have ended the session. */
+        if (state->out_eager && !was_eager) state->sent_seq = note.seq;
         heard_of(r, index, at, note.seq);
     }
     pump(r, index);
@@ -277,10 +276,11 @@ check_stalls(struct ilea_replicator *r)
         uint32_t link = feed->eager_link;
         if (link == NO_INDEX || !can_bring(r, link, at)) continue;
         r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
+        uint64_t busy = r->links[link].data_ms; /* with other feeds, or our disk is */
+        if (r->links[link].received_bytes != r->links[link].received_durable) busy = r->now_ms;
         uint64_t last = feed->progress_ms;
-        if (r->links[link].data_ms > last) last = r->links[link].data_ms; /* busy with others */
-        if (r->links[link].received_bytes != r->links[link].received_durable) last = r->now_ms;
-        if (r->now_ms >= last + ILEA_STALL_END_MS) {
+        if (busy > last && r->now_ms < last + ILEA_BUSY_MS) last = busy;
+        if (r->now_ms >= last + ILEA_STALL_END_MS && r->now_ms >= busy + ILEA_STALL_END_MS) {
             end_session(r, link, ILEA_ERROR_SILENT);
         } else if (r->now_ms >= last + ILEA_STALL_MS) {
             feed->eager_link = NO_INDEX;

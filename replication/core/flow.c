@@ -189,6 +189,7 @@ accept_commit(struct ilea_replicator *r, uint32_t index, uint32_t *at,
         enum ilea_error error = read_opening(r, commit, &origin);
         if (error != ILEA_ERROR_NONE) return error;
     } else {
+        if (!r->agencies[r->feeds[*at].agency].followed) return ILEA_ERROR_NOT_FOUND;
         origin = r->feeds[*at].origin;
     }
     struct ilea_commit_id id;
@@ -253,7 +254,6 @@ on_commits(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     uint32_t at = find_feed(r, &id);
     bool refused = at != NO_INDEX && r->link_feeds[index][at].refused;
     bool fresh = false;
-    link->data_ms = r->now_ms;
 
     for (uint32_t i = 0; i < count; i++) {
         struct ilea_span bytes = ilea_commits_next(&commits);
@@ -285,6 +285,7 @@ on_commits(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
         }
         fresh = true;
     }
+    if (fresh) link->data_ms = r->now_ms;
     settle(r, index);
     if (at != NO_INDEX) {
         struct link_feed *state = &r->link_feeds[index][at];

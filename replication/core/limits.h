@@ -25,6 +25,7 @@ enum {
     ILEA_KEEPALIVE_MS = 5000,  /* nothing sent for so long: send an empty CREDIT */
     ILEA_SILENCE_MS = 15000,   /* nothing heard for so long: the link is dead */
     ILEA_STALL_MS = 2000,      /* a feed that should be coming does not: ask another link */
+    ILEA_BUSY_MS = 60000,      /* the same of a link that brings other things meanwhile */
     ILEA_STALL_END_MS = 10000, /* and there is no other: the session is at fault */
     ILEA_NOTE_DELAY_MS = 250,  /* announcements to lazy links are gathered for so long */
     ILEA_BACKOFF_MS_MIN = 200, /* before a session that ended badly is tried again; doubled each time */

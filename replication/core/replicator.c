@@ -203,7 +203,9 @@ ilea_replicator_link_status(const struct ilea_replicator *r, uint32_t index,
         if (!is_common(r, link, feed)) continue;
         uint64_t theirs = r->link_feeds[index][i].remote_seq;
         if (theirs > feed->seq) status->missing_commits += theirs - feed->seq;
-        if (theirs < feed->durable) status->lag_commits += feed->durable - theirs;
+        /* What others bring to them they need not tell us: count what we push. */
+        bool pushed = r->link_feeds[index][i].out_eager;
+        if (pushed && theirs < feed->durable) status->lag_commits += feed->durable - theirs;
     }
     status->lag_commits += status->missing_commits;
 }

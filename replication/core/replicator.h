@@ -44,7 +44,8 @@ uint64_t ilea_replicator_deadline(const struct ilea_replicator *replicator);
 struct ilea_link_status {
     bool exists, ready;
     struct ilea_agency_id agency;
-    uint64_t lag_commits;    /* commits the peer is known to lack, and those it has and we lack */
+    uint64_t lag_commits;    /* commits still to go: those we push and it has not acknowledged, and those
+                              * it has and we lack */
     uint64_t missing_commits; /* the second part: still to come from this peer */
 };
 void ilea_replicator_link_status(const struct ilea_replicator *replicator, uint32_t link,

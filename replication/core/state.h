@@ -21,7 +21,9 @@
 
 enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_BINDING, SESSION_READY, SESSION_BACKOFF };
 
-enum { NO_INDEX = UINT32_MAX, FOLLOW_BYTES = ILEA_AGENCIES_MAX / 8 };
+#define NO_INDEX UINT32_MAX
+
+enum { FOLLOW_BYTES = ILEA_AGENCIES_MAX / 8 };
 
 struct agency {
     struct ilea_agency_id id;

@@ -63,8 +63,8 @@ decodes(const uint8_t *data, size_t size)
     struct ilea_span input = { data, size };
     if (ilea_card_decode(input, &card) != ILEA_ERROR_NONE) return false;
     ilea_assert(ilea_card_format(&card, input, text, sizeof text, &text_size) == ILEA_ERROR_NONE);
-    ilea_assert(ilea_card_parse((struct ilea_span){ (const uint8_t *)text, text_size }, bytes, &again)
-                == ILEA_ERROR_NONE);
+    ilea_assert(ilea_card_parse((struct ilea_span){(const uint8_t *)text, text_size}, bytes,
+                                &again) == ILEA_ERROR_NONE);
     ilea_assert(memcmp(bytes, data, size) == 0);
     return true;
 }

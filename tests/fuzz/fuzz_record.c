@@ -86,7 +86,8 @@ make(struct made *made, unsigned number, const uint8_t *data)
         ilea_op_put(&writer, &op);
     }
     ilea_assert(!writer.failed);
-    ilea_assert(ilea_change_decode(ilea_msgpack_written(&writer), &made->change) == ILEA_ERROR_NONE);
+    ilea_assert(ilea_change_decode(ilea_msgpack_written(&writer), &made->change) ==
+                ILEA_ERROR_NONE);
 }
 
 /* Merge in the order that `step` gives: all numbers below count, each once. */

@@ -128,6 +128,7 @@ sim_check_sent(struct sim_node *node, uint32_t to, struct ilea_span input)
     case ILEA_MESSAGE_BIND:
         memcpy(end->session, frame.session, sizeof end->session);
         end->sent = end->limit = end->taken = end->granted = 0;
+        end->number = 0;
         break;
     case ILEA_MESSAGE_FRONTIER: check_frontier(node, frame.body); break;
     case ILEA_MESSAGE_COMMITS: check_data(node, to, frame.body); break;
@@ -155,6 +156,8 @@ sim_check_received(struct sim_node *node, uint32_t from, struct ilea_span input)
     if (ilea_frame_decode(input, &frame) != ILEA_ERROR_NONE) return;
     if (frame.type == ILEA_MESSAGE_COMMITS) end->commit_bytes_in += frame.body.size;
     if (memcmp(frame.session, end->session, sizeof end->session) != 0) return;
+    if (frame.number <= end->number) return; /* a repeat */
+    end->number = frame.number;
     if (frame.type == ILEA_MESSAGE_COMMITS) take_data(end, frame.body);
     if (frame.type != ILEA_MESSAGE_CREDIT
         || ilea_credit_decode(frame.body, &credit) != ILEA_ERROR_NONE) {
@@ -199,8 +202,8 @@ sim_has_converged(const struct sim_world *world, bool say)
             if (held == most) continue;
             if (!say) return false;
             equal = false;
-            (void)fprintf(stderr, "node %c holds %u of %u of feed %u by %c\n", (char)('a' + i), held,
-                          most, j, (char)('a' + feed->author));
+            (void)fprintf(stderr, "node %c holds %u of %u of feed %u by %c\n", (char)('a' + i),
+                          held, most, j, (char)('a' + feed->author));
         }
     }
     return equal;

@@ -4,8 +4,8 @@
  *   sim [--seeds A..B | --seed N | --fresh COUNT] [--nodes N] [--verbose]
  *   sim --story NAME | --stories
  *
- * Without a seed, one that is fresh; --fresh: so many. Prints seed, events and trace hash; a run that fails prints
- * the line that replays it, and the exit status is not 0.
+ * Without a seed, one that is fresh; --fresh: so many. Prints seed, events and trace hash; a run
+ * that fails prints the line that replays it, and the exit status is not 0.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -103,7 +103,8 @@ parse(int count, char **words, struct options *options)
         } else if (strcmp(words[i], "--seeds") == 0) {
             if (!parse_seeds(words[++i], options)) return false;
         } else if (strcmp(words[i], "--nodes") == 0) {
-            if (!parse_number(words[++i], &value, &end) || value < 2 || value > SIM_NODES_MAX) return false;
+            if (!parse_number(words[++i], &value, &end)) return false;
+            if (value < 2 || value > SIM_NODES_MAX) return false;
             options->nodes = (uint32_t)value;
         } else {
             return false;
@@ -143,7 +144,8 @@ main(int count, char **words)
 {
     struct options options;
     if (!parse(count, words, &options)) {
-        (void)fprintf(stderr, "usage: sim [--seeds A..B | --seed N | --fresh COUNT] [--nodes N] [--verbose]"
+        (void)fprintf(stderr, "usage: sim [--seeds A..B | --seed N | --fresh COUNT] [--nodes N]"
+                              " [--verbose]"
                               " | --story NAME | --stories\n");
         return 2;
     }

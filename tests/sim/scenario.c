@@ -114,10 +114,10 @@ plan_node(struct sim_world *world, struct sim_node *node, const struct plan *pla
         uint32_t other = (uint32_t)sim_below(random, world->node_count);
         if (other == node->index || !node->follows[other]) return;
         uint64_t off = sim_below(random, plan->fault_ms);
-        sim_push(world, off,
-                 (struct sim_event){ .kind = SIM_FOLLOW, .node = node->index, .way = other });
-        sim_push(world, off + sim_below(random, plan->fault_ms - off),
-                 (struct sim_event){ .kind = SIM_FOLLOW, .node = node->index, .way = other, .run = 1 });
+        struct sim_event event = { .kind = SIM_FOLLOW, .node = node->index, .way = other };
+        sim_push(world, off, event);
+        event.run = 1;
+        sim_push(world, off + sim_below(random, plan->fault_ms - off), event);
     }
 }
 
@@ -220,7 +220,7 @@ held_by_others(const struct sim_world *world, const struct sim_node *node,
     return held;
 }
 
-/* Its disk is that of an earlier day: only what others hold may go, or nobody could bring it back. */
+/* Its disk is that of an earlier day. Only what others hold goes: it must come back. */
 void
 sim_fault_restore(struct sim_world *world, const struct sim_event *event)
 {

@@ -221,35 +221,48 @@ commit_size(void *context, const struct ilea_feed_id *id, uint64_t seq)
     return seq == 0 || seq > log->durable ? 0 : log->commits[seq - 1]->size;
 }
 
-/* One line a frame: who, to whom, what. */
-static void
-say_frame(const struct sim_node *node, uint32_t to, const struct ilea_span bytes)
+static int
+feed_number(const struct sim_world *world, const struct ilea_feed_id *id)
 {
-    static const char *const names[] = { "", "HELLO", "BIND", "FRONTIER", "COMMITS", "CREDIT", "NOTE" };
-    struct ilea_frame frame;
-    if (!node->world->verbose || ilea_frame_decode(bytes, &frame) != ILEA_ERROR_NONE) return;
-    char detail[120] = "";
+    const struct sim_feed *feed = sim_find_feed(world, id);
+    return feed != NULL ? (int)feed->index : -1;
+}
+
+/* What a frame says, as far as a reader of the log wants to know. */
+static void
+describe(const struct sim_world *world, const struct ilea_frame *frame, char *text, size_t size)
+{
     uint32_t count;
     struct ilea_msgpack_reader reader;
     struct ilea_note note;
     struct ilea_feed_id id;
-    const struct sim_feed *feed = NULL;
-    if (frame.type == ILEA_MESSAGE_NOTE && ilea_notes_decode(frame.body, &count, &reader) == ILEA_ERROR_NONE) {
+    struct ilea_commit commit;
+    text[0] = '\0';
+    if (frame->type == ILEA_MESSAGE_NOTE
+        && ilea_notes_decode(frame->body, &count, &reader) == ILEA_ERROR_NONE) {
         ilea_note_next(&reader, &note);
-        feed = sim_find_feed(node->world, &note.feed);
-        (void)snprintf(detail, sizeof detail, "x%u: feed %d seq %lu %s", count,
-                       feed != NULL ? (int)feed->index : -1, (unsigned long)note.seq,
+        (void)snprintf(text, size, "%u, first: feed %d seq %lu %s", count,
+                       feed_number(world, &note.feed), (unsigned long)note.seq,
                        note.mode == ILEA_NOTE_EAGER ? "eager" : "lazy");
-    } else if (frame.type == ILEA_MESSAGE_COMMITS
-               && ilea_commits_decode(frame.body, &id, &count, &reader) == ILEA_ERROR_NONE) {
-        struct ilea_commit commit;
-        feed = sim_find_feed(node->world, &id);
-        if (ilea_commit_decode(ilea_commits_next(&reader), &commit) != ILEA_ERROR_NONE) return;
-        (void)snprintf(detail, sizeof detail, "feed %d seq %lu + %u",
-                       feed != NULL ? (int)feed->index : -1, (unsigned long)commit.header.seq, count);
+    } else if (frame->type == ILEA_MESSAGE_COMMITS
+               && ilea_commits_decode(frame->body, &id, &count, &reader) == ILEA_ERROR_NONE
+               && ilea_commit_decode(ilea_commits_next(&reader), &commit) == ILEA_ERROR_NONE) {
+        (void)snprintf(text, size, "feed %d seq %lu + %u", feed_number(world, &id),
+                       (unsigned long)commit.header.seq, count);
     }
+}
+
+static void
+say_frame(const struct sim_node *node, uint32_t to, struct ilea_span bytes)
+{
+    static const char *const names[] = { "",        "HELLO",  "BIND", "FRONTIER",
+                                         "COMMITS", "CREDIT", "NOTE" };
+    struct ilea_frame frame;
+    char text[120];
+    if (!node->world->verbose || ilea_frame_decode(bytes, &frame) != ILEA_ERROR_NONE) return;
+    describe(node->world, &frame, text, sizeof text);
     sim_say(node->world, node, "-> %c %s %u, %zu bytes %s", (char)('a' + to), names[frame.type],
-            frame.number, bytes.size, detail);
+            frame.number, bytes.size, text);
 }
 
 static void
@@ -260,7 +273,9 @@ send(struct sim_node *node, uint32_t to, struct ilea_span frame)
         || !node->ends[to].approved) {
         sim_fail(world, node, "an effect names link %u, which does not exist", to);
     }
-    if (frame.size > ILEA_MESSAGE_SIZE_MAX) sim_fail(world, node, "a frame of %zu bytes", frame.size);
+    if (frame.size > ILEA_MESSAGE_SIZE_MAX) {
+        sim_fail(world, node, "a frame of %zu bytes", frame.size);
+    }
     sim_mix(world, frame.data, frame.size);
     sim_check_sent(node, to, frame);
     say_frame(node, to, frame);
@@ -320,11 +335,12 @@ store(struct sim_node *node, const struct ilea_effect *effect)
     if (memcmp(&feed->origin, &effect->store.origin, sizeof feed->origin) != 0) {
         sim_fail(world, node, "STORE of feed %u with a wrong origin", feed->index);
     }
+    if (!node->follows[feed->author]) sim_fail(world, node, "STORE of what it does not follow");
     struct sim_commit *commit =
         sim_find_commit(feed, effect->store.seq, &effect->store.id, effect->store.commit);
     if (commit == NULL) {
-        sim_fail(world, node, "STORE of feed %u seq %lu, which its author did not make", feed->index,
-                 (unsigned long)effect->store.seq);
+        sim_fail(world, node, "STORE of feed %u seq %lu, which its author did not make",
+                 feed->index, (unsigned long)effect->store.seq);
     }
     if (!node->byzantine) sim_check_stored(node, effect->link);
     sim_storage_put(node, commit, false);
@@ -347,13 +363,12 @@ static void
 tell_trace(struct sim_node *node, const struct ilea_effect *effect)
 {
     static const char *const names[] = { "ready", "ended", "diverged", "refused" };
-    const struct sim_feed *feed = sim_find_feed(node->world, &effect->trace.feed);
     if (effect->trace.what == ILEA_TRACE_SESSION_READY) node->sessions++;
     if (effect->trace.what == ILEA_TRACE_DIVERGED) node->diverged++;
     if (effect->trace.what == ILEA_TRACE_REFUSED) node->refused++;
     sim_say(node->world, node, "%s %c %s feed %d", names[effect->trace.what],
             (char)('a' + effect->link), ilea_error_text(effect->trace.error),
-            feed != NULL ? (int)feed->index : -1);
+            feed_number(node->world, &effect->trace.feed));
 }
 
 static void
@@ -607,7 +622,7 @@ hear_deferred(struct sim_node *node)
     memmove(node->deferred, node->deferred + heard, node->deferred_count * sizeof *node->deferred);
 }
 
-/* Events of a node that is down, or of an earlier run of it, are void; a blocked one hears them later. */
+/* A node that is down, or was started anew since, hears nothing; one in a sync hears it later. */
 static void
 dispatch_to_node(struct sim_world *world, struct sim_event *event)
 {

@@ -25,9 +25,10 @@ enum {
     SIM_LINKS_MAX = SIM_NODES_MAX * (SIM_NODES_MAX - 1) / 2,
     SIM_FEEDS_MAX = 512,
     SIM_RECORDS_MAX = 12, /* of one author */
-    SIM_PAST_FRAMES = 16, /* a liar remembers so many of its frames a link */
-    SIM_NONE = UINT32_MAX
+    SIM_PAST_FRAMES = 16 /* a liar remembers so many of its frames a link */
 };
+
+#define SIM_NONE UINT32_MAX /* no such link */
 
 /* A change as its author wrote it. */
 struct sim_change {
@@ -99,6 +100,7 @@ struct sim_end {
     bool approved;
     uint8_t session[ILEA_SESSION_ID_SIZE]; /* of the last BIND sent */
     uint64_t sent, limit;                  /* data bytes in it, and what the other end granted */
+    uint32_t number;                       /* of the last frame that came in it */
     uint64_t taken, granted;               /* data bytes that came, and what this end granted */
     uint64_t commit_bytes_in;              /* of honest senders: to count repeats */
 };

@@ -69,8 +69,9 @@ chain(struct sim_world *world)
     write_some(&world->nodes[0], 10, 100);
     write_some(&world->nodes[2], 10, 100);
     expect_agreement(world, 2 * SECOND);
-    expect(world, world->feed_count == 2 && durable(&world->nodes[2], world->feeds[0]) == 11
-                      && durable(&world->nodes[0], world->feeds[1]) == 11, "A and C hold both feeds");
+    expect(world, world->feed_count == 2, "two feeds");
+    expect(world, durable(&world->nodes[2], world->feeds[0]) == 11, "C holds A's");
+    expect(world, durable(&world->nodes[0], world->feeds[1]) == 11, "A holds C's");
     sim_check_repeats(world, 1050);
     sim_check_quiet(world);
 }
@@ -236,7 +237,7 @@ restored(struct sim_world *world)
     node->writer.unnoticed = true;
     node->writer.taken = world->feeds[0];
     sim_node_start(node);
-    sim_network_channel(world, 1, 0)->drop_next = 1; /* what B says is enough, before it proves it */
+    sim_network_channel(world, 1, 0)->drop_next = 1; /* B's word is enough, before it proves it */
     while (node->sessions < 2) sim_run_until(world, world->now + 1);
     sim_run_until(world, world->now + 100);
     expect(world, node->reincarnations == 1 && durable(node, world->feeds[0]) == 8, "A is told");

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-/* One story by name, or all (NULL). False: there is none of that name. One that fails does not return. */
+/* One story by name, or all (NULL). False: none has that name. One that fails does not return. */
 bool sim_stories_run(const char *name, bool verbose);
 
 #endif

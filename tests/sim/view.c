@@ -27,7 +27,8 @@ read_statement(struct sim_node *node, const struct sim_node *author, struct ilea
 {
     enum ilea_statement_kind kind;
     struct ilea_epoch_statement epoch;
-    if (ilea_statement_kind_of(bytes, &kind) != ILEA_ERROR_NONE || kind != ILEA_STATEMENT_EPOCH) return;
+    if (ilea_statement_kind_of(bytes, &kind) != ILEA_ERROR_NONE) return;
+    if (kind != ILEA_STATEMENT_EPOCH) return;
     if (ilea_epoch_decode(bytes, &epoch) != ILEA_ERROR_NONE) {
         sim_fail(node->world, node, "an epoch statement does not decode");
     }
@@ -92,7 +93,8 @@ read_commit(struct sim_node *node, struct ilea_keyring *ring, const struct sim_c
         struct ilea_item item;
         error = ilea_item_decode(ilea_slot_next(&slots), &item);
         ilea_assert(error == ILEA_ERROR_NONE);
-        const struct ilea_place place = { &node->world->network, &stored->feed->id, stored->seq, i };
+        const struct ilea_place place = { &node->world->network, &stored->feed->id, stored->seq,
+                                          i };
         if ((item.flags & ILEA_ITEM_CONTROL) != 0) {
             read_statement(node, author, ring, item.content);
         } else {

@@ -43,7 +43,8 @@ sim_find_commit(const struct sim_feed *feed, uint64_t seq, const struct ilea_com
                 struct ilea_span bytes)
 {
     if (seq == 0 || seq > feed->count) return NULL;
-    for (struct sim_commit *commit = feed->commits[seq - 1]; commit != NULL; commit = commit->fork) {
+    struct sim_commit *commit = feed->commits[seq - 1];
+    for (; commit != NULL; commit = commit->fork) {
         if (memcmp(commit->id.bytes, id->bytes, sizeof id->bytes) == 0 && commit->size == bytes.size
             && memcmp(commit->bytes, bytes.data, bytes.size) == 0) {
             return commit;
@@ -351,7 +352,8 @@ sim_writer_forge(struct sim_node *node, uint64_t seq, const struct ilea_commit_i
     struct sim_world *world = node->world;
     struct sim_feed *feed = node->writer.feed;
     static const struct ilea_commit_id nothing;
-    ilea_commit_begin(world->builder, &world->network, &feed->id, seq, prev != NULL ? prev : &nothing);
+    ilea_commit_begin(world->builder, &world->network, &feed->id, seq,
+                      prev != NULL ? prev : &nothing);
     uint32_t count = 1 + (uint32_t)sim_below(&world->random, node->writer.items_max), made = 0;
     struct sim_change *changes = calloc(count, sizeof *changes);
     ilea_assert(changes != NULL);
@@ -375,7 +377,7 @@ sim_write(struct sim_node *node)
     if (self->feed == NULL) open_feed(node);
     const struct sim_log *log = &node->storage.logs[self->feed->index];
     ilea_assert(log->count > 0);
-    /* What a crash forgot was told to nobody: its seq is free. A liar may have told it all the same. */
+    /* What a crash forgot was told to nobody, and its seq is free; but a liar may have told it. */
     while (!node->byzantine && self->feed->count > log->count) {
         free_commit(self->feed->commits[--self->feed->count]);
     }

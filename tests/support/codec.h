@@ -49,8 +49,8 @@ check_cuts(enum ilea_error (*decode)(struct ilea_span), const uint8_t *bytes, si
     free(longer);
 }
 
-/* Every `step`th other value of every byte: refused, or decoded without a finding of a sanitizer and
- * of the decoder's own checks. Returns how many were accepted. */
+/* Every `step`th other value of every byte: refused, or decoded without a finding of a sanitizer
+ * and of the decoder's own checks. Returns how many were accepted. */
 static inline size_t
 check_mutations(enum ilea_error (*decode)(struct ilea_span), const uint8_t *bytes, size_t size,
                 unsigned step)
@@ -75,7 +75,8 @@ append_packed(void *context, const char *bytes, size_t size)
     return 0;
 }
 
-/* What we accept, msgpack-c decodes to the same: all of it, and packed again it is the same bytes. */
+/* What we accept, msgpack-c decodes to the same: all of it, and packed again it is the same bytes.
+ */
 static inline void
 check_msgpack_c_agrees(struct ilea_span input)
 {

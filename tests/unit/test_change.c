@@ -161,7 +161,8 @@ test_change_limits(void **state)
     const size_t capacity = 2 * ILEA_CHANGE_SIZE_MAX;
     uint8_t *bytes = malloc(capacity);
     assert_non_null(bytes);
-    for (uint32_t more = 0; more < 3; more++) { /* the limit less one, the limit, the limit and one */
+    for (uint32_t more = 0; more < 3;
+         more++) { /* the limit less one, the limit, the limit and one */
         enum ilea_error expected = more < 2 ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
         size_t size = put_small_ops(bytes, capacity, ILEA_CHANGE_OPS_MAX - 1 + more);
         assert_int_equal(decode_copy(decode, bytes, size), expected);

@@ -92,7 +92,8 @@ check_open(const json_t *vector, const struct ilea_item *item)
     network.bytes[0] ^= 1;
     struct ilea_item other = *item;
     other.audience.bytes[0] ^= 1;
-    assert_int_equal(ilea_item_decrypt(ring, &place, &other, plaintext, &size), ILEA_ERROR_BAD_HASH);
+    assert_int_equal(ilea_item_decrypt(ring, &place, &other, plaintext, &size),
+                     ILEA_ERROR_BAD_HASH);
     other = *item;
     other.epoch.bytes[0] ^= 1;
     assert_int_equal(ilea_item_decrypt(ring, &place, &other, plaintext, &size),
@@ -180,14 +181,15 @@ test_item_encrypt(void **state)
 
         struct ilea_item item;
         size_t opened_size = 0;
-        assert_int_equal(ilea_item_decode((struct ilea_span){ bytes, size }, &item), ILEA_ERROR_NONE);
+        assert_int_equal(ilea_item_decode((struct ilea_span){bytes, size}, &item), ILEA_ERROR_NONE);
         assert_int_equal(item.flags, ILEA_ITEM_OPEN);
         assert_int_equal(ilea_item_decrypt(ring, &place, &item, opened, &opened_size),
                          ILEA_ERROR_NONE);
         assert_int_equal(opened_size, sizes[i]);
         if (sizes[i] > 0) assert_memory_equal(opened, plaintext, sizes[i]);
 
-        size_t exact = size, unwritten = 77; /* exactly the room it takes is enough, one less is not */
+        size_t exact = size,
+               unwritten = 77; /* exactly the room it takes is enough, one less is not */
         uint8_t *tight = malloc(exact);
         assert_non_null(tight);
         assert_int_equal(ilea_item_encrypt(ring, &place, 0, &audience, &epoch, text, tight, exact,
@@ -235,8 +237,9 @@ test_item_size_limits(void **state)
     }
     for (size_t content = 0; content < 40; content++) {
         size_t size = 0;
-        assert_int_equal(ilea_item_put_statement((struct ilea_span){ statement, content }, bytes, 64,
-                                                 &size), ILEA_ERROR_NONE);
+        assert_int_equal(
+            ilea_item_put_statement((struct ilea_span){statement, content}, bytes, 64, &size),
+            ILEA_ERROR_NONE);
         assert_int_equal(decode_copy(decode, bytes, size),
                          size > ILEA_HASH_SIZE ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED);
     }

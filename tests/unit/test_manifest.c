@@ -48,7 +48,8 @@ static void
 check_encode(const json_t *vector, const struct ilea_manifest *manifest, size_t size)
 {
     const json_t *seeds = json_object_get(vector, "root_seeds");
-    struct ilea_sign_secret *roots[ILEA_ROOTS_MAX], *node = secret_of(json_object_get(vector, "node_seed"));
+    struct ilea_sign_secret *roots[ILEA_ROOTS_MAX],
+        *node = secret_of(json_object_get(vector, "node_seed"));
     const struct ilea_sign_secret *borrowed[ILEA_ROOTS_MAX];
     for (uint32_t i = 0; i < manifest->root_count; i++) {
         borrowed[i] = roots[i] = secret_of(json_array_get(seeds, i));
@@ -212,7 +213,8 @@ check_text_damage(const uint8_t *text, size_t size)
         assert_non_null(doubled);
         memcpy(doubled, text, i + 1);
         memcpy(doubled + i + 1, text + start, size - start);
-        assert_int_not_equal(parse_card((struct ilea_span){ doubled, size + length }), ILEA_ERROR_NONE);
+        assert_int_not_equal(parse_card((struct ilea_span){doubled, size + length}),
+                             ILEA_ERROR_NONE);
         free(doubled);
         start = i + 1;
     }
@@ -258,7 +260,8 @@ check_vector(const json_t *vector)
         uint32_t count = (uint32_t)json_array_size(texts);
         for (uint32_t i = 0; i < count; i++) {
             json_t *one = json_object();
-            json_object_set_new(one, "root", json_string(json_string_value(json_array_get(texts, i))));
+            json_object_set_new(one, "root",
+                                json_string(json_string_value(json_array_get(texts, i))));
             vector_fixed(one, "root", roots[i].bytes, sizeof roots[i].bytes);
             json_decref(one);
         }
@@ -316,7 +319,8 @@ make_agency(struct agency *agency, uint32_t root_count)
 static void
 free_agency(struct agency *agency)
 {
-    for (uint32_t i = 0; i < agency->manifest.root_count; i++) ilea_sign_secret_free(agency->roots[i]);
+    for (uint32_t i = 0; i < agency->manifest.root_count; i++)
+        ilea_sign_secret_free(agency->roots[i]);
     ilea_sign_secret_free(agency->node);
     ilea_reading_secret_free(agency->reading);
     ilea_transport_secret_free(agency->transport);
@@ -344,7 +348,8 @@ whole_trip(struct agency *agency, const char *endpoint, struct ilea_card *card)
     error = ilea_card_encode((struct ilea_span){ manifest, size }, span_of(endpoint), 5,
                              &agency->manifest.network, agency->node, bytes, sizeof bytes,
                              &card_size);
-    if (error == ILEA_ERROR_NONE) error = ilea_card_decode((struct ilea_span){ bytes, card_size }, card);
+    if (error == ILEA_ERROR_NONE)
+        error = ilea_card_decode((struct ilea_span){bytes, card_size}, card);
     if (error == ILEA_ERROR_NONE) {
         error = ilea_card_format(card, (struct ilea_span){ bytes, card_size }, text, sizeof text,
                                  &text_size);
@@ -381,7 +386,7 @@ test_card_of_any_agency(void **state)
         agency.manifest.name = span_of(longest);
         assert_int_equal(whole_trip(&agency, "", &card), ILEA_ERROR_NONE);
         assert_int_equal(card.endpoint.size, 0);
-        agency.manifest.name = (struct ilea_span){ (const uint8_t *)longest, ILEA_NAME_SIZE_MAX + 1 };
+        agency.manifest.name = (struct ilea_span){(const uint8_t *)longest, ILEA_NAME_SIZE_MAX + 1};
         assert_int_equal(whole_trip(&agency, "", &card), ILEA_ERROR_INVALID);
         free_agency(&agency);
     }

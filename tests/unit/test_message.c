@@ -347,7 +347,8 @@ check_frontier_hash_vector(const json_t *vector)
     uint8_t hash[ILEA_HASH_SIZE];
     size_t index;
     const json_t *agency, *entry;
-    json_t *follows = json_object_get(vector, "follows"), *entries = json_object_get(vector, "entries");
+    json_t *follows = json_object_get(vector, "follows"),
+           *entries = json_object_get(vector, "entries");
     ilea_hash_begin(&hasher, ILEA_DOMAIN_FRONTIER);
     json_array_foreach(follows, index, agency) add_hex(&hasher, agency);
     ilea_hash_end(&hasher, hash);

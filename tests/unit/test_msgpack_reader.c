@@ -7,7 +7,8 @@ decode_value(struct ilea_span input)
 {
     struct ilea_msgpack_reader reader;
     ilea_msgpack_reader_init(&reader, input);
-    struct ilea_span value = ilea_msgpack_get_value(&reader, ILEA_VALUE_SIZE_MAX, ILEA_VALUE_DEPTH_MAX);
+    struct ilea_span value =
+        ilea_msgpack_get_value(&reader, ILEA_VALUE_SIZE_MAX, ILEA_VALUE_DEPTH_MAX);
     if (!ilea_msgpack_reader_done(&reader)) return ILEA_ERROR_MALFORMED;
     assert_ptr_equal(value.data, input.data);
     assert_int_equal(value.size, input.size);
@@ -70,8 +71,8 @@ test_reader_all_short_inputs(void **state)
     size_t accepted = 0;
     for (uint32_t size = 1; size <= 3; size++) {
         for (uint32_t input = 0; input < 1u << 8 * size; input++) {
-            uint8_t bytes[3] = { (uint8_t)(input >> 8 * (size - 1)),
-                                 (uint8_t)(size > 1 ? input >> 8 * (size - 2) : 0), (uint8_t)input };
+            uint8_t bytes[3] = {(uint8_t)(input >> 8 * (size - 1)),
+                                (uint8_t)(size > 1 ? input >> 8 * (size - 2) : 0), (uint8_t)input};
             if (decode_value((struct ilea_span){ bytes, size }) == ILEA_ERROR_NONE) accepted++;
         }
     }
@@ -95,7 +96,8 @@ test_reader_fails_once_and_stays_failed(void **state)
     for (unsigned right = 0; right < 4; right++) {
         static const size_t at[] = { 0, 1, 3, 6 };
         for (unsigned asked = 0; asked < 4; asked++) {
-            ilea_msgpack_reader_init(&reader, (struct ilea_span){ bytes + at[right], sizeof bytes - at[right] });
+            ilea_msgpack_reader_init(
+                &reader, (struct ilea_span){bytes + at[right], sizeof bytes - at[right]});
             if (asked == 0) (void)ilea_msgpack_get_uint(&reader);
             if (asked == 1) (void)ilea_msgpack_get_str(&reader, 9);
             if (asked == 2) (void)ilea_msgpack_get_bin(&reader, 9);
@@ -220,8 +222,8 @@ is_valid_slowly(const uint8_t *text, size_t size)
             if ((text[at + i] & 0xc0) != 0x80) return false;
             point = point << 6 | (text[at + i] & 0x3f);
         }
-        if (point < least[length] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)
-            || (point < 0x20 && point != '\t' && point != '\n') || (point >= 0x7f && point <= 0x9f)) {
+        if (point < least[length] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff) ||
+            (point < 0x20 && point != '\t' && point != '\n') || (point >= 0x7f && point <= 0x9f)) {
             return false;
         }
         at += length;
@@ -270,7 +272,8 @@ static void
 test_text_against_the_slow_rule(void **state)
 {
     (void)state;
-    static const uint8_t borders[] = { 0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff };
+    static const uint8_t borders[] = {0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90,
+                                      0x9f, 0xa0, 0xbf, 0xc0, 0xff};
     const size_t count = sizeof borders;
     for (unsigned lead = 0xc0; lead < 256; lead++) {
         for (size_t i = 0; i < count * count * count; i++) {
@@ -281,9 +284,21 @@ test_text_against_the_slow_rule(void **state)
     }
     uint64_t seed = 20240731;
     for (unsigned round = 0; round < 20000; round++) {
-        static const char *const pieces[] = { "a", "~", " ", "\n", "\t", "\xc3\xa9", "\xe2\x82\xac",
-                                              "\xed\x9f\xbf", "\xf0\x9f\x9c\x82", "12345678", "\x7f",
-                                              "\xc2\x85", "\xe2\x82", "\xed\xa0\x80", "\x01" };
+        static const char *const pieces[] = {"a",
+                                             "~",
+                                             " ",
+                                             "\n",
+                                             "\t",
+                                             "\xc3\xa9",
+                                             "\xe2\x82\xac",
+                                             "\xed\x9f\xbf",
+                                             "\xf0\x9f\x9c\x82",
+                                             "12345678",
+                                             "\x7f",
+                                             "\xc2\x85",
+                                             "\xe2\x82",
+                                             "\xed\xa0\x80",
+                                             "\x01"};
         uint8_t text[128];
         size_t size = 0;
         uint64_t kinds = round % 2 == 0 ? 10 : sizeof pieces / sizeof pieces[0];
@@ -304,7 +319,9 @@ put_random(struct ilea_msgpack_writer *writer, uint64_t *seed, unsigned depth)
     memset(letters, 'x', sizeof letters);
     switch (draw(seed) % (depth > 0 ? 5 : 3)) {
     case 0: ilea_msgpack_put_uint(writer, draw(seed) >> draw(seed) % 64); break;
-    case 1: ilea_msgpack_put_bin(writer, filler, draw(seed) % (draw(seed) % 4 == 0 ? 300 : 20)); break;
+    case 1:
+        ilea_msgpack_put_bin(writer, filler, draw(seed) % (draw(seed) % 4 == 0 ? 300 : 20));
+        break;
     case 2:
         ilea_msgpack_put_str(writer, (struct ilea_span){
             letters, draw(seed) % (draw(seed) % 4 == 0 ? 300 : 40) });

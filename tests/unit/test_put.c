@@ -34,10 +34,12 @@ set_sample(void)
     put.has_id = true;
     memset(put.id.bytes, 7, sizeof put.id.bytes);
     put.entry_count = 4;
-    put.entries[0] = (struct ilea_put_entry){ 2, ILEA_PUT_SET, { NULL, 0 }, { value, sizeof value } };
+    put.entries[0] = (struct ilea_put_entry){2, ILEA_PUT_SET, {NULL, 0}, {value, sizeof value}};
     put.entries[1] = (struct ilea_put_entry){ 5, ILEA_PUT_ONLY, { NULL, 0 }, { NULL, 0 } };
-    put.entries[2] = (struct ilea_put_entry){ 5, ILEA_PUT_SET, { key, sizeof key }, { value, 1 + 1 + 3 } };
-    put.entries[3] = (struct ilea_put_entry){ UINT32_MAX, ILEA_PUT_REMOVE, { key, sizeof key }, { NULL, 0 } };
+    put.entries[2] =
+        (struct ilea_put_entry){5, ILEA_PUT_SET, {key, sizeof key}, {value, 1 + 1 + 3}};
+    put.entries[3] =
+        (struct ilea_put_entry){UINT32_MAX, ILEA_PUT_REMOVE, {key, sizeof key}, {NULL, 0}};
 }
 
 /* Encode what stands in `put` and decode it. */
@@ -121,7 +123,8 @@ static void
 test_put_refuses(void **state)
 {
     (void)state;
-    static const uint8_t two_values[] = { 1, 2 }, wide[] = { 0xcc, 1 }, deep[] = { 0x91, 0x91, 0x91, 0x91, 1 };
+    static const uint8_t two_values[] = {1, 2}, wide[] = {0xcc, 1},
+                         deep[] = {0x91, 0x91, 0x91, 0x91, 1};
     struct ilea_put_entry *entries = put.entries;
     CHECK_REFUSED(put.mode = (enum ilea_put_mode)0);
     CHECK_REFUSED(put.mode = (enum ilea_put_mode)4);

@@ -79,7 +79,8 @@ check_shown(const json_t *question, const struct ilea_record *record)
     size_t key_size;
     uint8_t *key = ilea_vector_bytes(question, "key", &key_size);
     uint32_t first = 0;
-    uint32_t count = ilea_record_find(record, field.number, (struct ilea_span){ key, key_size }, &first);
+    uint32_t count =
+        ilea_record_find(record, field.number, (struct ilea_span){key, key_size}, &first);
     assert_true(count > 0);
     uint32_t at = ilea_record_shown(record, &field, first, count);
     check_vector_bytes(question, "value", record->entries[at].value.data,
@@ -101,7 +102,7 @@ read_change(const json_t *vector, struct made *made)
     assert_true(made->size <= sizeof made->bytes);
     memcpy(made->bytes, bytes, made->size);
     free(bytes);
-    assert_int_equal(ilea_change_decode((struct ilea_span){ made->bytes, made->size }, &made->change),
+    assert_int_equal(ilea_change_decode((struct ilea_span){made->bytes, made->size}, &made->change),
                      ILEA_ERROR_NONE);
 }
 
@@ -164,7 +165,8 @@ test_record_vectors(void **state)
     for_each_vector("record.jsonl", check_vector);
 }
 
-/* --- random histories --------------------------------------------------------------------------- */
+/* --- random histories ---------------------------------------------------------------------------
+ */
 
 enum { CHANGES_MAX = 40, PLACES = 7, FEEDS = 4 };
 
@@ -203,7 +205,8 @@ put_replaces(struct ilea_msgpack_writer *writer, const struct history *history, 
     for (uint32_t i = 0; i < count; i++) ilea_dot_put(writer, &dots[i]);
 }
 
-/* One more change at random: values, removals, replacements of what came, was replaced or never was. */
+/* One more change at random: values, removals, replacements of what came, was replaced or never
+ * was. */
 static void
 add_change(struct history *history, uint64_t *seed)
 {
@@ -235,7 +238,8 @@ add_change(struct history *history, uint64_t *seed)
     history->count++;
 }
 
-/* How many ops of the history replace `dot` at a place, or (wrote) whether the dot wrote a value there. */
+/* How many ops of the history replace `dot` at a place, or (wrote) whether the dot wrote a value
+ * there. */
 static uint32_t
 count_covers(const struct history *history, const struct place *place, const struct ilea_dot *dot,
              bool *wrote)
@@ -251,7 +255,8 @@ count_covers(const struct history *history, const struct place *place, const str
                 || (op.key.size > 0 && memcmp(op.key.data, place->key, op.key.size) != 0)) {
                 continue;
             }
-            if (ilea_dot_compare(&history->changes[i].dot, dot) == 0 && op.value.size > 0) *wrote = true;
+            if (ilea_dot_compare(&history->changes[i].dot, dot) == 0 && op.value.size > 0)
+                *wrote = true;
             struct ilea_msgpack_reader dots;
             uint32_t count = ilea_op_replaces(&op, &dots);
             for (uint32_t d = 0; d < count; d++) {
@@ -293,7 +298,8 @@ check_meaning(const struct history *history, const struct ilea_record *record)
     assert_false(record->overfull);
 }
 
-/* Goal: any order of merging any set of changes gives the same bytes, and they mean what they should. */
+/* Goal: any order of merging any set of changes gives the same bytes, and they mean what they
+ * should. */
 static void
 test_record_order_does_not_matter(void **state)
 {
@@ -352,7 +358,8 @@ test_record_order_does_not_matter(void **state)
     ilea_record_deinit(&decoded);
 }
 
-/* --- the rules, one by one ---------------------------------------------------------------------- */
+/* --- the rules, one by one ----------------------------------------------------------------------
+ */
 
 static const uint8_t no_dots[] = { 0x90 };
 
@@ -367,7 +374,8 @@ make(struct made *made, uint8_t feed, uint64_t seq, uint32_t field, const char *
     ilea_msgpack_writer_init(&keys, encoded[0], sizeof encoded[0]);
     ilea_msgpack_writer_init(&values, encoded[1], sizeof encoded[1]);
     ilea_msgpack_writer_init(&covers, dots, sizeof dots);
-    if (key != NULL) ilea_msgpack_put_str(&keys, (struct ilea_span){ (const uint8_t *)key, strlen(key) });
+    if (key != NULL)
+        ilea_msgpack_put_str(&keys, (struct ilea_span){(const uint8_t *)key, strlen(key)});
     if (value != NULL) {
         ilea_msgpack_put_str(&values, (struct ilea_span){ (const uint8_t *)value, strlen(value) });
     }
@@ -434,7 +442,8 @@ test_record_conflict(void **state)
     ilea_record_deinit(&record);
 }
 
-/* Goal: an element stays while one add of it is uncovered; a remover covers what it saw and no more. */
+/* Goal: an element stays while one add of it is uncovered; a remover covers what it saw and no
+ * more. */
 static void
 test_record_set_add_wins(void **state)
 {
@@ -462,8 +471,8 @@ test_record_set_add_wins(void **state)
     ilea_record_deinit(&record);
 }
 
-/* Goal: two who replace the same dot, and the dot, give the same in all six orders; what is left over
- * keeps the dot from coming back, and a replacement of a replaced dot changes no entry. */
+/* Goal: two who replace the same dot, and the dot, give the same in all six orders; what is left
+ * over keeps the dot from coming back, and a replacement of a replaced dot changes no entry. */
 static void
 test_record_dot_replaced_twice(void **state)
 {
@@ -560,12 +569,12 @@ test_record_find(void **state)
     make(&changes[2], 2, 1, 5, "b", "1", 1, NULL);
     make(&changes[3], 1, 3, 6, "b", "1", 1, NULL);
     for (unsigned i = 0; i < 4; i++) merge(&record, &changes[3 - i]);
-    assert_int_equal(ilea_record_find(&record, 5, (struct ilea_span){ key, sizeof key }, &first), 2);
+    assert_int_equal(ilea_record_find(&record, 5, (struct ilea_span){key, sizeof key}, &first), 2);
     assert_int_equal(first, 1);
-    assert_int_equal(ilea_record_find(&record, 6, (struct ilea_span){ key, sizeof key }, &first), 1);
+    assert_int_equal(ilea_record_find(&record, 6, (struct ilea_span){key, sizeof key}, &first), 1);
     assert_int_equal(first, 3);
     assert_int_equal(ilea_record_find(&record, 5, (struct ilea_span){ NULL, 0 }, &first), 0);
-    assert_int_equal(ilea_record_find(&record, 7, (struct ilea_span){ key, sizeof key }, &first), 0);
+    assert_int_equal(ilea_record_find(&record, 7, (struct ilea_span){key, sizeof key}, &first), 0);
 
     /* No room less than what is written is enough, and encode says so. */
     size_t size = 0;

@@ -44,6 +44,7 @@ UINT32_MAX = 2**32 - 1
 AGENCIES_MAX = 512
 NOTES_MAX = 2048
 FRONTIER_ENTRIES_MAX = 2048
+PUT_ENTRIES_MAX = 4096
 COMMITS_MAX = 1024
 
 
@@ -317,6 +318,35 @@ def decode_change(data):
     reader.end()
     malformed(not ascends([(op["field"], op["key"]) for op in change["ops"]]))
     return change
+
+
+def read_encoded(reader, most):
+    """A key or value of a put: a bin that holds one value, or nothing."""
+    data = reader.bin(most)
+    if data:
+        inner = Reader(data)
+        inner.value(most)
+        inner.end()
+    return data
+
+
+def decode_put(data):
+    reader = Reader(data)
+    reader.array_of(6)
+    malformed(reader.uint() != 1)
+    put = {"mode": reader.uint(3), "scope": reader.uint(2), "type": reader.uint(UINT32_MAX),
+           "id": reader.bin(16), "entries": []}
+    for _ in range(reader.array(PUT_ENTRIES_MAX)):
+        reader.array_of(4)
+        field, action = reader.uint(UINT32_MAX), reader.uint(3)
+        key, value = read_encoded(reader, KEY_SIZE_MAX), read_encoded(reader, VALUE_SIZE_MAX)
+        malformed(action == 0 or field == 0 or (action == 1) != (value != b"")
+                  or (action == 3 and key != b""))
+        put["entries"].append((field, action, key, value))
+    reader.end()
+    malformed(put["mode"] == 0 or put["type"] == 0 or len(put["id"]) not in (0, 16)
+              or (put["id"] == b"" and put["mode"] != 1))
+    return put
 
 
 def merge(changes):
@@ -745,7 +775,8 @@ def check_item(vector):
         raw(vector, "network") + raw(vector, "feed") + u64(vector["seq"]) + u64(vector["index"])
         + item["audience"] + item["epoch"])
     assert raw(vector, "aek_commit") == digest(
-        "ilea/aek-commit/v1", raw(vector, "network"), item["audience"], key=raw(vector, "epoch_key"))
+        "ilea/aek-commit/v1", raw(vector, "network"), item["audience"],
+        key=raw(vector, "epoch_key"))
     assert raw(vector, "aek_commit")[:16] == item["epoch"]
     assert raw(vector, "audience") == audience_of(raw(vector, "network"), raw(vector, "agency"),
                                                   vector["audience_name"])
@@ -801,7 +832,8 @@ def check_manifest(vector):
 
 def check_message(vector):
     if vector["check"] == "session":
-        assert session_id_of(raw(vector, "nonce_a"), raw(vector, "nonce_b")) == raw(vector, "session")
+        session = session_id_of(raw(vector, "nonce_a"), raw(vector, "nonce_b"))
+        assert session == raw(vector, "session")
     elif vector["check"] == "frontier_hash":
         parts = [bytes.fromhex(agency) for agency in vector["follows"]]
         assert parts == sorted(parts)
@@ -811,7 +843,8 @@ def check_message(vector):
             parts += [bytes.fromhex(feed), u64(seq), bytes.fromhex(commit)]
         assert frontier_hash_of(parts) == raw(vector, "entries_hash")
     elif vector["check"] == "bind":
-        sides = [{"transport": raw(vector, side + "_transport"), "nonce": raw(vector, side + "_nonce"),
+        sides = [{"transport": raw(vector, side + "_transport"),
+                  "nonce": raw(vector, side + "_nonce"),
                   "features": vector[side + "_features"]} for side in ("sender", "receiver")]
         assert bind_message_of(*sides) == raw(vector, "message")
     else:
@@ -837,10 +870,16 @@ def check_record(vector):
         assert answer == raw(question, "value"), question
 
 
+def check_schema(vector):
+    """Its form, and the record's id; which field is which number the schema alone knows."""
+    put = decode_put(raw(vector, "put"))
+    assert put["id"].hex() == vector["json"]["id"].replace("-", "")
+
+
 FILES = {"hash": check_hash, "sign": check_sign, "keyring": check_keyring, "msgpack": check_msgpack,
          "change": check_change, "item": check_item, "commit": check_commit,
          "statement": check_statement, "manifest": check_manifest, "message": check_message,
-         "record": check_record}
+         "record": check_record, "schema": check_schema}
 
 
 def run(file, check, vector):
@@ -862,7 +901,7 @@ def run(file, check, vector):
 def main():
     passed = failed = left_out = 0
     for file, check in FILES.items():
-        with open(os.path.join(HERE, file + ".jsonl"), encoding="ascii") as lines:
+        with open(os.path.join(HERE, file + ".jsonl"), encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 vector = json.loads(line)
                 try:

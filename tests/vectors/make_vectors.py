@@ -15,6 +15,8 @@ import json
 import os
 import sys
 
+sys.dont_write_bytecode = True
+
 import check_vectors as rules
 from check_vectors import Raw, Text, digest, encode, u64
 
@@ -190,7 +192,8 @@ def msgpack():
             ("uint 0 in 2 bytes", "cc00"), ("uint 127 in 2 bytes", "cc7f"),
             ("uint 255 in 3 bytes", "cd00ff"), ("uint 65535 in 5 bytes", "ce0000ffff"),
             ("uint 2^32-1 in 9 bytes", "cf00000000ffffffff"), ("str of 0 in str 8", "d900"),
-            ("str of 31 in str 8", "d91f" + "61" * 31), ("str of 255 in str 16", "da00ff" + "61" * 255),
+            ("str of 31 in str 8", "d91f" + "61" * 31),
+            ("str of 255 in str 16", "da00ff" + "61" * 255),
             ("str of 1 in str 32", "db0000000161"), ("bin of 0 in bin 16", "c50000"),
             ("bin of 255 in bin 16", "c500ff" + "00" * 255), ("bin of 1 in bin 32", "c60000000100"),
             ("array of 0 in array 16", "dc0000"), ("array of 15 in array 16", "dc000f" + "00" * 15),
@@ -215,7 +218,8 @@ def msgpack():
         bad("truncated: " + name, "truncated", data)
     for name, data in (
             ("array 32 of 4294967295", "ddffffffff"), ("array 16 of 65535", "dcffff"),
-            ("fixarray of 15", "9f"), ("array of 2 with 1", "9201"), ("bin 32 of 4294967295", "c6ffffffff"),
+            ("fixarray of 15", "9f"), ("array of 2 with 1", "9201"),
+            ("bin 32 of 4294967295", "c6ffffffff"),
             ("str 32 of 4294967295", "dbffffffff"), ("bin 16 of 65535", "c5ffff00"),
             ("inside", "92" + "01" + "ddffffffff")):
         bad("count: " + name, "count", data)
@@ -224,7 +228,8 @@ def msgpack():
     bad("a byte after", "trailing", "0100")
     bad("a byte after an array", "trailing", "910100")
 
-    broken = (("overlong: c0 80", "c080"), ("overlong: c1 bf", "c1bf"), ("overlong: e0 80 80", "e08080"),
+    broken = (("overlong: c0 80", "c080"), ("overlong: c1 bf", "c1bf"),
+              ("overlong: e0 80 80", "e08080"),
               ("overlong: e0 9f bf", "e09fbf"), ("overlong: f0 80 80 80", "f0808080"),
               ("overlong: f0 8f bf bf", "f08fbfbf"), ("surrogate d800", "eda080"),
               ("surrogate dfff", "edbfbf"), ("above 10ffff", "f4908080"), ("lead f5", "f5808080"),
@@ -396,7 +401,8 @@ def statement():
     bad("kind 0", "range", statement_bytes(0))
     bad("nothing", "truncated", b"")
     bad("empty array", "truncated", encode([]))
-    bad("opening: a field more", "count", statement_bytes(1, AGENCY, NODE.public, INCARNATION, 1, [], 0))
+    bad("opening: a field more", "count",
+        statement_bytes(1, AGENCY, NODE.public, INCARNATION, 1, [], 0))
     bad("opening: a field less", "count", statement_bytes(1, AGENCY, NODE.public, INCARNATION, 1))
     bad("opening: agency of 31 bytes", "size", opening(agency=bytes(31)))
     bad("opening: incarnation of 17 bytes", "size", opening(incarnation=bytes(17)))
@@ -420,7 +426,8 @@ def statement():
     bad("epoch: 65535 keys", "count", epoch(wrapped=[])[:-1] + bytes.fromhex("dcffff"))
     bad("epoch: a byte after", "trailing", epoch() + b"\0")
     bad("history: pair of 1", "count", statement_bytes(3, AUDIENCE, [[AEK_COMMIT]]))
-    bad("history: key of 141 bytes", "size", statement_bytes(3, AUDIENCE, [[AEK_COMMIT, bytes(141)]]))
+    bad("history: key of 141 bytes", "size",
+        statement_bytes(3, AUDIENCE, [[AEK_COMMIT, bytes(141)]]))
     bad("history: a byte after", "trailing", statement_bytes(3, AUDIENCE, []) + b"\0")
     return file
 
@@ -565,7 +572,8 @@ def commit():
         "bad_hash")
     bad("slot of 31 bytes", "size", make_commit(2, first_id, data_items,
                                                 slots=[leaves[0][:31], data_items[1]]))
-    bad("slot of no bytes", "size", make_commit(2, first_id, data_items, slots=[b"", data_items[1]]))
+    bad("slot of no bytes", "size",
+        make_commit(2, first_id, data_items, slots=[b"", data_items[1]]))
     bad("a slot less", "count", make_commit(2, first_id, data_items, slots=data_items[:1]))
     bad("no slots", "count", make_commit(2, first_id, data_items, slots=[]))
     bad("a slot as text", "kind", make_commit(2, first_id, data_items,
@@ -631,7 +639,8 @@ def manifest():
                           ("a digit", b"F1")):
         changed("country: " + name, "text", 5, Text(country))
     for name, text in (("empty", b""), ("a line feed", b"a\nb"), ("a tab", b"a\tb"),
-                       ("201 bytes", b"a" * 201), ("not UTF-8", b"a\xff"), ("an escape", b"a\x1b[1m")):
+                       ("201 bytes", b"a" * 201), ("not UTF-8", b"a\xff"),
+                       ("an escape", b"a\x1b[1m")):
         changed("name: " + name, "text", 6, Text(text))
     changed("threshold 0", "range", 7, 0)
     changed("threshold 4 of 3", "range", 7, 4)
@@ -669,11 +678,12 @@ def manifest():
         b"\x02\x93\xc4\x20", b"\x02\xdd\xff\xff\xff\xff"), two[1]])
     bad("over 8192 bytes", "limit", encode([bytes(8200), []]), "limit")
 
-    for endpoint in (b"", b"tcp://a:1", b"tcp://[2001:db8::1]:65535", b"tcp://node.example.fr:4717"):
+    for endpoint in (b"", b"tcp://a:1", b"tcp://[2001:db8::1]:65535",
+                     b"tcp://node.example.fr:4717"):
         file.good("endpoint %s" % endpoint.decode(), check="endpoint", endpoint=endpoint)
-    for endpoint in (b"tcp://", b"tcp://a", b"tcp://a:", b"tcp://:1", b"tcp://a:0", b"tcp://a:65536",
-                     b"tcp://a:100000", b"tcp://a:1x", b"tcp://a b:1", b"TCP://a:1", b"udp://a:1",
-                     b"tcp://a:-1", b"tcp://a/:1", b"tcp://" + b"a" * 193 + b":1", b"a:1",
+    for endpoint in (b"tcp://", b"tcp://a", b"tcp://a:", b"tcp://:1", b"tcp://a:0",
+                     b"tcp://a:65536", b"tcp://a:100000", b"tcp://a:1x", b"tcp://a b:1",
+                     b"TCP://a:1", b"udp://a:1", b"tcp://a:-1", b"tcp://a/:1", b"tcp://" + b"a" * 193 + b":1", b"a:1",
                      b"ipc://x:1", "tcp://é:1".encode(), b"tcp://a:1\n"):
         file.bad("endpoint %s" % endpoint.decode().strip(), "text", check="endpoint",
                  endpoint=endpoint)
@@ -761,8 +771,8 @@ def message():
     hello = [1, 1, 0, AGENCY, fixed("nonce a")]
     position_a = [FEED, 7, commit_id]
     good("HELLO", frame(1, hello, 0, bytes(8)))
-    good("HELLO of a range of versions", frame(1, [1, 2**32 - 1, 2**40, AGENCY, fixed("nonce a")], 0,
-                                               bytes(8)))
+    good("HELLO of a range of versions",
+         frame(1, [1, 2**32 - 1, 2**40, AGENCY, fixed("nonce a")], 0, bytes(8)))
     good("BIND", frame(2, [bytes(range(64))]))
     good("FRONTIER, hashes", frame(3, [0, fixed("follows"), fixed("entries")], 2))
     good("FRONTIER, nothing", frame(3, [1, 1, [], []], 2**32 - 1))
@@ -799,7 +809,8 @@ def message():
         frame(3, bytes.fromhex("940101ddffffffff")))
     bad("FRONTIER: 4294967295 groups", "count", frame(3, bytes.fromhex("94010190ddffffffff")))
     bad("FRONTIER: agency of 16 bytes", "size", frame(3, [1, 1, [bytes(16)], []]))
-    bad("FRONTIER: position at seq 0", "range", frame(3, [1, 1, [], [[AGENCY, [[FEED, 0, commit_id]]]]]))
+    bad("FRONTIER: position at seq 0", "range",
+        frame(3, [1, 1, [], [[AGENCY, [[FEED, 0, commit_id]]]]]))
     bad("FRONTIER: group of 3", "count", frame(3, [1, 1, [], [[AGENCY, [], 0]]]))
     bad("COMMITS: none", "range", frame(4, [FEED, []]))
     bad("COMMITS: commit as text", "kind", frame(4, [FEED, [Text(b"a")]]))
@@ -817,7 +828,8 @@ def message():
                   nonce_b=fixed(b), session=rules.session_id_of(fixed(a), fixed(b)))
     sides = ({"transport": TRANSPORT.public, "nonce": fixed("nonce a"), "features": 0},
              {"transport": OTHER.public, "nonce": fixed("nonce b"), "features": 2**40})
-    for name, (sender, receiver) in (("BIND of one side", sides), ("BIND of the other", sides[::-1])):
+    for name, (sender, receiver) in (("BIND of one side", sides),
+                                     ("BIND of the other", sides[::-1])):
         text = rules.bind_message_of(sender, receiver)
         fields = {"sender_" + key: value for key, value in sender.items()}
         fields.update(("receiver_" + key, value) for key, value in receiver.items())
@@ -893,7 +905,8 @@ def record():
         (a, [element("cbrn")]), (a2, [element("cbrn", b"", 2, [a])]),
         (dot("a", 3, 0), [element("cbrn", b"\x01", 3)])])
     good("keyed", [
-        (a, [op(19, text_value("budget"), text_value("1")), op(19, text_value("unit"), text_value("x"))]),
+        (a, [op(19, text_value("budget"), text_value("1")),
+             op(19, text_value("unit"), text_value("x"))]),
         (b, [op(19, text_value("budget"), text_value("2"))])],
         [(19, text_value("budget"), "keyed", []), (19, text_value("unit"), "keyed", [])])
     tlp = ["clear", "green", "amber", "amber+strict", "red"]
@@ -932,7 +945,8 @@ def record():
         return plain[:index] + [value] + plain[index + 1:]
 
     file.good("record", check="decode", record=encode(plain))
-    file.good("record, covered twice", check="decode", record=encode(changed(4, [covered, covered])))
+    file.good("record, covered twice", check="decode",
+              record=encode(changed(4, [covered, covered])))
     bad("version 2", "range", changed(0, 2))
     bad("overfull 2", "range", changed(1, 2))
     bad("dots out of order", "order", changed(2, [list(one) for one in reversed(dots)]))

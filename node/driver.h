@@ -1,0 +1,20 @@
+/*
+ * driver.h - joins everything: one loop that turns what happens (frames from ilea-link, requests on the
+ * control socket, the view worker, time, signals) into events for the replicator and puts for the author,
+ * performs the effects in order, and makes each turn's writes durable with one group commit.
+ *
+ * Order in a turn: take in -> one transaction of the log -> durable -> guard -> acknowledge, answer, pass on.
+ */
+#ifndef ILEA_NODE_DRIVER_H
+#define ILEA_NODE_DRIVER_H
+
+#include "node/node.h"
+
+/*
+ * Run the daemon on an opened node until SIGTERM or SIGINT, which the caller has blocked and given as a
+ * signalfd. `listen`: endpoint, "" for none. Returns an exit code of sysexits(3).
+ */
+int ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_span *passphrase,
+                    int signals);
+
+#endif
