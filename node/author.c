@@ -173,7 +173,10 @@ ilea_author_begin(struct ilea_author *author, uint64_t now_ms)
     struct ilea_view_meta meta;
     if (error == ILEA_ERROR_NONE && author->view != NULL) {
         error = ilea_view_load_meta(author->view_txn, &meta);
-        if (error == ILEA_ERROR_NONE) forget_pending(author, meta.position);
+        if (error == ILEA_ERROR_NONE) {
+            author->view_position = meta.position;
+            forget_pending(author, meta.position);
+        }
     }
     if (error != ILEA_ERROR_NONE) ilea_author_abort(author);
     return error;

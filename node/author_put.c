@@ -372,7 +372,8 @@ create(struct ilea_author *author, const struct ilea_put *put, const struct ilea
        struct ilea_put_result *result)
 {
     enum ilea_error error = check_required(put, type, result);
-    if (error == ILEA_ERROR_NONE) error = reserve_pending(author);
+    /* An id that was made just now is known to nobody, and need not be waited for. */
+    if (error == ILEA_ERROR_NONE && put->has_id) error = reserve_pending(author);
     if (error != ILEA_ERROR_NONE) return error;
     enum ilea_scope scope = put->scope == 0 ? ILEA_SCOPE_AGENCY : (enum ilea_scope)put->scope;
     uint32_t ref = 0;
@@ -383,7 +384,7 @@ create(struct ilea_author *author, const struct ilea_put *put, const struct ilea
     }
     if (error == ILEA_ERROR_NONE) error = write_ops(author, put, scope, &result->id);
     if (error != ILEA_ERROR_NONE) return error;
-    add_pending(author, &result->id);
+    if (put->has_id) add_pending(author, &result->id);
     result->outcome = ILEA_PUT_CREATED;
     return name_record(author, type, ref, NULL, result);
 }
@@ -477,6 +478,7 @@ ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
     }
     if (error != ILEA_ERROR_NOT_FOUND) return error;
     if (put->mode == ILEA_PUT_UPDATE) {
+        if (author->view_position < author->position) return ILEA_ERROR_BUSY; /* written a moment ago? */
         error = not_ours(author, put, result);
         return error == ILEA_ERROR_NOT_FOUND ? refuse(result, error, "no such record") : error;
     }

@@ -12,7 +12,7 @@ enum {
     EPOCHS_MAX = 4096,
     COUNTERS_MAX = 64,
     OPENING_SIZE_MAX = 128 * 1024,
-    PENDING_MAX = 32768, /* records in one of the two sets of those that the view may not show yet */
+    PENDING_MAX = 131072, /* records in one of the two sets of those that the view may not show yet */
     OPS_MAX = ILEA_CHANGE_OPS_MAX,
     DOTS_SIZE = 512 * 1024
 };
@@ -46,6 +46,7 @@ struct ilea_author {
 
     /* During a group commit. */
     struct ilea_transaction *txn, *view_txn;
+    uint64_t view_position;                /* of view_txn */
     uint64_t now_ms;
     struct ilea_feed_row saved_feeds[2];
     uint64_t saved_position;

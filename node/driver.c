@@ -27,7 +27,7 @@ enum {
     TURN_BYTES = 4 * 1024 * 1024,      /* taken in before a group commit */
     LINK_OUT_MAX = 24 * 1024 * 1024,   /* bytes on their way to ilea-link; more: the peer's session is dropped */
     RESTART_MS_MIN = 100, RESTART_MS_MAX = 5000,
-    FALLBACK_DIAL_MS = 15000,          /* the peer should dial us and does not: we dial it */
+    FALLBACK_DIAL_MS = 300,            /* the peer should dial us and does not: we dial it */
     SUSPECT_DEATHS = 3, SUSPECT_WINDOW_MS = 60000, SUSPECT_MS_MIN = 60000, SUSPECT_MS_MAX = 3600000,
     READERS_CHECK_MS = 60000, RETRY_MS = 1000
 };

@@ -1,5 +1,6 @@
 /* ilea_node.c - the daemon's main: options, signals, the opened home. */
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,10 @@ protect_process(void)
     (void)umask(0077);
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)prctl(PR_SET_DUMPABLE, 0);
+    /* LMDB takes and gives back a commit's worth of pages at a time: keep them instead of asking the
+     * kernel for fresh zeroed ones each time (a third of the time of an import). */
+    (void)mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
 }
 
 static int

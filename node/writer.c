@@ -7,7 +7,7 @@
 
 #include "node/agency.h"
 
-enum { WINDOW = 8 /* frames on their way to the daemon */, LOCK_WAIT_MS = 10000,
+enum { WINDOW = 20 /* frames on their way to the daemon: more than one of its group commits */, LOCK_WAIT_MS = 10000,
        LOCAL_COMMIT_BYTES = 4 * 1024 * 1024 };
 
 /* One PUTS frame being filled, or waiting for its answer. */

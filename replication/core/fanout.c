@@ -27,29 +27,45 @@ send_note(struct ilea_replicator *r, uint32_t index, uint32_t at, enum ilea_note
     end_frame(r, index, &writer);
 }
 
-/* Ask a peer not to push a feed to us, at most once a second: it may have more on the way. */
-void
-prune(struct ilea_replicator *r, uint32_t index, uint32_t at)
+/* The link is up, knows what we hold, and has the same history of the feed. */
+static bool
+is_usable(const struct ilea_replicator *r, uint32_t index, uint32_t at)
 {
-    struct link_feed *state = &r->link_feeds[index][at];
-    if (r->feeds[at].eager_link == index) {
-        if (!state->refused) return;
-        r->feeds[at].eager_link = NO_INDEX;
-        choose_source(r, at);
-    }
-    if (state->pruned_ms != 0 && r->now_ms < state->pruned_ms + 1000) return;
-    state->pruned_ms = r->now_ms;
-    send_note(r, index, at, ILEA_NOTE_LAZY);
+    const struct link *link = &r->links[index];
+    return link->state == SESSION_READY && link->synced && !r->link_feeds[index][at].refused;
 }
 
-/* Can this link bring more of the feed? */
+/* Does this link hold more of the feed, by what it told? */
 static bool
 can_bring(const struct ilea_replicator *r, uint32_t index, uint32_t at)
 {
-    const struct link *link = &r->links[index];
-    const struct link_feed *state = &r->link_feeds[index][at];
-    return link->state == SESSION_READY && link->synced && !state->refused
-        && state->remote_seq > r->feeds[at].seq;
+    return is_usable(r, index, at) && r->link_feeds[index][at].remote_seq > r->feeds[at].seq;
+}
+
+/* The link that can bring the feed best, `except` left out; NO_INDEX: none can. */
+static uint32_t
+best_source(const struct ilea_replicator *r, uint32_t at, uint32_t except)
+{
+    uint32_t best = NO_INDEX;
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        if (i == except || !can_bring(r, i, at)) continue;
+        if (best == NO_INDEX || is_author(r, i, at)
+            || (!is_author(r, best, at)
+                && r->link_feeds[i][at].remote_seq > r->link_feeds[best][at].remote_seq)) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* The link to the feed's author, which pushes it unasked; NO_INDEX: there is none. */
+static uint32_t
+author_link(const struct ilea_replicator *r, uint32_t at)
+{
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        if (is_author(r, i, at) && is_usable(r, i, at)) return i;
+    }
+    return NO_INDEX;
 }
 
 /* A feed is to come over its eager link: see to it that it does. */
@@ -60,30 +76,58 @@ expect(struct ilea_replicator *r, uint32_t at)
     if (r->stall_check_ms == ILEA_TIME_NEVER) r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
 }
 
-/* If some peer holds more of the feed than we do and nobody is bringing it, ask the best one. */
+/* The feed is to come over this link from now on. An author is never told to stop: it will have the
+ * next commit first. */
+static void
+take_source(struct ilea_replicator *r, uint32_t at, uint32_t index)
+{
+    struct feed *feed = &r->feeds[at];
+    uint32_t before = feed->eager_link;
+    feed->eager_link = index;
+    expect(r, at);
+    if (before == index) return;
+    if (before != NO_INDEX && !is_author(r, before, at) && r->links[before].synced) {
+        send_note(r, before, at, ILEA_NOTE_LAZY);
+    }
+    if (!is_author(r, index, at)) send_note(r, index, at, ILEA_NOTE_EAGER);
+}
+
+/*
+ * If some peer holds more of the feed than we do, see that somebody brings it. Who is bringing it
+ * already is given time: what others tell of may be on its way, and check_stalls() looks after it.
+ */
 void
 choose_source(struct ilea_replicator *r, uint32_t at)
 {
     struct feed *feed = &r->feeds[at];
     if (!r->agencies[feed->agency].followed) return;
-    if (feed->eager_link != NO_INDEX && can_bring(r, feed->eager_link, at)) return;
-
-    uint32_t best = NO_INDEX;
-    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
-        if (!can_bring(r, i, at)) continue;
-        if (best == NO_INDEX || is_author(r, i, at)
-            || (!is_author(r, best, at)
-                && r->link_feeds[i][at].remote_seq > r->link_feeds[best][at].remote_seq)) {
-            best = i;
-        }
-    }
+    if (feed->eager_link != NO_INDEX && is_usable(r, feed->eager_link, at)) return;
+    uint32_t best = best_source(r, at, NO_INDEX);
     if (best == NO_INDEX) return;
-    uint32_t before = feed->eager_link;
-    feed->eager_link = best;
-    expect(r, at);
-    if (before == best) return;
-    if (before != NO_INDEX && r->links[before].synced) send_note(r, before, at, ILEA_NOTE_LAZY);
-    send_note(r, best, at, ILEA_NOTE_EAGER);
+    uint32_t author = author_link(r, at);
+    take_source(r, at, author != NO_INDEX ? author : best);
+}
+
+/*
+ * The link brought nothing new of the feed, or something we refuse. The author's link is kept, else
+ * the one that we asked; others are told to stop, at most once a second: more may be on the way.
+ */
+void
+prune(struct ilea_replicator *r, uint32_t index, uint32_t at)
+{
+    struct feed *feed = &r->feeds[at];
+    struct link_feed *state = &r->link_feeds[index][at];
+    if (state->refused) {
+        if (feed->eager_link == index) feed->eager_link = NO_INDEX;
+        choose_source(r, at);
+    } else {
+        uint32_t author = author_link(r, at);
+        if (author != NO_INDEX && feed->eager_link != author) take_source(r, at, author);
+        if (feed->eager_link == index) return;
+    }
+    if (state->pruned_ms != 0 && r->now_ms < state->pruned_ms + 1000) return;
+    state->pruned_ms = r->now_ms;
+    send_note(r, index, at, ILEA_NOTE_LAZY);
 }
 
 void
@@ -107,7 +151,7 @@ heard_of(struct ilea_replicator *r, uint32_t index, uint32_t at, uint64_t seq)
      * was started that is a lie, and a liar must not make us open one after the other; the commit
      * itself would be believed. */
     if (feed->resumed && state->remote_seq > feed->seq && has_room(r, 1, 0)) take_current(r, index, at);
-    if (!held_more && state->remote_seq > feed->seq && feed->eager_link == index) expect(r, at);
+    if (!held_more && state->remote_seq > feed->seq && feed->eager_link != NO_INDEX) expect(r, at);
     if (r->links[index].synced && state->remote_seq > feed->seq) choose_source(r, at);
 }
 
@@ -140,11 +184,7 @@ begin_fanout(struct ilea_replicator *r, uint32_t index)
             state->sent_seq = state->remote_seq < feed->durable ? state->remote_seq : feed->durable;
         }
         if (is_author(r, index, at) && feed->eager_link != index) {
-            /* The author is here and pushes: whoever brought it may stop. */
-            uint32_t before = feed->eager_link;
-            feed->eager_link = index;
-            if (before != NO_INDEX && r->links[before].synced) send_note(r, before, at, ILEA_NOTE_LAZY);
-            if (state->remote_seq > feed->seq) expect(r, at);
+            take_source(r, at, index); /* it is here and pushes: whoever brought it may stop */
         } else if (state->remote_seq > feed->seq) {
             choose_source(r, at);
         }
@@ -209,8 +249,8 @@ flush_notes(struct ilea_replicator *r, uint32_t index)
         struct ilea_note note = { .feed = feed->id, .seq = feed->durable, .mode = ILEA_NOTE_LAZY,
                                   .has_agency = state->remote_seq == 0,
                                   .agency = r->agencies[feed->agency].id };
-        /* The mode is how we want the feed from the receiver: unchanged if it is the one we asked. */
-        if (feed->eager_link == index) note.mode = ILEA_NOTE_EAGER;
+        /* The mode is how we want the feed from the receiver: as before. */
+        if (feed->eager_link == index || is_author(r, index, at)) note.mode = ILEA_NOTE_EAGER;
         ilea_message_put_note(&writer, &note);
         state->note_due = false;
         count--;
@@ -274,7 +314,7 @@ check_stalls(struct ilea_replicator *r)
     for (uint32_t at = 0; at < r->feed_count; at++) {
         struct feed *feed = &r->feeds[at];
         uint32_t link = feed->eager_link;
-        if (link == NO_INDEX || !can_bring(r, link, at)) continue;
+        if (link == NO_INDEX || best_source(r, at, NO_INDEX) == NO_INDEX) continue;
         r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
         uint64_t busy = r->links[link].data_ms; /* with other feeds, or our disk is */
         if (r->links[link].received_bytes != r->links[link].received_durable) busy = r->now_ms;
@@ -283,16 +323,11 @@ check_stalls(struct ilea_replicator *r)
         if (r->now_ms >= last + ILEA_STALL_END_MS && r->now_ms >= busy + ILEA_STALL_END_MS) {
             end_session(r, link, ILEA_ERROR_SILENT);
         } else if (r->now_ms >= last + ILEA_STALL_MS) {
-            feed->eager_link = NO_INDEX;
-            uint64_t remote = r->link_feeds[link][at].remote_seq;
-            r->link_feeds[link][at].remote_seq = 0; /* look at the others first */
-            choose_source(r, at);
-            r->link_feeds[link][at].remote_seq = remote;
-            if (feed->eager_link == NO_INDEX) { /* there is no other */
-                feed->eager_link = link;
-                send_note(r, link, at, ILEA_NOTE_EAGER);
+            uint32_t other = best_source(r, at, link);
+            if (other != NO_INDEX) {
+                take_source(r, at, other);
             } else {
-                send_note(r, link, at, ILEA_NOTE_LAZY);
+                send_note(r, link, at, ILEA_NOTE_EAGER); /* once more: there was no room for it? */
             }
         }
     }

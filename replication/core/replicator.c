@@ -131,6 +131,16 @@ on_message(struct ilea_replicator *r, const struct ilea_event *event)
     if (error != ILEA_ERROR_NONE) end_session(r, event->link, error);
 }
 
+/* A session that lives goes on: this is a second connection to the same peer, as when both sides dialled. */
+static void
+on_link_up(struct ilea_replicator *r, uint32_t index)
+{
+    const struct link *link = &r->links[index];
+    if (!link->exists || link->state == SESSION_READY || link->state == SESSION_BINDING) return;
+    drop_session(r, index);
+    start_session(r, index);
+}
+
 static void
 on_timer(struct ilea_replicator *r)
 {
@@ -160,12 +170,7 @@ ilea_replicator_step(struct ilea_replicator *r, const struct ilea_event *event,
     case ILEA_EVENT_AGENCY: on_agency(r, event); break;
     case ILEA_EVENT_FEED: on_feed(r, event); break;
     case ILEA_EVENT_PEER: on_peer(r, event); break;
-    case ILEA_EVENT_LINK_UP:
-        if (r->links[event->link].exists) {
-            drop_session(r, event->link);
-            start_session(r, event->link);
-        }
-        break;
+    case ILEA_EVENT_LINK_UP: on_link_up(r, event->link); break;
     case ILEA_EVENT_LINK_DOWN:
         if (r->links[event->link].exists) drop_session(r, event->link);
         break;

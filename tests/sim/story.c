@@ -76,6 +76,31 @@ chain(struct sim_world *world)
     sim_check_quiet(world);
 }
 
+/* Everybody is linked, over lines of all lengths, and writes large commits: each comes once. */
+static void
+mesh(struct sim_world *world)
+{
+    sim_add_nodes(world, 6);
+    for (uint32_t i = 1; i < 6; i++) {
+        for (uint32_t j = 0; j < i; j++) sim_add_link(world, i, j);
+    }
+    for (uint32_t i = 0; i < world->link_count; i++) {
+        for (int way = 0; way < 2; way++) {
+            world->links[i].ways[way].delay_min = 1;
+            world->links[i].ways[way].delay_max = 1 + 5 * (i % 8);
+        }
+    }
+    sim_start(world);
+    for (int round = 0; round < 15; round++) {
+        for (uint32_t i = 0; i < 6; i++) {
+            world->nodes[i].writer.value_size = 30000;
+            write_some(&world->nodes[i], 1, 37);
+        }
+    }
+    expect_agreement(world, 2 * SECOND);
+    sim_check_repeats(world, 1050);
+}
+
 static uint64_t
 bytes_between(struct sim_world *world, uint32_t a, uint32_t b)
 {
@@ -337,6 +362,7 @@ struct story {
 
 static const struct story stories[] = {
     { "chain", chain },
+    { "mesh", mesh },
     { "reconnect", reconnect },
     { "late-link", late_link },
     { "lost-frame", lost_frame },
