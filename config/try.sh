@@ -250,7 +250,7 @@ They run until you press Ctrl-C here. In another terminal:
       --set problem='Plates without lighting are not read.' --to all-peers
   ILEA_HOME=$folder/nl ilea need list --agency FR-PN
   ilea comment new --set about=NL-PO-N1 --set body='We have this too.' --to all-peers
-  ILEA_HOME=$folder/pl ilea --json changes --since $((total - 1))
+  ILEA_HOME=$folder/pl ilea --json changes --since $total
   ilea verify
 END
 while runs "$fr" && runs "$nl" && runs "$pl"; do sleep 1; done

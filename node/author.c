@@ -190,6 +190,7 @@ ilea_author_abort(struct ilea_author *author)
     ilea_transaction_abort(author->view_txn);
     author->txn = author->view_txn = NULL;
     author->open_scope = 0;
+    author->epoch_due.number = 0;
     author->position = author->saved_position;
     author->commit_count = 0;
     memcpy(author->feeds, author->saved_feeds, sizeof author->feeds);

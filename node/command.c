@@ -197,7 +197,17 @@ ilea_command_replica(const struct ilea_command *command, struct ilea_replica **r
     }
     enum ilea_error error = ilea_replica_open(command->home, replica);
     if (error == ILEA_ERROR_NONE) return 0;
-    return ilea_command_fail(ilea_exit_code(error), "the view cannot be read: %s", ilea_error_text(error));
+    return ilea_command_view_fault(command, error);
+}
+
+int
+ilea_command_view_fault(const struct ilea_command *command, enum ilea_error error)
+{
+    if (error != ILEA_ERROR_CORRUPT) {
+        return ilea_command_fail(ilea_exit_code(error), "the view cannot be read: %s", ilea_error_text(error));
+    }
+    return ilea_command_fail(EX_DATAERR, "the view is damaged: stop the daemon, delete %s/view and start it "
+                             "again; it is rebuilt from the log", command->home);
 }
 
 int

@@ -41,6 +41,8 @@ void ilea_command_print(json_t *json);
 int ilea_command_writer(const struct ilea_command *command, ilea_writer_answer *answer,
                         void *context, struct ilea_writer **writer);
 int ilea_command_replica(const struct ilea_command *command, struct ilea_replica **replica);
+/* The view could not be read: says what to do; returns the exit code. */
+int ilea_command_view_fault(const struct ilea_command *command, enum ilea_error error);
 /* The log, for reading. */
 int ilea_command_log(const struct ilea_command *command, struct ilea_log **log);
 

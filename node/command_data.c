@@ -162,6 +162,7 @@ ilea_command_export(const struct ilea_command *command)
     if (error == ILEA_ERROR_INVALID) {
         return ilea_command_fail(EX_USAGE, "no such type or agency; see ilea --help and ilea peer list");
     }
+    if (error == ILEA_ERROR_CORRUPT) return ilea_command_view_fault(command, error);
     return ilea_command_fail(ilea_exit_code(error), "export stopped: %s", ilea_error_text(error));
 }
 
@@ -241,6 +242,7 @@ ilea_command_changes(const struct ilea_command *command)
     }
     ilea_replica_close(replica);
     if (error == ILEA_ERROR_NONE) return 0;
+    if (error == ILEA_ERROR_CORRUPT) return ilea_command_view_fault(command, error);
     return ilea_command_fail(ilea_exit_code(error), "changes stopped after lsn %llu: %s",
                              (unsigned long long)since, ilea_error_text(error));
 }

@@ -83,9 +83,10 @@ assign_all(const struct ilea_command *command, struct ilea_put_builder *builder,
     char reason[ILEA_REASON_SIZE];
     enum ilea_error error = ILEA_ERROR_NONE;
     if (command->title != NULL) {
-        char *title = malloc(strlen(command->title) + 7);
+        size_t size = strlen("title=") + strlen(command->title) + 1;
+        char *title = malloc(size);
         if (title == NULL) return ilea_command_fail(EX_OSERR, "out of memory");
-        (void)sprintf(title, "title=%s", command->title);
+        (void)snprintf(title, size, "title=%s", command->title);
         error = ilea_value_assign(builder, type, title, reason);
         free(title);
     }
@@ -183,7 +184,7 @@ list_records(const struct ilea_command *command, const struct ilea_type *type)
         return ilea_command_fail(EX_NOINPUT, "no agency %s here; see ilea peer list", command->agency);
     }
     if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_NOT_FOUND) {
-        return ilea_command_fail(ilea_exit_code(error), "the view cannot be read: %s", ilea_error_text(error));
+        return ilea_command_view_fault(command, error);
     }
     if (count == 0 && !command->json) (void)fprintf(stderr, "No %s records yet.\n", type->name);
     return 0;
@@ -216,7 +217,7 @@ find_record(const struct ilea_command *command, const char *ref, struct ilea_rep
     if (error == ILEA_ERROR_NOT_FOUND) {
         return ilea_command_fail(EX_NOINPUT, "no record %s here", ref);
     }
-    return ilea_command_fail(ilea_exit_code(error), "the view cannot be read: %s", ilea_error_text(error));
+    return ilea_command_view_fault(command, error);
 }
 
 /* One value, wrapped to 80 columns behind its name. */

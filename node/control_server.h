@@ -11,8 +11,8 @@
 
 enum {
     ILEA_CLIENTS_MAX = 32,
-    ILEA_CLIENT_IN_MAX = 2 * 1024 * 1024, /* requests that share one group commit */
-    ILEA_CLIENT_OUT_MAX = 1024 * 1024
+    ILEA_CLIENT_IN_MAX = 4 * 1024 * 1024, /* requests that share one group commit */
+    ILEA_CLIENT_OUT_MAX = 2 * 1024 * 1024
 };
 
 struct ilea_control_client {

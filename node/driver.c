@@ -44,6 +44,7 @@ struct peer {
     char endpoint[ILEA_ENDPOINT_SIZE_MAX + 1];
     bool dials;                /* by the rule: ours is the lower key, or we cannot be dialled */
     bool dials_too;            /* the fallback */
+    bool up;                   /* it had a session when last looked at */
     uint64_t down_since_ms;
     uint32_t suspicions;       /* ilea-link died while it was talking */
     uint64_t shunned_until_ms; /* kept away from ilea-link */
@@ -387,6 +388,36 @@ trace(struct driver *driver, const struct ilea_effect *effect)
     }
 }
 
+/* Abandon this generation of the view and build the next one beside it. */
+static void
+rebuild_view(struct driver *driver)
+{
+    char text[16];
+    uint32_t next = (driver->next_generation != 0 ? driver->next_generation : driver->node->generation) + 1;
+    enum ilea_error error = ilea_view_make(driver->node->home, next);
+    if (error != ILEA_ERROR_NONE) {
+        log_error(driver, "view_rebuild", error);
+        return;
+    }
+    if (driver->next_generation != 0) ilea_view_remove(driver->node->home, driver->next_generation);
+    driver->next_generation = next;
+    driver->view_position = 0;
+    (void)snprintf(text, sizeof text, "%u", next);
+    ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "view_rebuild", "generation", text, NULL);
+}
+
+/* Something read is damaged: if it may have been the view, go on without one until it is rebuilt. */
+static bool
+abandon_view(struct driver *driver)
+{
+    if (driver->node->view == NULL) return false;
+    ilea_node_drop_view(driver->node);
+    if (driver->next_generation == 0 && driver->worker.child.pid != 0) {
+        (void)kill(driver->worker.child.pid, SIGKILL); /* the next one starts anew */
+    }
+    return true;
+}
+
 /* The log could not be written: nothing of this turn happened. Forget it and begin from what is durable. */
 static void
 recover(struct driver *driver, const char *what, enum ilea_error error)
@@ -402,6 +433,7 @@ recover(struct driver *driver, const char *what, enum ilea_error error)
             ilea_control_client_drop(client);
         }
     }
+    if (error == ILEA_ERROR_CORRUPT && abandon_view(driver)) return;
     /* Errors of the environment itself end the process: systemd starts a fresh one. */
     if (error == ILEA_ERROR_IO || error == ILEA_ERROR_CORRUPT) driver->stopping = true;
 }
@@ -773,6 +805,7 @@ read_link(struct driver *driver)
 static void
 start_worker(struct driver *driver)
 {
+    if (driver->node->view == NULL && driver->next_generation == 0) rebuild_view(driver);
     char generation[16];
     uint32_t number = driver->next_generation != 0 ? driver->next_generation : driver->node->generation;
     (void)snprintf(generation, sizeof generation, "%u", number);
@@ -807,18 +840,7 @@ worker_ended(struct driver *driver, int code)
     bool damaged = code == EX_DATAERR || code == 128 + SIGSEGV || code == 128 + SIGBUS
         || code == 128 + SIGABRT;
     if (!damaged) return;
-    /* Abandon this generation and build the next one beside it. */
-    uint32_t next = (driver->next_generation != 0 ? driver->next_generation : driver->node->generation) + 1;
-    enum ilea_error error = ilea_view_make(driver->node->home, next);
-    if (error != ILEA_ERROR_NONE) {
-        log_error(driver, "view_rebuild", error);
-        return;
-    }
-    if (driver->next_generation != 0) ilea_view_remove(driver->node->home, driver->next_generation);
-    driver->next_generation = next;
-    driver->view_position = 0;
-    (void)snprintf(text, sizeof text, "%u", next);
-    ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "view_rebuild", "generation", text, NULL);
+    rebuild_view(driver);
 }
 
 /* The rebuilt generation has come as far as the log: readers go over to it. */
@@ -864,6 +886,13 @@ check_helpers(struct driver *driver, uint64_t now)
     if (driver->worker.child.pid == 0 && now >= driver->worker.restart_ms) start_worker(driver);
 }
 
+/* The peer should dial us; if it does not soon, we dial it. */
+static bool
+awaits_dial(const struct peer *peer)
+{
+    return peer->exists && !peer->up && !peer->dials && !peer->dials_too && peer->endpoint[0] != '\0';
+}
+
 static void
 check_peers(struct driver *driver, uint64_t now)
 {
@@ -876,10 +905,10 @@ check_peers(struct driver *driver, uint64_t now)
         }
         struct ilea_link_status status;
         ilea_replicator_link_status(driver->replicator, i, &status);
-        if (status.ready) {
+        peer->up = status.ready;
+        if (peer->up) {
             peer->down_since_ms = now;
-        } else if (!peer->dials && !peer->dials_too && peer->endpoint[0] != '\0'
-                   && now >= peer->down_since_ms + FALLBACK_DIAL_MS) {
+        } else if (awaits_dial(peer) && now >= peer->down_since_ms + FALLBACK_DIAL_MS) {
             peer->dials_too = true; /* perhaps only this direction is open */
             send_peer(driver, i);
         }
@@ -902,6 +931,10 @@ timeout_ms(struct driver *driver, bool more)
     if (driver->worker.child.pid == 0) due = earlier(due, driver->worker.restart_ms);
     if (driver->trouble) due = earlier(due, driver->retry_ms);
     if (driver->watchdog_ms > 0) due = earlier(due, driver->watchdog_due_ms);
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        const struct peer *peer = &driver->peers[i];
+        if (awaits_dial(peer)) due = earlier(due, peer->down_since_ms + FALLBACK_DIAL_MS);
+    }
     return due <= now ? 0 : (int)(due - now);
 }
 
@@ -1016,13 +1049,14 @@ ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_sp
     driver->watchdog_ms = ilea_notify_watchdog_ms();
     int code = EX_OK;
     enum ilea_error error = ilea_control_server_open(&driver->control, node->home);
-    if (error == ILEA_ERROR_NONE) error = ilea_node_watch_view(node);
     if (error == ILEA_ERROR_NONE) error = load_replicator(driver);
     if (error != ILEA_ERROR_NONE) {
         log_error(driver, "start", error);
         code = EX_IOERR;
     } else {
         say_start(driver);
+        error = ilea_node_watch_view(node); /* it can be rebuilt */
+        if (error != ILEA_ERROR_NONE) log_error(driver, "view_open", error);
         start_worker(driver);
         start_link(driver);
         ilea_notify("READY=1");

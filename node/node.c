@@ -94,8 +94,8 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
     return error;
 }
 
-static void
-close_view(struct ilea_node *node)
+void
+ilea_node_drop_view(struct ilea_node *node)
 {
     if (node->author != NULL) ilea_author_use_view(node->author, NULL);
     ilea_view_builder_free(node->builder);
@@ -108,7 +108,7 @@ void
 ilea_node_close(struct ilea_node *node)
 {
     if (node->author != NULL) ilea_author_abort(node->author);
-    close_view(node);
+    ilea_node_drop_view(node);
     ilea_author_free(node->author);
     ilea_guard_close(node->guard);
     ilea_log_close(node->log);
@@ -120,7 +120,7 @@ ilea_node_close(struct ilea_node *node)
 enum ilea_error
 ilea_node_watch_view(struct ilea_node *node)
 {
-    close_view(node);
+    ilea_node_drop_view(node);
     enum ilea_error error = ilea_view_current(node->home, &node->generation);
     char path[ILEA_PATH_SIZE];
     ilea_view_generation_path(node->home, node->generation, path);
@@ -155,7 +155,7 @@ ilea_node_build_view(struct ilea_node *node)
     if (error == ILEA_ERROR_NONE) error = build(node);
     if (error == ILEA_ERROR_CORRUPT || error == ILEA_ERROR_VERSION) { /* abandon it, begin beside it */
         uint32_t before = node->generation;
-        close_view(node);
+        ilea_node_drop_view(node);
         error = ilea_view_make(node->home, ++node->generation);
         if (error == ILEA_ERROR_NONE) error = build(node);
         if (error == ILEA_ERROR_NONE) error = ilea_view_switch(node->home, node->generation, before);
@@ -163,7 +163,7 @@ ilea_node_build_view(struct ilea_node *node)
     if (error == ILEA_ERROR_NONE) {
         ilea_author_use_view(node->author, node->view);
     } else {
-        close_view(node);
+        ilea_node_drop_view(node);
     }
     return error;
 }

@@ -38,6 +38,8 @@ void ilea_node_close(struct ilea_node *node);
 
 /* Open the current view for reading only; somebody else builds it. */
 ILEA_MUST_USE enum ilea_error ilea_node_watch_view(struct ilea_node *node);
+/* Go on without a view: what needs one waits until it is watched again. Outside begin and commit only. */
+void ilea_node_drop_view(struct ilea_node *node);
 /* Open the view for building in this process and bring it up to the log; a damaged one is rebuilt. */
 ILEA_MUST_USE enum ilea_error ilea_node_build_view(struct ilea_node *node);
 

@@ -1,5 +1,6 @@
 #include "node/writer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -7,7 +8,7 @@
 
 #include "node/agency.h"
 
-enum { WINDOW = 20 /* frames on their way to the daemon: more than one of its group commits */, LOCK_WAIT_MS = 10000,
+enum { WINDOW = 32 /* frames on their way to the daemon: more than one of its group commits */, LOCK_WAIT_MS = 10000,
        LOCAL_COMMIT_BYTES = 4 * 1024 * 1024 };
 
 /* One PUTS frame being filled, or waiting for its answer. */
@@ -59,8 +60,8 @@ open_local(struct ilea_writer *writer, const char *home, const struct ilea_span 
     if (error != ILEA_ERROR_NONE) return error;
     error = ilea_node_build_view(&writer->node);
     if (error != ILEA_ERROR_NONE) {
-        (void)strcpy(reason, error == ILEA_ERROR_FULL ? "the view cannot be built: no space left"
-                                                      : "the view cannot be built: run ilea verify");
+        (void)snprintf(reason, ILEA_REASON_SIZE, "the view cannot be built: %s",
+                       error == ILEA_ERROR_FULL ? "no space left" : "run ilea verify");
     }
     return error;
 }
@@ -75,7 +76,7 @@ ilea_writer_open(const char *home, const struct ilea_span *passphrase, ilea_writ
     opened->context = context;
     opened->node.lock = -1;
     opened->fd = -1;
-    (void)strcpy(reason, "out of memory");
+    (void)snprintf(reason, ILEA_REASON_SIZE, "out of memory");
     enum ilea_error error = ILEA_ERROR_NONE;
     if (ilea_control_connect(home, &opened->fd) != ILEA_ERROR_NONE) {
         opened->fd = -1;

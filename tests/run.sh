@@ -30,7 +30,7 @@ part() {
     "$count"
     if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
     passed=$((passed + p)) failed=$((failed + f))
-    printf '%-10s %5d passed %3d failed %5d s\n' "$name" "$p" "$f" $(($(date +%s) - begun))
+    printf '%-13s %5d passed %3d failed %5d s\n' "$name" "$p" "$f" $(($(date +%s) - begun))
     if [ "$f" -gt 0 ]; then
         echo "---- $log"
         tail -n 300 "$log"
@@ -74,11 +74,11 @@ is_repository() { git rev-parse --is-inside-work-tree >/dev/null 2>&1; }
 
 same_tree() {
     git status --porcelain >"$logs/status.after"
-    diff "$logs/status.before" "$logs/status.after"
+    ! grep -Fxv -f "$logs/status.before" "$logs/status.after"
 }
 
 sh config/packages.sh --tests || { echo '0 passed, 1 failed'; exit 1; }
-if is_repository; then git status --porcelain >"$logs/status.before"; fi
+if is_repository; then { git status --porcelain; echo '#'; } >"$logs/status.before"; fi
 
 part build-gcc count_one build sanitize && sanitize=1
 part build-clang count_one build clang
@@ -86,7 +86,8 @@ part build-release count_one build release && release=1
 
 if [ -n "${sanitize:-}" ]; then
     run_ctest sanitized build-sanitize
-    grep -Eh '^(seeds from|replay)' build-sanitize/Testing/Temporary/LastTest.log | sed 's/^/  simulator: /'
+    awk '/ Testing: / { name = $NF } /^(seeds from|replay)/ { print "  " name ": " $0 }' \
+        build-sanitize/Testing/Temporary/LastTest.log
 fi
 if [ -n "${release:-}" ]; then
     run_ctest released build-release --label-regex '^(lint|unit|system)$'

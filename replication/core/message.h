@@ -5,7 +5,8 @@
  *   HELLO    1  [ version_min, version_max, features, agency: bin 32, nonce: bin 32 ]    session zeros, number 0
  *   BIND     2  [ sig: bin 64 ]
  *   FRONTIER 3  [ 0, follows_hash: bin 32, entries_hash: bin 32 ]
- *             | [ 1, last 0/1, [ follows: bin 32 ... ], [ [ agency: bin 32, [ [feed: bin 32, seq, id: bin 32] ... ] ] ... ] ]
+ *             | [ 1, last 0/1, [ follows: bin 32 ... ],
+ *                 [ [ agency: bin 32, [ [feed: bin 32, seq, id: bin 32] ... ] ] ... ] ]
  *   COMMITS  4  [ feed: bin 32, [ commit: bin ... ] ]          contiguous, ascending
  *   CREDIT   5  [ limit, [ [feed: bin 32, seq] ... ] ]
  *   NOTE     6  [ [ feed: bin 32, seq, mode ] | [ feed, seq, mode, agency: bin 32 ] ... ]    mode 0 lazy, 1 eager;

@@ -40,7 +40,8 @@ struct ilea_place {
     uint32_t index;
 };
 
-/* ILEA_ERROR_MALFORMED; ILEA_ERROR_LIMIT for the size; ILEA_ERROR_UNKNOWN for flags of a newer version: keep the bytes, do not read them. */
+/* ILEA_ERROR_MALFORMED; ILEA_ERROR_LIMIT for the size; ILEA_ERROR_UNKNOWN for flags of a newer version: keep the
+ * bytes, do not read them. */
 ILEA_MUST_USE enum ilea_error ilea_item_decode(struct ilea_span input, struct ilea_item *item);
 
 /*

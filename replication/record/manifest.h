@@ -5,12 +5,14 @@
  *   manifest  = [ 1, network: bin 32, index, prev: bin 32, code, country, name, threshold,
  *                 [ root: bin 32 ... ], next_roots: bin 32, node: bin 32, transport: bin 32,
  *                 reading: bin 32, pop: bin 64 ]
- *   signed    = [ manifest: bin, [ [root index, sig: bin 64] ... ] ]   sig over MANIFEST_SIG, network, H(AGENCY, manifest)
+ *   signed    = [ manifest: bin, [ [root index, sig: bin 64] ... ] ]
+ *               sig over MANIFEST_SIG, network, H(AGENCY, manifest)
  *   agency_id = H(AGENCY, manifest)       of the manifest with index 0
  *   pop       = signature of the node key (MANIFEST_POP) over roots, node, transport and reading key:
  *               nobody claims a node key that is not theirs
  *   next_roots= H(ROOTS, threshold as u64 || next root keys, ascending)
- *   card      = [ 1, signed: bin, endpoint, made_ms, sig: bin 64 ]    sig of the node key over CARD, network, H(CARD, the first four)
+ *   card      = [ 1, signed: bin, endpoint, made_ms, sig: bin 64 ]
+ *               sig of the node key over CARD, network, H(CARD, the first four)
  *
  * Root keys ascend strictly, signatures by root index. Index 0 has prev zeros.
  */

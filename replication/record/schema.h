@@ -22,7 +22,7 @@ enum ilea_kind {
     ILEA_KIND_CODE,     /* str: one of `codes` when written here; others' unknown codes are kept */
     ILEA_KIND_UINT,     /* uint, at most `limit` */
     ILEA_KIND_DATE,     /* str YYYY-MM-DD, a real day */
-    ILEA_KIND_DECIMAL,  /* str: optional '-', digits without leading zeros, optional '.' and 1-6 digits not ending in 0 */
+    ILEA_KIND_DECIMAL,  /* str: optional '-', digits without leading zeros, optional '.' and 1-6 digits, the last not 0 */
     ILEA_KIND_ID,       /* bin 16: a record id; the record need not exist here */
     ILEA_KIND_STRUCT,   /* array of str, one for each of `parts`, "" where absent */
     ILEA_KIND_EXTRA     /* str, or array of str: extension values */
@@ -40,7 +40,11 @@ enum ilea_merge {
     ILEA_MERGE_STATE          /* of the concurrent values the last in `codes`; several: a conflict */
 };
 
-enum { ILEA_FIELD_LINES = 1 /* TEXT may hold line breaks */, ILEA_FIELD_REQUIRED = 2, ILEA_FIELD_INTERNAL = 4 /* set by the node alone */ };
+enum {
+    ILEA_FIELD_LINES = 1,   /* TEXT may hold line breaks */
+    ILEA_FIELD_REQUIRED = 2,
+    ILEA_FIELD_INTERNAL = 4 /* set by the node alone */
+};
 
 struct ilea_field {
     uint32_t number;         /* 1..31 common to all types, 32.. the type's own */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "crypto/assert.h"
@@ -80,7 +81,11 @@ translate(int code)
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
-    case MDB_INCOMPATIBLE: return ILEA_ERROR_CORRUPT;
+    case MDB_INCOMPATIBLE:
+    case MDB_CURSOR_FULL: /* from here on: what a damaged tree makes of a call that was right */
+    case MDB_PAGE_FULL:
+    case MDB_BAD_TXN:
+    case MDB_BAD_VALSIZE: return ILEA_ERROR_CORRUPT;
     case MDB_VERSION_MISMATCH: return ILEA_ERROR_VERSION;
     case ENOMEM: return ILEA_ERROR_NO_MEMORY;
     case ENOENT: return ILEA_ERROR_NOT_FOUND;
@@ -89,6 +94,20 @@ translate(int code)
     case EROFS: return ILEA_ERROR_PERMISSION;
     default: return ILEA_ERROR_IO;
     }
+}
+
+/* LMDB calls a write that was cut short an I/O error, also where the disk is just full. */
+static enum ilea_error
+translate_write(const struct ilea_environment *environment, int code)
+{
+    enum { ROOM = 1024 * 1024 };
+    mdb_filehandle_t fd;
+    struct statvfs disk;
+    if (code == EIO && mdb_env_get_fd(environment->env, &fd) == 0 && fstatvfs(fd, &disk) == 0
+        && (uint64_t)disk.f_bavail * disk.f_frsize < ROOM) {
+        return ILEA_ERROR_FULL;
+    }
+    return translate(code);
 }
 
 static MDB_val
@@ -116,6 +135,27 @@ open_databases(struct ilea_environment *environment, const char *const *names, b
     return mdb_txn_commit(txn);
 }
 
+/*
+ * A file that was cut off is brought to its length again, with zeros: LMDB reports a page of them as
+ * damaged, where one beyond the end would kill the process. Never shrinks, so it is safe beside a writer.
+ */
+static void
+mend_length(struct ilea_environment *environment, const char *path)
+{
+    MDB_envinfo info;
+    struct stat file;
+    mdb_filehandle_t fd;
+    char name[PATH_SIZE + 16];
+    if (mdb_env_info(environment->env, &info) != 0 || mdb_env_get_fd(environment->env, &fd) != 0) return;
+    off_t page = (off_t)environment->page_size, size = page * ((off_t)info.me_last_pgno + 1);
+    if (fstat(fd, &file) != 0 || file.st_size >= size) return;
+    if (snprintf(name, sizeof name, "%s/data.mdb", path) >= (int)sizeof name) return;
+    int writable = open(name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (writable < 0) return;
+    (void)fallocate(writable, 0, size - page, page);
+    close(writable);
+}
+
 static int
 open_env(struct ilea_environment *environment, const char *path)
 {
@@ -130,6 +170,7 @@ open_env(struct ilea_environment *environment, const char *path)
         code = mdb_env_stat(environment->env, &stat);
         environment->page_size = stat.ms_psize;
     }
+    if (code == 0) mend_length(environment, path);
     return code;
 }
 
@@ -296,8 +337,9 @@ enum ilea_error
 ilea_transaction_commit(struct ilea_transaction *transaction)
 {
     int code = mdb_txn_commit(transaction->txn);
+    enum ilea_error error = translate_write(transaction->environment, code);
     free(transaction);
-    return translate(code);
+    return error;
 }
 
 void
@@ -365,7 +407,7 @@ ilea_put_raw(struct ilea_transaction *transaction, unsigned database, struct ile
     unsigned flags = MDB_RESERVE | (append ? MDB_APPEND : 0u);
     int code = mdb_put(transaction->txn, transaction->environment->databases[database], &k, &v, flags);
     if (code == MDB_KEYEXIST && append) code = MDB_CORRUPTED; /* not the highest key after all */
-    if (code != 0) return translate(code);
+    if (code != 0) return translate_write(transaction->environment, code);
     uint8_t *to = v.mv_data;
     if (first.size > 0) memcpy(to, first.data, first.size);
     if (second.size > 0) memcpy(to + first.size, second.data, second.size);
@@ -387,7 +429,7 @@ ilea_delete(struct ilea_transaction *transaction, unsigned database, struct ilea
 {
     MDB_val k = val(key);
     int code = mdb_del(transaction->txn, transaction->environment->databases[database], &k, NULL);
-    return code == MDB_NOTFOUND ? ILEA_ERROR_NONE : translate(code);
+    return code == MDB_NOTFOUND ? ILEA_ERROR_NONE : translate_write(transaction->environment, code);
 }
 
 enum ilea_error

@@ -3,7 +3,8 @@
  * time from log/, never replicated. Tools read it; only the view's own worker writes it.
  *
  *   meta       "format", "meta"                  position in the log, counters, digest
- *   records    record number u64                 -> hash 32 | agency u32 | type u32 | scope u8 | id 16 | ref u32 | record bytes   (raw)
+ *   records    record number u64                 -> hash 32 | agency u32 | type u32 | scope u8 | id 16 | ref u32 |
+ *                                                   record bytes   (raw)
  *   ids        id 16 | agency u32 | type u32     -> record number u64
  *   types      type u32 | agency u32 | record number u64 -> nothing
  *   refs       agency u32 | type u32 | ref u32 | id 16   -> record number u64

@@ -278,7 +278,7 @@ sim_scenario_run(uint64_t seed, uint32_t nodes, bool verbose)
     sim_say(world, NULL, "converged %lu ms after the last write",
             (unsigned long)(world->now - plan.fault_ms - 4000));
     sim_check_end(world);
-    if (world->faultless) sim_check_repeats(world, 1030);
+    if (world->faultless) sim_check_repeats(world, 1100);
     if (plan.liars == 0) sim_check_quiet(world);
     struct sim_result result = { world->trace, world->event_count };
     sim_world_free(world);

@@ -355,7 +355,6 @@ reincarnate(struct sim_node *node, const struct ilea_effect *effect)
     }
     node->reincarnations++;
     sim_say(node->world, node, "feed %u is taken: a new incarnation", feed->index);
-    if (node->writer.taken == feed) node->writer.taken = NULL;
     if (node->writer.feed == feed) sim_writer_abandon(node);
 }
 

@@ -4,7 +4,7 @@
  * generator, so a seed is a run.
  *
  *   main.c       seeds, the command line           scenario.c   what a seed means: sizes, faults
- *   sim.c        the world: events, steps, effects network.c    links that lose, repeat, reorder, reset
+ *   sim.c        the world: events, steps, effects network.c    links that lose, repeat, reset
  *   storage.c    logs, syncs, crashes              writer.c     feeds, epochs, records, edits
  *   byzantine.c  peers that lie                    checks.c     what must hold, and when
  *   view.c       decrypt and merge, as a reader    story.c      runs told by hand

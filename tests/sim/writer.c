@@ -184,6 +184,7 @@ void
 sim_writer_abandon(struct sim_node *node)
 {
     node->writer.feed = NULL;
+    node->writer.taken = NULL;
     node->writer.unnoticed = false;
 }
 

@@ -34,7 +34,7 @@ make_folder(void **state)
 {
     struct folder *folder = calloc(1, sizeof *folder);
     if (folder == NULL) return -1;
-    strcpy(folder->path, "/tmp/ilea-key-file-XXXXXX");
+    snprintf(folder->path, sizeof folder->path, "/tmp/ilea-key-file-XXXXXX");
     if (mkdtemp(folder->path) == NULL) return -1;
     folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *state = folder;
