@@ -156,6 +156,7 @@ floor_pipe(const char *folder, long count, size_t size)
     zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &one, sizeof one);
     zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys.server_secret, 40);
     zmq_setsockopt(socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
+    zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &one, sizeof one); /* wait instead of dropping */
     check(zmq_bind(socket, endpoint) == 0, "bind");
     char id[256], text[8];
     int id_size = zmq_recv(socket, id, sizeof id, 0);

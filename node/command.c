@@ -12,6 +12,7 @@
 #include <utf8proc.h>
 
 #include "crypto/random.h"
+#include "node/damage.h"
 #include "node/json.h"
 
 int
@@ -164,7 +165,7 @@ is_current(const struct ilea_command *command)
     uint64_t position = 0;
     char path[ILEA_PATH_SIZE];
     ilea_home_path(command->home, "log", path);
-    bool current = ilea_log_open(path, true, &log) == ILEA_ERROR_NONE
+    bool current = !ilea_damage_is_marked(command->home) && ilea_log_open(path, true, &log) == ILEA_ERROR_NONE
         && ilea_transaction_begin(ilea_log_environment(log), false, &txn) == ILEA_ERROR_NONE
         && ilea_log_last(txn, &position) == ILEA_ERROR_NONE
         && ilea_replica_open(command->home, &replica) == ILEA_ERROR_NONE
@@ -206,8 +207,8 @@ ilea_command_view_fault(const struct ilea_command *command, enum ilea_error erro
     if (error != ILEA_ERROR_CORRUPT) {
         return ilea_command_fail(ilea_exit_code(error), "the view cannot be read: %s", ilea_error_text(error));
     }
-    return ilea_command_fail(EX_DATAERR, "the view is damaged: stop the daemon, delete %s/view and start it "
-                             "again; it is rebuilt from the log", command->home);
+    ilea_damage_mark(command->home);
+    return ilea_command_fail(EX_DATAERR, "the view is damaged and will be rebuilt from the log: try again");
 }
 
 int

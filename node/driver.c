@@ -16,6 +16,7 @@
 #include "node/agency.h"
 #include "node/child.h"
 #include "node/control_server.h"
+#include "node/damage.h"
 #include "node/link_frame.h"
 #include "node/log.h"
 #include "node/notify.h"
@@ -855,7 +856,11 @@ switch_generation(struct driver *driver)
     enum ilea_error error = ilea_view_switch(driver->node->home, driver->next_generation, before);
     if (error == ILEA_ERROR_NONE) error = ilea_node_watch_view(driver->node);
     driver->next_generation = 0;
-    if (error != ILEA_ERROR_NONE) log_error(driver, "view_switch", error);
+    if (error == ILEA_ERROR_NONE) {
+        ilea_damage_unmark(driver->node->home);
+    } else {
+        log_error(driver, "view_switch", error);
+    }
 }
 
 static void
@@ -949,6 +954,10 @@ do_time(struct driver *driver)
         step(driver, &event);
     }
     check_peers(driver, now);
+    if (driver->node->view != NULL && ilea_damage_is_marked(driver->node->home)) {
+        ilea_author_abort(driver->node->author);
+        (void)abandon_view(driver);
+    }
     if (now >= driver->readers_check_ms) {
         driver->readers_check_ms = now + READERS_CHECK_MS;
         ilea_environment_check_readers(ilea_log_environment(driver->node->log));
@@ -1055,7 +1064,7 @@ ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_sp
         code = EX_IOERR;
     } else {
         say_start(driver);
-        error = ilea_node_watch_view(node); /* it can be rebuilt */
+        error = ilea_damage_is_marked(node->home) ? ILEA_ERROR_CORRUPT : ilea_node_watch_view(node);
         if (error != ILEA_ERROR_NONE) log_error(driver, "view_open", error);
         start_worker(driver);
         start_link(driver);

@@ -4,7 +4,7 @@
  *   ilea.conf    configuration (config/config.h)
  *   keys/        secret keys, mode 0600 each; root.key and next-root.key may be moved to a safe
  *   log/         LMDB: everything that must not be lost
- *   view/N/      LMDB: rebuildable; view/current names N
+ *   view/N/      LMDB: rebuildable; view/current names N; view/damaged: it is to be rebuilt
  *   state/lock   locked by whoever writes: the daemon, or the command line when no daemon runs
  *   control.sock the daemon's control socket
  *

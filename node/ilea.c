@@ -7,6 +7,7 @@
 
 #include "crypto/random.h"
 #include "node/command.h"
+#include "node/damage.h"
 
 static const char help[] =
     "Examples:\n"
@@ -143,6 +144,7 @@ main(int argc, char **argv)
     if (ilea_crypto_init() != ILEA_ERROR_NONE) {
         return ilea_command_fail(EX_CONFIG, "this libsodium fails its self-test; upgrade the package");
     }
+    ilea_damage_watch("ilea", command.home);
     for (unsigned i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(commands[i].name, command.words[0]) == 0) return commands[i].run(&command);
     }

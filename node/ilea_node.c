@@ -14,6 +14,7 @@
 
 #include "crypto/random.h"
 #include "node/command.h"
+#include "node/damage.h"
 #include "node/driver.h"
 #include "node/view_worker.h"
 
@@ -116,6 +117,7 @@ main(int argc, char **argv)
     if (command.help) return fputs(help, stdout) >= 0 ? 0 : EX_IOERR;
     if (command.version) return printf("ilea-node %s\n", ILEA_VERSION) > 0 ? 0 : EX_IOERR;
 
+    ilea_damage_watch("ilea-node", command.home);
     sigset_t set;
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);

@@ -152,13 +152,14 @@ ilea_node_build_view(struct ilea_node *node)
 {
     enum ilea_error error = ILEA_ERROR_NONE;
     if (node->view == NULL) error = ilea_view_current(node->home, &node->generation);
-    if (error == ILEA_ERROR_NONE) error = build(node);
+    if (error == ILEA_ERROR_NONE) error = ilea_damage_is_marked(node->home) ? ILEA_ERROR_CORRUPT : build(node);
     if (error == ILEA_ERROR_CORRUPT || error == ILEA_ERROR_VERSION) { /* abandon it, begin beside it */
         uint32_t before = node->generation;
         ilea_node_drop_view(node);
         error = ilea_view_make(node->home, ++node->generation);
         if (error == ILEA_ERROR_NONE) error = build(node);
         if (error == ILEA_ERROR_NONE) error = ilea_view_switch(node->home, node->generation, before);
+        if (error == ILEA_ERROR_NONE) ilea_damage_unmark(node->home);
     }
     if (error == ILEA_ERROR_NONE) {
         ilea_author_use_view(node->author, node->view);

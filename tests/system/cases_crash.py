@@ -99,7 +99,8 @@ def kill_daemons(place):
                 same((records[record]["title"], records[record]["ref"], records[record]["agency"]),
                      (title, ref, writer.agency.code), f"{ref} at {agency.code}")
             for record, (ref, title) in writer.own.items():
-                same(record in records, writer.agency is agency, f"{ref}, for {writer.agency.code} alone, at {agency.code}")
+                same(record in records, writer.agency is agency,
+                     f"{ref}, for {writer.agency.code} alone, at {agency.code}")
         importer.check(records)
         refs = [record["ref"] for record in records.values()]
         same(len(set(refs)), len(refs), f"different refs at {agency.code}")
