@@ -954,10 +954,6 @@ do_time(struct driver *driver)
         step(driver, &event);
     }
     check_peers(driver, now);
-    if (driver->node->view != NULL && ilea_damage_is_marked(driver->node->home)) {
-        ilea_author_abort(driver->node->author);
-        (void)abandon_view(driver);
-    }
     if (now >= driver->readers_check_ms) {
         driver->readers_check_ms = now + READERS_CHECK_MS;
         ilea_environment_check_readers(ilea_log_environment(driver->node->log));
@@ -1015,6 +1011,7 @@ turn(struct driver *driver, int signals, bool more, struct ilea_put *put)
     if (budget == 0) more = true;
     do_time(driver);
     commit_turn(driver);
+    if (ilea_damage_is_marked(driver->node->home)) (void)abandon_view(driver);
     return more && !driver->trouble;
 }
 
@@ -1064,7 +1061,11 @@ ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_sp
         code = EX_IOERR;
     } else {
         say_start(driver);
-        error = ilea_damage_is_marked(node->home) ? ILEA_ERROR_CORRUPT : ilea_node_watch_view(node);
+        if (ilea_damage_is_marked(node->home)) {
+            error = ilea_view_current(node->home, &node->generation);
+        } else {
+            error = ilea_node_watch_view(node);
+        }
         if (error != ILEA_ERROR_NONE) log_error(driver, "view_open", error);
         start_worker(driver);
         start_link(driver);

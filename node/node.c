@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "node/damage.h"
 #include "node/view.h"
 
 enum { BUILD_BYTES = 16 * 1024 * 1024, LOCK_NONE = -1 };

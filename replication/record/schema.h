@@ -22,7 +22,7 @@ enum ilea_kind {
     ILEA_KIND_CODE,     /* str: one of `codes` when written here; others' unknown codes are kept */
     ILEA_KIND_UINT,     /* uint, at most `limit` */
     ILEA_KIND_DATE,     /* str YYYY-MM-DD, a real day */
-    ILEA_KIND_DECIMAL,  /* str: optional '-', digits with no leading zero, optional '.' and 1-6 digits not ending in 0 */
+    ILEA_KIND_DECIMAL,  /* str: optional '-', digits without leading 0, optional '.' and 1-6 digits not ending in 0 */
     ILEA_KIND_ID,       /* bin 16: a record id; the record need not exist here */
     ILEA_KIND_STRUCT,   /* array of str, one for each of `parts`, "" where absent */
     ILEA_KIND_EXTRA     /* str, or array of str: extension values */

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 
-from support import (Agency, Background, DATAERR, Failure, IOERR, Options, Skip, check, check_heads, children,
+from support import (Agency, Background, DATAERR, Failure, IOERR, Options, SOFTWARE, Skip, check, check_heads, children,
                      federation, is_alive, make_rows, program, real_or_made, same, test, wait_converged, wait_for)
 
 
@@ -256,34 +256,27 @@ def mend(agency, good, name, with_daemon):
     """Whatever happens to a damaged view: it is rebuilt, or an error says what to do, and that helps."""
     if with_daemon:
         agency.start()
-    agency.run("need", "new", "--title", f"Written beside {name}", check_code=False)
-    end = time.monotonic() + 5 * Options.slow
-    while time.monotonic() < end:
-        if with_daemon and agency.process.poll() is not None:
-            raise Failure(f"the daemon ended with {agency.process.poll()}: {agency.log_tail()}")
+    result = agency.run("need", "new", "--title", f"Written beside {name}", check_code=False)
+    crashes = 0
+    end = time.monotonic() + 15 * Options.slow
+    while True:
+        if with_daemon and agency.process.poll() is not None:  # as systemd does
+            same(agency.process.poll(), SOFTWARE, f"exit code of the daemon: {agency.log_tail()}")
+            agency.process = None
+            crashes += 1
+            check(crashes <= 2, "the daemon ends again and again")
+            agency.start()
+        if result.code not in (0, IOERR):
+            check(result.code in (DATAERR, SOFTWARE) and result.err.startswith("ilea: "), str(result))
+            check("rebuilt" in result.err or "ilea verify" in result.err, str(result))
         result = agency.run("export", check_code=False)
         if result.code == 0:
             records = {line["id"]: line for line in result.lines()}
             if all(records.get(key) == value for key, value in good.items()):
-                return "rebuilt"
+                return "rebuilt" + (" after a crash" if crashes > 0 else "")
             check(with_daemon, "records are missing, and no error")
-        elif "delete " in result.err:
-            break
+        check(time.monotonic() < end, f"not rebuilt: {result}")
         time.sleep(0.1)
-    check(result.code == DATAERR and f"delete {agency.home}/view" in result.err, str(result))
-    if with_daemon:
-        agency.stop()
-    shutil.rmtree(os.path.join(agency.home, "view"))
-    if with_daemon:
-        agency.start()
-    wait_for(f"view after {name}", lambda: view_is_whole(agency, good), 20)
-    return "reported and deleted"
-
-
-def view_is_whole(agency, good):
-    result = agency.run("export", check_code=False)
-    records = {line["id"]: line for line in result.lines()}
-    return result.code == 0 and all(records.get(key) == value for key, value in good.items())
 
 
 @test
@@ -310,8 +303,9 @@ def flipped_bits(place):
         verified = fr.run("verify", check_code=False)
         if verified.code == DATAERR:
             outcomes["found"] += 1
-        elif verified.code < 0:
+        elif verified.code == SOFTWARE:  # LMDB itself stumbled over it
             outcomes["crashed"] += 1
+            check("may be damaged" in verified.err, f"bit {bit}: {verified}")
         elif verified.code != 0 or shown.code != 0:
             check(verified.err.startswith("ilea: ") or shown.err.startswith("ilea: "), f"bit {bit}: {verified}")
             outcomes["refused"] += 1
@@ -319,7 +313,6 @@ def flipped_bits(place):
             same({line["id"]: line for line in shown.lines()} == good, True, f"bit {bit}: records as before")
             outcomes["no effect"] += 1
     place.note(", ".join(f"{count} {name}" for name, count in outcomes.items()))
-    same(outcomes["crashed"], 0, "crashes of verify")
 
 
 @test
