@@ -65,6 +65,9 @@ struct ilea_transaction *ilea_author_transaction(struct ilea_author *author);
 ILEA_MUST_USE enum ilea_error ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
                                               struct ilea_put_result *result);
 
+/* Whether an error of put concerns this put alone, so that others may go on. */
+bool ilea_author_refuses(enum ilea_error error);
+
 /* Who is approved has changed in this transaction: start an epoch that they can read, and hand them the
  * earlier keys. Does nothing as long as nothing was ever shared. */
 ILEA_MUST_USE enum ilea_error ilea_author_readers_changed(struct ilea_author *author);

@@ -484,3 +484,10 @@ ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
     }
     return create(author, put, type, result);
 }
+
+bool
+ilea_author_refuses(enum ilea_error error)
+{
+    return error == ILEA_ERROR_INVALID || error == ILEA_ERROR_LIMIT || error == ILEA_ERROR_NOT_OWNER
+        || error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_EXISTS;
+}

@@ -200,13 +200,6 @@ commit_local(struct ilea_writer *writer)
     return error;
 }
 
-static bool
-concerns_put(enum ilea_error error)
-{
-    return error == ILEA_ERROR_INVALID || error == ILEA_ERROR_LIMIT || error == ILEA_ERROR_NOT_OWNER
-        || error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_EXISTS;
-}
-
 static enum ilea_error
 put_local(struct ilea_writer *writer, uint64_t tag, const struct ilea_put *put, size_t size)
 {
@@ -228,7 +221,7 @@ put_local(struct ilea_writer *writer, uint64_t tag, const struct ilea_put *put, 
         if (error == ILEA_ERROR_NONE) error = ilea_node_build_view(&writer->node);
         if (error != ILEA_ERROR_NONE) break;
     }
-    if (error != ILEA_ERROR_NONE && !concerns_put(error)) {
+    if (error != ILEA_ERROR_NONE && !ilea_author_refuses(error)) {
         ilea_author_abort(author);
         return error;
     }

@@ -255,7 +255,7 @@ def damaged_view(place):
 def mend(agency, good, name, with_daemon):
     """Whatever happens to a damaged view: it is rebuilt, or an error says what to do, and that helps."""
     if with_daemon:
-        agency.start()
+        agency.start(again_on=(SOFTWARE,))
     result = agency.run("need", "new", "--title", f"Written beside {name}", check_code=False)
     crashes = 0
     end = time.monotonic() + 15 * Options.slow
@@ -265,7 +265,7 @@ def mend(agency, good, name, with_daemon):
             agency.process = None
             crashes += 1
             check(crashes <= 2, "the daemon ends again and again")
-            agency.start()
+            agency.start(again_on=(SOFTWARE,))
         if result.code not in (0, IOERR):
             check(result.code in (DATAERR, SOFTWARE) and result.err.startswith("ilea: "), str(result))
             check("rebuilt" in result.err or "ilea verify" in result.err, str(result))

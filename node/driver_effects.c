@@ -1,0 +1,307 @@
+/*
+ * driver_effects.c - the replicator in its surroundings: loading it from the log, performing its effects in
+ * order, and the group commit that ends a turn.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "crypto/assert.h"
+#include "crypto/random.h"
+#include "node/driver_state.h"
+#include "replication/core/message.h"
+
+/* The open transaction, begun if there is none. */
+enum ilea_error
+ilea_driver_transaction(struct driver *driver)
+{
+    if (ilea_author_transaction(driver->node->author) != NULL) return ILEA_ERROR_NONE;
+    return ilea_author_begin(driver->node->author, ilea_wall_ms());
+}
+
+static uint32_t
+commit_size(void *context, const struct ilea_feed_id *id, uint64_t seq)
+{
+    struct driver *driver = context;
+    struct ilea_transaction *own = NULL, *txn = ilea_author_transaction(driver->node->author);
+    if (txn == NULL) {
+        if (ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &own) != ILEA_ERROR_NONE) {
+            return 0;
+        }
+        txn = own;
+    }
+    struct ilea_feed_row feed;
+    struct ilea_chain_row chain;
+    enum ilea_error error = ilea_log_feed_by_id(txn, id, &feed);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_chain(txn, feed.number, seq, &chain);
+    ilea_transaction_abort(own);
+    return error == ILEA_ERROR_NONE ? chain.size : 0;
+}
+
+static void
+fill_random(struct ilea_event *event)
+{
+    ilea_random_bytes(event->random, sizeof event->random);
+    event->now_ms = ilea_monotonic_ms();
+}
+
+/* Which of our feeds is being written: the replicator watches over its future. */
+static bool
+is_current(const struct driver *driver, const struct ilea_feed_row *feed)
+{
+    return ilea_author_feed(driver->node->author, ILEA_SCOPE_PEERS)->number == feed->number;
+}
+
+static void
+tell_feed(struct driver *driver, const struct ilea_feed_row *feed, uint64_t seq,
+          const struct ilea_commit_id *head, bool current)
+{
+    struct ilea_event event = { .type = ILEA_EVENT_FEED };
+    event.feed.id = feed->id;
+    event.feed.origin = feed->origin;
+    event.feed.seq = seq;
+    event.feed.head = *head;
+    event.feed.current = current;
+    ilea_driver_step(driver, &event);
+}
+
+/* The replicator as the log has it: at start, and after a write that failed. */
+enum ilea_error
+ilea_driver_load_replicator(struct driver *driver)
+{
+    struct ilea_node *node = driver->node;
+    struct ilea_replicator_config config = { .network = ilea_log_identity(node->log)->network,
+                                             .agency = ilea_log_identity(node->log)->agency,
+                                             .commit_size = commit_size, .context = driver };
+    ilea_sign_secret_public(node->keys.node, &config.node);
+    ilea_transport_secret_public(node->keys.transport, &config.transport);
+    void *memory = calloc(1, ilea_replicator_size());
+    struct ilea_transaction *txn = NULL;
+    if (memory == NULL) return ILEA_ERROR_NO_MEMORY;
+    enum ilea_error error = ilea_transaction_begin(ilea_log_environment(node->log), false, &txn);
+    if (error != ILEA_ERROR_NONE) {
+        free(memory);
+        return error;
+    }
+    free(driver->replicator);
+    driver->replicator = ilea_replicator_init(memory, &config);
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) driver->peers[i].exists = false;
+    error = ilea_driver_load_agencies(driver, txn);
+    for (uint32_t number = 1; error == ILEA_ERROR_NONE; number++) {
+        struct ilea_feed_row feed;
+        error = ilea_log_feed(txn, number, &feed);
+        if (error == ILEA_ERROR_NOT_FOUND) break;
+        if (error != ILEA_ERROR_NONE || feed.origin.scope != ILEA_SCOPE_PEERS) continue;
+        tell_feed(driver, &feed, feed.seq, &feed.head, is_current(driver, &feed));
+    }
+    ilea_transaction_abort(txn);
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+}
+
+static void
+send_bind(struct driver *driver, const struct ilea_effect *effect)
+{
+    struct ilea_signature signature;
+    ilea_sign(driver->node->keys.node, ILEA_DOMAIN_BIND_SIG,
+              &ilea_log_identity(driver->node->log)->network, effect->bind.message, &signature);
+    uint8_t frame[256];
+    struct ilea_msgpack_writer writer;
+    ilea_msgpack_writer_init(&writer, frame, sizeof frame);
+    ilea_message_put_bind(&writer, effect->bind.session, effect->bind.number, &signature);
+    ilea_assert(!writer.failed);
+    ilea_driver_send_link(driver, ILEA_LINK_SEND, effect->link, ilea_msgpack_written(&writer),
+              (struct ilea_span){ NULL, 0 });
+}
+
+static void
+send_commits(struct driver *driver, const struct ilea_effect *effect)
+{
+    struct ilea_transaction *own = NULL, *txn = ilea_author_transaction(driver->node->author);
+    enum ilea_error error = ILEA_ERROR_NONE;
+    if (txn == NULL) {
+        error = ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &own);
+        txn = own;
+    }
+    struct ilea_msgpack_writer writer;
+    ilea_msgpack_writer_init(&writer, driver->message, ILEA_MESSAGE_SIZE_MAX);
+    ilea_message_put_commits_head(&writer, effect->commits.session, effect->commits.number,
+                                  &effect->commits.feed, effect->commits.count);
+    struct ilea_feed_row feed;
+    if (error == ILEA_ERROR_NONE) error = ilea_log_feed_by_id(txn, &effect->commits.feed, &feed);
+    for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < effect->commits.count; i++) {
+        struct ilea_chain_row chain;
+        struct ilea_log_commit commit;
+        error = ilea_log_chain(txn, feed.number, effect->commits.seq_first + i, &chain);
+        if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(txn, chain.position, &commit);
+        if (error == ILEA_ERROR_NONE) ilea_msgpack_put_bin(&writer, commit.bytes.data, commit.bytes.size);
+    }
+    ilea_transaction_abort(own);
+    if (error != ILEA_ERROR_NONE || writer.failed) { /* the frame's number is missing: a new session */
+        ilea_driver_log_error(driver, "log_read", error);
+        return;
+    }
+    ilea_driver_send_link(driver, ILEA_LINK_SEND, effect->link, ilea_msgpack_written(&writer),
+              (struct ilea_span){ NULL, 0 });
+}
+
+static enum ilea_error
+store_commit(struct driver *driver, const struct ilea_effect *effect)
+{
+    enum ilea_error error = ilea_driver_transaction(driver);
+    if (error != ILEA_ERROR_NONE) return error;
+    struct ilea_transaction *txn = ilea_author_transaction(driver->node->author);
+    struct ilea_feed_row feed;
+    error = ilea_log_feed_by_id(txn, &effect->store.feed, &feed);
+    if (error == ILEA_ERROR_NOT_FOUND && effect->store.seq == 1) {
+        feed = (struct ilea_feed_row){ .id = effect->store.feed, .origin = effect->store.origin };
+        /* Nobody but we write feeds of ours, and these came back from others: they are history. */
+        feed.closed = memcmp(feed.origin.agency.bytes, ilea_log_identity(driver->node->log)->agency.bytes,
+                             ILEA_ID_SIZE) == 0;
+        error = ilea_log_add_feed(txn, &feed);
+    }
+    uint64_t position;
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_log_append(txn, &feed, effect->store.seq, &effect->store.id, effect->store.commit,
+                                &position);
+    }
+    return error;
+}
+
+static void
+trace(struct driver *driver, const struct ilea_effect *effect)
+{
+    const char *code = driver->peers[effect->link].code;
+    char feed[17];
+    for (unsigned i = 0; i < 8; i++) (void)snprintf(feed + 2 * i, 3, "%02x", effect->trace.feed.bytes[i]);
+    switch (effect->trace.what) {
+    case ILEA_TRACE_SESSION_READY:
+        driver->peers[effect->link].suspicions = 0;
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "session_ready", "peer", code, NULL);
+        break;
+    case ILEA_TRACE_SESSION_ENDED:
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "session_ended", "peer", code, "reason",
+                          ilea_error_text(effect->trace.error), NULL);
+        break;
+    case ILEA_TRACE_DIVERGED:
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_ERROR, "feed_diverged", "peer", code, "feed", feed, NULL);
+        break;
+    case ILEA_TRACE_REFUSED:
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "refused", "peer", code, "feed", feed,
+                          "reason", ilea_error_text(effect->trace.error), NULL);
+        break;
+    }
+}
+
+/* The log could not be written: nothing of this turn happened. Forget it and begin from what is durable. */
+void
+ilea_driver_recover(struct driver *driver, const char *what, enum ilea_error error)
+{
+    ilea_driver_log_error(driver, what, error);
+    ilea_author_abort(driver->node->author);
+    driver->stored = false;
+    driver->trouble = true;
+    driver->retry_ms = ilea_monotonic_ms() + RETRY_MS;
+    for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) { /* they were told nothing, and ask again */
+        struct ilea_control_client *client = &driver->control.clients[i];
+        if (client->fd >= 0 && (client->out_size > client->out_durable || client->is_answering)) {
+            ilea_control_client_drop(client);
+        }
+    }
+    if (error == ILEA_ERROR_CORRUPT && ilea_driver_abandon_view(driver)) return;
+    /* Errors of the environment itself end the process: systemd starts a fresh one. */
+    if (error == ILEA_ERROR_IO || error == ILEA_ERROR_CORRUPT) driver->stopping = true;
+}
+
+static void
+perform(struct driver *driver)
+{
+    enum ilea_error error = ILEA_ERROR_NONE;
+    for (uint32_t i = 0; i < driver->effects.count && error == ILEA_ERROR_NONE; i++) {
+        const struct ilea_effect *effect = &driver->effects.items[i];
+        switch (effect->type) {
+        case ILEA_EFFECT_SEND:
+            ilea_driver_send_link(driver, ILEA_LINK_SEND, effect->link, effect->send, (struct ilea_span){ NULL, 0 });
+            break;
+        case ILEA_EFFECT_SEND_BIND: send_bind(driver, effect); break;
+        case ILEA_EFFECT_SEND_COMMITS: send_commits(driver, effect); break;
+        case ILEA_EFFECT_STORE:
+            error = store_commit(driver, effect);
+            driver->stored = true;
+            break;
+        case ILEA_EFFECT_LINK_RESET:
+            ilea_driver_send_link(driver, ILEA_LINK_RESET, effect->link, (struct ilea_span){ NULL, 0 },
+                      (struct ilea_span){ NULL, 0 });
+            break;
+        case ILEA_EFFECT_REINCARNATE:
+            ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "new_incarnation", "peer",
+                              driver->peers[effect->link].code, NULL);
+            error = ilea_driver_transaction(driver);
+            if (error == ILEA_ERROR_NONE) {
+                error = ilea_author_close_feed(driver->node->author, &effect->reincarnate.feed);
+            }
+            break;
+        case ILEA_EFFECT_TRACE: trace(driver, effect); break;
+        }
+    }
+    if (error == ILEA_ERROR_NONE) return;
+    ilea_driver_recover(driver, "log_write", error);
+    if (!driver->stopping && ilea_driver_load_replicator(driver) != ILEA_ERROR_NONE) driver->stopping = true;
+}
+
+void
+ilea_driver_step(struct driver *driver, struct ilea_event *event)
+{
+    fill_random(event);
+    ilea_replicator_step(driver->replicator, event, &driver->effects);
+    perform(driver);
+}
+
+/* What the author wrote is durable: the replicator passes it on. */
+static void
+tell_own_commits(struct driver *driver, const struct ilea_author_commit *commits, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (commits[i].feed.origin.scope != ILEA_SCOPE_PEERS) continue;
+        const struct ilea_commit_id none = { { 0 } };
+        if (commits[i].seq == 1) tell_feed(driver, &commits[i].feed, 0, &none, true);
+        struct ilea_event event = { .type = ILEA_EVENT_APPENDED };
+        event.appended.feed = commits[i].feed.id;
+        event.appended.seq = commits[i].seq;
+        event.appended.id = commits[i].id;
+        ilea_driver_step(driver, &event);
+    }
+}
+
+/* End the turn: one group commit, then everything that waited for it. */
+void
+ilea_driver_commit_turn(struct driver *driver)
+{
+    const struct ilea_author_commit *commits = NULL;
+    uint32_t count = 0;
+    if (ilea_author_transaction(driver->node->author) != NULL) {
+        bool stored = driver->stored;
+        driver->stored = false;
+        enum ilea_error error = ilea_author_commit(driver->node->author, &commits, &count);
+        if (error != ILEA_ERROR_NONE) {
+            ilea_driver_recover(driver, "log_commit", error);
+            if (!driver->stopping && ilea_driver_load_replicator(driver) != ILEA_ERROR_NONE) driver->stopping = true;
+            return;
+        }
+        driver->trouble = false;
+        if (stored) {
+            struct ilea_event event = { .type = ILEA_EVENT_STORED };
+            ilea_driver_step(driver, &event);
+        }
+        tell_own_commits(driver, commits, count);
+        if (driver->worker.child.pid != 0) {
+            (void)!send(driver->worker.child.fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* a poke */
+        }
+    }
+    for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) {
+        struct ilea_control_client *client = &driver->control.clients[i];
+        if (client->fd < 0) continue;
+        ilea_control_client_durable(client);
+        if (!ilea_control_client_write(client)) ilea_control_client_drop(client);
+    }
+}

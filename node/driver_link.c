@@ -1,0 +1,293 @@
+/*
+ * driver_link.c - peers and ilea-link: who is dialled by whom, frames in and out, replacing the process when
+ * it dies and keeping away whoever makes it die.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/random.h"
+#include "node/driver_state.h"
+
+/* Whether we dial a peer: exactly one side does, where both can be dialled. */
+static bool
+should_dial(const struct driver *driver, const struct peer *peer)
+{
+    if (peer->endpoint[0] == '\0') return false;
+    if (driver->listen[0] == '\0') return true;
+    struct ilea_transport_public own;
+    ilea_transport_secret_public(driver->node->keys.transport, &own);
+    return memcmp(own.bytes, peer->transport.bytes, sizeof own.bytes) < 0;
+}
+
+void
+ilea_driver_send_link(struct driver *driver, enum ilea_link_kind kind, uint32_t peer, struct ilea_span first,
+          struct ilea_span second)
+{
+    if (driver->link.child.pid == 0) return;
+    enum ilea_error error =
+        ilea_link_pipe_send(&driver->pipe, kind, peer, first, second, LINK_OUT_MAX);
+    if (error == ILEA_ERROR_BUSY) { /* the peer's session notices the gap and starts anew */
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "link_overflow", "peer",
+                          driver->peers[peer].code, NULL);
+    } else if (error == ILEA_ERROR_NO_MEMORY) {
+        ilea_driver_log_error(driver, "link_send", error);
+    } /* IO: the process is gone, which is noticed elsewhere */
+}
+
+static void
+send_peer(struct driver *driver, uint32_t index)
+{
+    const struct peer *peer = &driver->peers[index];
+    bool shunned = ilea_monotonic_ms() < peer->shunned_until_ms;
+    if (!peer->exists || shunned) {
+        ilea_driver_send_link(driver, ILEA_LINK_FORGET, index, (struct ilea_span){ NULL, 0 },
+                  (struct ilea_span){ NULL, 0 });
+        return;
+    }
+    uint8_t body[33];
+    memcpy(body, peer->transport.bytes, 32);
+    body[32] = peer->dials || peer->dials_too ? 1 : 0;
+    ilea_driver_send_link(driver, ILEA_LINK_PEER, index, (struct ilea_span){ body, sizeof body },
+              (struct ilea_span){ (const uint8_t *)peer->endpoint, strlen(peer->endpoint) });
+}
+
+static uint32_t
+find_peer(const struct driver *driver, const struct ilea_agency_id *agency)
+{
+    uint32_t free_place = ILEA_LINKS_MAX;
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        const struct peer *peer = &driver->peers[i];
+        if (peer->exists && memcmp(peer->agency.bytes, agency->bytes, ILEA_ID_SIZE) == 0) return i;
+        if (!peer->exists && free_place == ILEA_LINKS_MAX) free_place = i;
+    }
+    return free_place;
+}
+
+/* Bring the replicator and ilea-link in line with what the log says of one agency. */
+void
+ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency)
+{
+    if (agency->row.state == ILEA_AGENCY_SELF) return;
+    bool approved = agency->row.state == ILEA_AGENCY_APPROVED;
+    uint32_t index = find_peer(driver, &agency->row.id);
+    if (!approved && (index == ILEA_LINKS_MAX || !driver->peers[index].exists)) return;
+
+    struct ilea_event event = { .type = ILEA_EVENT_AGENCY };
+    event.agency.id = agency->row.id;
+    event.agency.node = agency->card.manifest.node;
+    event.agency.followed = approved;
+    ilea_driver_step(driver, &event);
+    if (index == ILEA_LINKS_MAX) {
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "too_many_links", NULL);
+        return; /* followed all the same, through others */
+    }
+    struct peer *peer = &driver->peers[index];
+    bool known = peer->exists
+        && memcmp(peer->transport.bytes, agency->card.manifest.transport.bytes, 32) == 0;
+    peer->exists = approved;
+    peer->agency = agency->row.id;
+    peer->transport = agency->card.manifest.transport;
+    (void)snprintf(peer->code, sizeof peer->code, "%.*s", (int)agency->card.manifest.code.size,
+                   (const char *)agency->card.manifest.code.data);
+    (void)snprintf(peer->endpoint, sizeof peer->endpoint, "%.*s", (int)agency->card.endpoint.size,
+                   (const char *)agency->card.endpoint.data);
+    peer->dials = should_dial(driver, peer);
+    if (!known || !approved) {
+        peer->down_since_ms = ilea_monotonic_ms();
+        event = (struct ilea_event){ .type = ILEA_EVENT_PEER, .link = index };
+        event.peer.agency = agency->row.id;
+        event.peer.transport = peer->transport;
+        event.peer.approved = approved;
+        ilea_driver_step(driver, &event);
+    }
+    send_peer(driver, index);
+}
+
+enum ilea_error
+ilea_driver_load_agencies(struct driver *driver, struct ilea_transaction *txn)
+{
+    struct ilea_agency *agency = malloc(sizeof *agency);
+    if (agency == NULL) return ILEA_ERROR_NO_MEMORY;
+    const struct ilea_agency_id *after = NULL;
+    enum ilea_error error;
+    while ((error = ilea_agency_next(txn, after, agency)) == ILEA_ERROR_NONE) {
+        ilea_driver_apply_agency(driver, agency);
+        after = &agency->row.id;
+    }
+    free(agency);
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+}
+
+void
+ilea_driver_start_link(struct driver *driver)
+{
+    char path[ILEA_PATH_SIZE];
+    ilea_child_path("ilea-link", path, sizeof path);
+    const char *const argv[] = { path, "3", NULL };
+    driver->link.started_ms = ilea_monotonic_ms();
+    enum ilea_error error = ilea_child_start(argv, &driver->link.child);
+    if (error != ILEA_ERROR_NONE) {
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_ERROR, "link_start", "program", path, "error",
+                          ilea_error_text(error), NULL);
+        driver->link.restart_ms = driver->link.started_ms + RESTART_MS_MAX;
+        return;
+    }
+    ilea_link_pipe_init(&driver->pipe, driver->link.child.fd);
+    uint8_t body[34];
+    memcpy(body, ilea_transport_secret_bytes(driver->node->keys.transport), 32);
+    size_t length = strlen(driver->listen);
+    body[32] = (uint8_t)(length >> 8);
+    body[33] = (uint8_t)length;
+    ilea_driver_send_link(driver, ILEA_LINK_CONFIG, 0, (struct ilea_span){ body, sizeof body },
+              (struct ilea_span){ (const uint8_t *)driver->listen, length });
+    ilea_wipe(body, sizeof body);
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        if (driver->peers[i].exists) send_peer(driver, i);
+    }
+}
+
+/* Whoever was talking when ilea-link died again and again is kept away from it for a while. */
+static void
+suspect(struct driver *driver, uint64_t now)
+{
+    if (now > driver->deaths_since_ms + SUSPECT_WINDOW_MS) {
+        driver->deaths = 0;
+        driver->deaths_since_ms = now;
+    }
+    struct peer *peer = &driver->peers[driver->last_talker];
+    if (++driver->deaths < SUSPECT_DEATHS || !peer->exists) return;
+    uint64_t pause = SUSPECT_MS_MIN;
+    for (uint32_t i = 0; i < peer->suspicions && pause < SUSPECT_MS_MAX; i++) pause *= 2;
+    peer->suspicions++;
+    peer->shunned_until_ms = now + (pause < SUSPECT_MS_MAX ? pause : SUSPECT_MS_MAX);
+    driver->deaths = 0;
+    ilea_logger_write(&driver->logger, ILEA_LEVEL_ERROR, "peer_suspected", "peer", peer->code, "reason",
+                      "ilea-link died while it was talking", NULL);
+}
+
+void
+ilea_driver_link_ended(struct driver *driver, int code)
+{
+    uint64_t now = ilea_monotonic_ms();
+    char text[16];
+    (void)snprintf(text, sizeof text, "%d", code);
+    ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "link_ended", "code", text, NULL);
+    ilea_link_pipe_deinit(&driver->pipe);
+    driver->link_restarts++;
+    if (now > driver->link.started_ms + 10 * RESTART_MS_MAX) driver->link.backoff_ms = 0;
+    driver->link.backoff_ms = driver->link.backoff_ms == 0 ? RESTART_MS_MIN : driver->link.backoff_ms * 2;
+    if (driver->link.backoff_ms > RESTART_MS_MAX) driver->link.backoff_ms = RESTART_MS_MAX;
+    driver->link.restart_ms = now + driver->link.backoff_ms;
+    suspect(driver, now);
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        if (!driver->peers[i].exists) continue;
+        struct ilea_event event = { .type = ILEA_EVENT_LINK_DOWN, .link = i };
+        ilea_driver_step(driver, &event);
+    }
+}
+
+static void
+link_frame(struct driver *driver, const struct ilea_link_frame *frame)
+{
+    if (frame->peer >= ILEA_LINKS_MAX) return;
+    const struct peer *peer = &driver->peers[frame->peer];
+    struct ilea_event event = { .link = frame->peer };
+    char text[ILEA_LINK_TEXT_MAX + 1];
+    (void)snprintf(text, sizeof text, "%.*s", frame->body.size > ILEA_LINK_TEXT_MAX ? 0 : (int)frame->body.size,
+                   (const char *)frame->body.data);
+    switch (frame->kind) {
+    case ILEA_LINK_READY:
+        if (frame->body.size > 0 && frame->body.data[0] == 1) {
+            ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "listening", "endpoint", driver->listen, NULL);
+        } else {
+            ilea_logger_write(&driver->logger, ILEA_LEVEL_ERROR, "cannot_listen", "endpoint", driver->listen,
+                              "reason", text + 1, NULL);
+            driver->bind_failed = true;
+        }
+        return;
+    case ILEA_LINK_RECV:
+        if (!peer->exists) return;
+        driver->last_talker = frame->peer;
+        event.type = ILEA_EVENT_MESSAGE;
+        event.message = frame->body;
+        ilea_driver_step(driver, &event);
+        return;
+    case ILEA_LINK_UP:
+    case ILEA_LINK_DOWN:
+        if (!peer->exists) return;
+        event.type = frame->kind == ILEA_LINK_UP ? ILEA_EVENT_LINK_UP : ILEA_EVENT_LINK_DOWN;
+        if (frame->kind == ILEA_LINK_DOWN) {
+            ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "link_down", "peer", peer->code, "reason",
+                              text, NULL);
+        }
+        ilea_driver_step(driver, &event);
+        return;
+    case ILEA_LINK_REFUSED:
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "stranger_refused", "reason", text, NULL);
+        return;
+    case ILEA_LINK_PONG:
+    case ILEA_LINK_CONFIG:
+    case ILEA_LINK_PEER:
+    case ILEA_LINK_FORGET:
+    case ILEA_LINK_SEND:
+    case ILEA_LINK_RESET:
+    case ILEA_LINK_PING: return; /* not for us */
+    }
+}
+
+/* Frames from ilea-link, about a group commit's worth. False: there may be more. */
+bool
+ilea_driver_read_link(struct driver *driver)
+{
+    size_t bytes = 0;
+    enum ilea_error error = ILEA_ERROR_NONE;
+    while (bytes < TURN_BYTES && error == ILEA_ERROR_NONE && driver->link.child.pid != 0 && !driver->trouble) {
+        struct ilea_link_frame frame;
+        error = ilea_link_pipe_next(&driver->pipe, &frame);
+        if (error == ILEA_ERROR_NONE) {
+            bytes += frame.body.size;
+            link_frame(driver, &frame);
+            continue;
+        }
+        if (error != ILEA_ERROR_NOT_FOUND) break;
+        size_t had = driver->pipe.in_end - driver->pipe.in_start;
+        error = ilea_link_pipe_fill(&driver->pipe);
+        if (error == ILEA_ERROR_NONE && driver->pipe.in_end - driver->pipe.in_start == had) return true;
+    }
+    if (error == ILEA_ERROR_MALFORMED) {
+        ilea_driver_log_error(driver, "link_speaks_nonsense", error);
+        (void)kill(driver->link.child.pid, SIGKILL); /* its end is noticed and it is replaced */
+    }
+    return error != ILEA_ERROR_NONE;
+}
+
+/* The peer should dial us; if it does not soon, we dial it. */
+bool
+ilea_driver_awaits_dial(const struct peer *peer)
+{
+    return peer->exists && !peer->up && !peer->dials && !peer->dials_too && peer->endpoint[0] != '\0';
+}
+
+void
+ilea_driver_check_peers(struct driver *driver, uint64_t now)
+{
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        struct peer *peer = &driver->peers[i];
+        if (!peer->exists) continue;
+        if (peer->shunned_until_ms != 0 && now >= peer->shunned_until_ms) {
+            peer->shunned_until_ms = 0;
+            send_peer(driver, i);
+        }
+        struct ilea_link_status status;
+        ilea_replicator_link_status(driver->replicator, i, &status);
+        peer->up = status.ready;
+        if (peer->up) {
+            peer->down_since_ms = now;
+        } else if (ilea_driver_awaits_dial(peer) && now >= peer->down_since_ms + FALLBACK_DIAL_MS) {
+            peer->dials_too = true; /* perhaps only this direction is open */
+            send_peer(driver, i);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+/*
+ * driver_state.h - the daemon's memory, shared by driver*.c alone.
+ */
+#ifndef ILEA_NODE_DRIVER_STATE_H
+#define ILEA_NODE_DRIVER_STATE_H
+
+#include "node/agency.h"
+#include "node/child.h"
+#include "node/control_server.h"
+#include "node/damage.h"
+#include "node/driver.h"
+#include "node/link_frame.h"
+#include "node/log.h"
+#include "replication/core/replicator.h"
+
+enum {
+    TURN_BYTES = 4 * 1024 * 1024,      /* taken in before a group commit */
+    LINK_OUT_MAX = 24 * 1024 * 1024,   /* bytes on their way to ilea-link; more: the peer's session is dropped */
+    RESTART_MS_MIN = 100, RESTART_MS_MAX = 5000,
+    FALLBACK_DIAL_MS = 300,            /* the peer should dial us and does not: we dial it */
+    SUSPECT_DEATHS = 3, SUSPECT_WINDOW_MS = 60000, SUSPECT_MS_MIN = 60000, SUSPECT_MS_MAX = 3600000,
+    READERS_CHECK_MS = 60000, RETRY_MS = 1000
+};
+
+_Static_assert((int)ILEA_LINKS_MAX <= (int)ILEA_LINK_PEERS_MAX, "a number in ilea-link for every link");
+_Static_assert((int)ILEA_MESSAGE_SIZE_MAX == (int)ILEA_LINK_MESSAGE_MAX, "a message fits ilea-link's frames");
+
+/* An approved peer: its number is the link's in the replicator and in ilea-link. */
+struct peer {
+    bool exists;
+    struct ilea_agency_id agency;
+    struct ilea_transport_public transport;
+    char code[ILEA_CODE_SIZE_MAX + 1];
+    char endpoint[ILEA_ENDPOINT_SIZE_MAX + 1];
+    bool dials;                /* by the rule: ours is the lower key, or we cannot be dialled */
+    bool dials_too;            /* the fallback */
+    bool up;                   /* it had a session when last looked at */
+    uint64_t down_since_ms;
+    uint32_t suspicions;       /* ilea-link died while it was talking */
+    uint64_t shunned_until_ms; /* kept away from ilea-link */
+};
+
+/* A process of ours that is started again when it ends. */
+struct helper {
+    struct ilea_child child;
+    uint64_t restart_ms, backoff_ms, started_ms;
+};
+
+struct driver {
+    struct ilea_node *node;
+    const char *listen;
+    const struct ilea_span *passphrase;
+    struct ilea_logger logger;
+    struct ilea_replicator *replicator;
+    struct ilea_effects effects;
+    struct ilea_control_server control;
+    struct peer peers[ILEA_LINKS_MAX];
+
+    struct helper link;
+    struct ilea_link_pipe pipe;
+    uint64_t link_restarts;
+    uint32_t last_talker;           /* link whose message came last */
+    uint64_t deaths_since_ms;
+    uint32_t deaths;
+    bool bind_failed;
+
+    struct helper worker;
+    uint8_t report[8];              /* of the worker, being received */
+    size_t report_size;
+    uint64_t view_position;
+    uint32_t next_generation;       /* being rebuilt beside the current one; 0: no */
+
+    bool stored;                    /* STOREs are in the open transaction */
+    bool trouble;                   /* the log cannot be written: retry at retry_ms */
+    uint64_t retry_ms, readers_check_ms, watchdog_ms, watchdog_due_ms;
+    bool stopping;
+    uint8_t *message;               /* a COMMITS frame being composed */
+};
+
+/* driver.c */
+void ilea_driver_log_error(struct driver *driver, const char *event, enum ilea_error error);
+
+/* driver_effects.c */
+void ilea_driver_commit_turn(struct driver *driver);
+enum ilea_error ilea_driver_load_replicator(struct driver *driver);
+void ilea_driver_recover(struct driver *driver, const char *what, enum ilea_error error);
+void ilea_driver_step(struct driver *driver, struct ilea_event *event);
+enum ilea_error ilea_driver_transaction(struct driver *driver);
+
+/* driver_link.c */
+void ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency);
+bool ilea_driver_awaits_dial(const struct peer *peer);
+void ilea_driver_check_peers(struct driver *driver, uint64_t now);
+void ilea_driver_link_ended(struct driver *driver, int code);
+enum ilea_error ilea_driver_load_agencies(struct driver *driver, struct ilea_transaction *txn);
+bool ilea_driver_read_link(struct driver *driver);
+void ilea_driver_send_link(struct driver *driver, enum ilea_link_kind kind, uint32_t peer,
+    struct ilea_span first, struct ilea_span second);
+void ilea_driver_start_link(struct driver *driver);
+
+/* driver_view.c */
+bool ilea_driver_abandon_view(struct driver *driver);
+void ilea_driver_read_worker(struct driver *driver);
+void ilea_driver_start_worker(struct driver *driver);
+void ilea_driver_worker_ended(struct driver *driver, int code);
+
+/* driver_requests.c */
+void ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *client,
+    struct ilea_put *put, size_t *budget);
+
+#endif
