@@ -208,9 +208,16 @@ ilea_driver_recover(struct driver *driver, const char *what, enum ilea_error err
             ilea_control_client_drop(client);
         }
     }
-    if (error == ILEA_ERROR_CORRUPT && ilea_driver_abandon_view(driver)) return;
+    bool blames_view = error == ILEA_ERROR_CORRUPT && ilea_driver_abandon_view(driver);
     /* Errors of the environment itself end the process: systemd starts a fresh one. */
-    if (error == ILEA_ERROR_IO || error == ILEA_ERROR_CORRUPT) driver->stopping = true;
+    if (error == ILEA_ERROR_IO || (error == ILEA_ERROR_CORRUPT && !blames_view)) driver->stopping = true;
+    if (driver->stopping) return;
+    if (ilea_driver_load_replicator(driver) != ILEA_ERROR_NONE) driver->stopping = true;
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) { /* their sessions are forgotten: connect anew */
+        if (!driver->peers[i].exists) continue;
+        ilea_driver_send_link(driver, ILEA_LINK_RESET, i, (struct ilea_span){ NULL, 0 },
+                              (struct ilea_span){ NULL, 0 });
+    }
 }
 
 static void
@@ -246,7 +253,6 @@ perform(struct driver *driver)
     }
     if (error == ILEA_ERROR_NONE) return;
     ilea_driver_recover(driver, "log_write", error);
-    if (!driver->stopping && ilea_driver_load_replicator(driver) != ILEA_ERROR_NONE) driver->stopping = true;
 }
 
 void
@@ -285,7 +291,6 @@ ilea_driver_commit_turn(struct driver *driver)
         enum ilea_error error = ilea_author_commit(driver->node->author, &commits, &count);
         if (error != ILEA_ERROR_NONE) {
             ilea_driver_recover(driver, "log_commit", error);
-            if (!driver->stopping && ilea_driver_load_replicator(driver) != ILEA_ERROR_NONE) driver->stopping = true;
             return;
         }
         driver->trouble = false;

@@ -33,7 +33,6 @@ do_puts(struct driver *driver, struct ilea_control_client *client, struct ilea_s
             }
             if (error != ILEA_ERROR_NONE && !ilea_author_refuses(error)) {
                 ilea_driver_recover(driver, "write", error);
-                if (!driver->stopping && ilea_driver_load_replicator(driver) != ILEA_ERROR_NONE) driver->stopping = true;
                 return false;
             }
         }

@@ -19,6 +19,7 @@ ilea_record_deinit(struct ilea_record *record)
     free(record->entries);
     free(record->covered);
     free(record->dots);
+    free(record->run);
     *record = (struct ilea_record){ .entries = NULL };
 }
 
@@ -26,7 +27,7 @@ void
 ilea_record_clear(struct ilea_record *record)
 {
     record->entry_count = record->covered_count = 0;
-    record->overfull = false;
+    record->writes = 0;
 }
 
 static int
@@ -71,104 +72,181 @@ lower_bound(const struct ilea_entry *entries, uint32_t count, uint32_t field, st
     return low;
 }
 
-/* Index of the entry at (field, key) that `dot` wrote; `count` if there is none. */
-static uint32_t
-find_dot(const struct ilea_entry *entries, uint32_t count, uint32_t field, struct ilea_span key,
-         const struct ilea_dot *dot)
+bool
+ilea_record_is_overfull(const struct ilea_record *record)
 {
-    for (uint32_t i = lower_bound(entries, count, field, key);
-         i < count && compare_places(&entries[i], field, key) == 0; i++) {
+    return record->writes > ILEA_RECORD_WRITES_MAX;
+}
+
+static bool
+reserve(struct ilea_entry **entries, uint32_t *capacity, uint32_t count)
+{
+    if (count <= *capacity) return true;
+    uint32_t larger = *capacity < 32 ? 32 : *capacity;
+    while (larger < count) larger *= 2;
+    struct ilea_entry *moved = realloc(*entries, larger * sizeof *moved);
+    if (moved == NULL) return false;
+    *entries = moved;
+    *capacity = larger;
+    return true;
+}
+
+/* An entry that is to go; live ones have a depth of at least 1, covered dots a field. */
+static const struct ilea_entry gone;
+
+static bool
+is_gone(const struct ilea_entry *entry)
+{
+    return entry->field == 0;
+}
+
+/*
+ * Bring a sorted run into a sorted list and leave out what is gone, in one pass from behind: a change of
+ * thousands of ops costs no more than walking the record once.
+ */
+static void
+join_run(struct ilea_entry *entries, uint32_t *count, const struct ilea_entry *run, uint32_t run_count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < *count; i++) {
+        if (!is_gone(&entries[i])) entries[kept++] = entries[i];
+    }
+    *count = kept + run_count;
+    uint32_t to = *count;
+    while (run_count > 0) {
+        if (kept > 0 && compare_entries(&entries[kept - 1], &run[run_count - 1]) > 0) {
+            entries[--to] = entries[--kept];
+        } else {
+            entries[--to] = run[--run_count];
+        }
+    }
+}
+
+/* Place of the live entry at (field, key) that `dot` wrote; `count` if there is none. `from`: where
+ * (field, key) begins. */
+static uint32_t
+find_live(const struct ilea_entry *entries, uint32_t count, uint32_t from, const struct ilea_op *op,
+          const struct ilea_dot *dot)
+{
+    for (uint32_t i = from; i < count; i++) {
+        if (is_gone(&entries[i])) continue;
+        if (compare_places(&entries[i], op->field, op->key) != 0) break;
         if (ilea_dot_compare(&entries[i].dot, dot) == 0) return i;
     }
     return count;
 }
 
-static void
-take_out(struct ilea_entry *entries, uint32_t *count, uint32_t at)
+/* lower_bound() in a list in which some entries before (field, key) may be gone. */
+static uint32_t
+lower_bound_live(const struct ilea_entry *entries, uint32_t count, const struct ilea_op *op)
 {
-    memmove(&entries[at], &entries[at + 1], (*count - at - 1) * sizeof *entries);
-    (*count)--;
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2, live = middle;
+        while (live < high && is_gone(&entries[live])) live++;
+        if (live < high && compare_places(&entries[live], op->field, op->key) < 0) {
+            low = live + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
 }
 
-static enum ilea_error
-put_in(struct ilea_entry **entries, uint32_t *count, uint32_t *capacity,
-       const struct ilea_entry *entry)
+/* How much a change adds to a record's writes. */
+static uint32_t
+count_writes(const struct ilea_change *change)
 {
-    if (*count == *capacity) {
-        uint32_t larger = *capacity == 0 ? 32 : *capacity * 2;
-        struct ilea_entry *moved = realloc(*entries, larger * sizeof *moved);
-        if (moved == NULL) return ILEA_ERROR_NO_MEMORY;
-        *entries = moved;
-        *capacity = larger;
+    struct ilea_msgpack_reader ops, dots;
+    ilea_msgpack_reader_init(&ops, change->ops);
+    uint32_t writes = change->op_count;
+    for (uint32_t i = 0; i < change->op_count; i++) {
+        struct ilea_op op;
+        ilea_op_next(&ops, &op);
+        ilea_assert(!ops.failed); /* ilea_change_decode() walked them all */
+        writes += ilea_op_replaces(&op, &dots);
     }
-    uint32_t at = *count; /* a change's ops come in order, so the end is nearly always right */
-    while (at > 0 && compare_entries(&(*entries)[at - 1], entry) > 0) at--;
-    memmove(&(*entries)[at + 1], &(*entries)[at], (*count - at) * sizeof **entries);
-    (*entries)[at] = *entry;
-    (*count)++;
-    return ILEA_ERROR_NONE;
+    return writes;
 }
 
 /*
- * One replaced dot: its entry goes, or it is remembered until it comes. If two changes replace the
- * same dot it is remembered once more than it came, whatever the order: so a covered dot may stand
- * there several times, and merging needs no memory of what came before.
+ * First of two passes: what the change replaces goes. Each replaced dot takes its entry out, or is
+ * remembered until it comes. If two changes replace the same dot it is remembered once more than it came,
+ * whatever the order: so a covered dot may stand there several times, and merging needs no memory of what
+ * came before. The covered dots of a change come in order, because its ops and their dots do.
  */
-static enum ilea_error
-cover(struct ilea_record *record, const struct ilea_op *op, const struct ilea_dot *dot)
+static uint32_t
+cover_replaced(struct ilea_record *record, const struct ilea_change *change)
 {
-    uint32_t at = find_dot(record->entries, record->entry_count, op->field, op->key, dot);
-    if (at < record->entry_count) {
-        take_out(record->entries, &record->entry_count, at);
-        return ILEA_ERROR_NONE;
+    struct ilea_msgpack_reader ops, dots;
+    ilea_msgpack_reader_init(&ops, change->ops);
+    uint32_t covered = 0;
+    for (uint32_t i = 0; i < change->op_count; i++) {
+        struct ilea_op op;
+        ilea_op_next(&ops, &op);
+        uint32_t count = ilea_op_replaces(&op, &dots);
+        /* Nothing of this (field, key) is gone yet, so the search sees a sorted list. */
+        uint32_t from = count > 0 ? lower_bound_live(record->entries, record->entry_count, &op) : 0;
+        for (uint32_t j = 0; j < count; j++) {
+            struct ilea_dot dot;
+            ilea_dot_get(&dots, &dot);
+            uint32_t at = find_live(record->entries, record->entry_count, from, &op, &dot);
+            if (at < record->entry_count) {
+                record->entries[at] = gone;
+            } else {
+                record->run[covered++] =
+                    (struct ilea_entry){ .field = op.field, .key = op.key, .dot = dot };
+            }
+        }
     }
-    if (record->covered_count == ILEA_RECORD_ENTRIES_MAX) {
-        record->overfull = true;
-        return ILEA_ERROR_NONE;
-    }
-    struct ilea_entry entry = { .field = op->field, .key = op->key, .dot = *dot };
-    return put_in(&record->covered, &record->covered_count, &record->covered_capacity, &entry);
+    return covered;
 }
 
-static enum ilea_error
-merge_op(struct ilea_record *record, const struct ilea_op *op, const struct ilea_dot *dot)
+/* Second pass: what the change wrote comes in, unless it was replaced before it came. */
+static uint32_t
+write_values(struct ilea_record *record, const struct ilea_change *change, const struct ilea_dot *dot)
 {
-    struct ilea_msgpack_reader dots;
-    uint32_t count = ilea_op_replaces(op, &dots);
-    for (uint32_t i = 0; i < count; i++) {
-        struct ilea_dot replaced;
-        ilea_dot_get(&dots, &replaced);
-        enum ilea_error error = cover(record, op, &replaced);
-        if (error != ILEA_ERROR_NONE) return error;
+    struct ilea_msgpack_reader ops;
+    ilea_msgpack_reader_init(&ops, change->ops);
+    uint32_t written = 0;
+    for (uint32_t i = 0; i < change->op_count; i++) {
+        struct ilea_op op;
+        ilea_op_next(&ops, &op);
+        if (op.value.size == 0) continue; /* leaves no entry that a cover could meet */
+        uint32_t from = record->covered_count > 0
+            ? lower_bound_live(record->covered, record->covered_count, &op) : 0;
+        uint32_t at = find_live(record->covered, record->covered_count, from, &op, dot);
+        if (at < record->covered_count) {
+            record->covered[at] = gone;
+            continue;
+        }
+        record->run[written++] = (struct ilea_entry){ .field = op.field, .depth = op.depth,
+                                                      .key = op.key, .value = op.value, .dot = *dot };
     }
-    if (op->value.size == 0) return ILEA_ERROR_NONE; /* leaves no entry that a cover could meet */
-    uint32_t at = find_dot(record->covered, record->covered_count, op->field, op->key, dot);
-    if (at < record->covered_count) { /* replaced before it came */
-        take_out(record->covered, &record->covered_count, at);
-        return ILEA_ERROR_NONE;
-    }
-    if (record->entry_count == ILEA_RECORD_ENTRIES_MAX) {
-        record->overfull = true;
-        return ILEA_ERROR_NONE;
-    }
-    struct ilea_entry entry = { .field = op->field, .depth = op->depth, .key = op->key,
-                                .value = op->value, .dot = *dot };
-    return put_in(&record->entries, &record->entry_count, &record->entry_capacity, &entry);
+    return written;
 }
 
 enum ilea_error
 ilea_record_merge(struct ilea_record *record, const struct ilea_change *change,
                   const struct ilea_dot *dot)
 {
-    struct ilea_msgpack_reader ops;
-    ilea_msgpack_reader_init(&ops, change->ops);
-    for (uint32_t i = 0; i < change->op_count; i++) {
-        struct ilea_op op;
-        ilea_op_next(&ops, &op);
-        ilea_assert(!ops.failed); /* ilea_change_decode() walked them all */
-        enum ilea_error error = merge_op(record, &op, dot);
-        if (error != ILEA_ERROR_NONE) return error;
+    uint32_t writes = count_writes(change);
+    if (record->writes + writes > ILEA_RECORD_WRITES_MAX) {
+        record->entry_count = record->covered_count = 0;
+        record->writes = ILEA_RECORD_WRITES_MAX + 1;
+        return ILEA_ERROR_NONE;
     }
+    record->writes += writes;
+    if (!reserve(&record->run, &record->run_capacity, writes)
+        || !reserve(&record->entries, &record->entry_capacity, record->entry_count + writes)
+        || !reserve(&record->covered, &record->covered_capacity, record->covered_count + writes)) {
+        return ILEA_ERROR_NO_MEMORY;
+    }
+    uint32_t count = cover_replaced(record, change);
+    join_run(record->covered, &record->covered_count, record->run, count);
+    count = write_values(record, change, dot);
+    join_run(record->entries, &record->entry_count, record->run, count);
+    join_run(record->covered, &record->covered_count, record->run, 0);
     return ILEA_ERROR_NONE;
 }
 
@@ -301,7 +379,7 @@ ilea_record_encode(struct ilea_record *record, uint8_t *bytes, size_t capacity, 
     ilea_msgpack_writer_init(&writer, bytes, capacity);
     ilea_msgpack_put_array(&writer, RECORD_FIELDS);
     ilea_msgpack_put_uint(&writer, RECORD_VERSION);
-    ilea_msgpack_put_uint(&writer, record->overfull ? 1 : 0);
+    ilea_msgpack_put_uint(&writer, record->writes);
     ilea_msgpack_put_array(&writer, dot_count);
     for (uint32_t i = 0; i < dot_count; i++) ilea_dot_put(&writer, &record->dots[i]);
     ilea_msgpack_put_array(&writer, record->entry_count);
@@ -344,7 +422,7 @@ decode_entries(struct ilea_msgpack_reader *reader, struct ilea_record *record, u
     struct ilea_entry **entries = covered ? &record->covered : &record->entries;
     uint32_t *used = covered ? &record->covered_count : &record->entry_count;
     uint32_t *capacity = covered ? &record->covered_capacity : &record->entry_capacity;
-    uint32_t count = ilea_msgpack_get_array(reader, ILEA_RECORD_ENTRIES_MAX);
+    uint32_t count = ilea_msgpack_get_array(reader, ILEA_RECORD_WRITES_MAX);
     for (uint32_t i = 0; i < count; i++) {
         struct ilea_entry entry = { .depth = 0 };
         ilea_msgpack_expect_array(reader, covered ? COVERED_FIELDS : ENTRY_FIELDS);
@@ -372,8 +450,8 @@ ilea_record_decode(struct ilea_span input, struct ilea_record *record)
     ilea_msgpack_reader_init(&reader, input);
     ilea_msgpack_expect_array(&reader, RECORD_FIELDS);
     if (ilea_msgpack_get_uint(&reader) != RECORD_VERSION) return ILEA_ERROR_MALFORMED;
-    record->overfull = ilea_msgpack_get_uint32(&reader, 1) == 1;
-    uint32_t dot_count = ilea_msgpack_get_array(&reader, 2 * ILEA_RECORD_ENTRIES_MAX);
+    record->writes = ilea_msgpack_get_uint32(&reader, ILEA_RECORD_WRITES_MAX + 1);
+    uint32_t dot_count = ilea_msgpack_get_array(&reader, 2 * ILEA_RECORD_WRITES_MAX);
     if (reader.failed) return ILEA_ERROR_MALFORMED;
     if (!reserve_dots(record, dot_count + 1)) return ILEA_ERROR_NO_MEMORY;
     for (uint32_t i = 0; i < dot_count; i++) {

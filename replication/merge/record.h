@@ -38,13 +38,18 @@ struct ilea_record {
     uint32_t covered_count, covered_capacity;
     struct ilea_dot *dots;  /* scratch of encode and decode */
     uint32_t dot_capacity;
-    bool overfull;          /* more than ILEA_RECORD_ENTRIES_MAX: the rest is not shown */
+    struct ilea_entry *run; /* scratch of merge */
+    uint32_t run_capacity;
+    uint32_t writes;        /* ops merged and dots they replaced; above ILEA_RECORD_WRITES_MAX it stays one
+                             * above and the record is overfull: without entries, for good */
 };
 
 void ilea_record_init(struct ilea_record *record);
 void ilea_record_deinit(struct ilea_record *record);
 /* Empty it, keeping its memory. */
 void ilea_record_clear(struct ilea_record *record);
+
+bool ilea_record_is_overfull(const struct ilea_record *record);
 
 /*
  * Merge one change, whose own dot is `dot`. Each change exactly once. The
@@ -65,7 +70,7 @@ uint32_t ilea_record_shown(const struct ilea_record *record, const struct ilea_f
 
 /*
  * Canonical bytes: the same for the same set of changes on every node.
- *   [ 1, overfull, [ dot ... ], [ [field, key: bin, value: bin, depth, dot index] ... ],
+ *   [ 1, writes, [ dot ... ], [ [field, key: bin, value: bin, depth, dot index] ... ],
  *     [ [field, key: bin, dot index] ... ] ]      a dot is [feed: bin 16, seq, index]
  * Dots are sorted and each is named once.
  *   ILEA_ERROR_LIMIT  capacity too small: ilea_record_encoded_size_max() says how much is enough

@@ -36,8 +36,9 @@ enum {
     ILEA_CARD_SIZE_MAX = 16 * 1024,
     ILEA_PUT_ENTRIES_MAX = 4096,
     ILEA_REASON_SIZE = 200, /* one line that says what is wrong with an input, its NUL included */
-    /* A record in the view: what one owner can pile up in one record before it is shown as overfull. */
-    ILEA_RECORD_ENTRIES_MAX = 65536
+    /* Writes and replacements that one record can take in its life, a hundred years of daily edits; what
+     * has more is shown empty. By its life and not by its size, because that is the same in any order. */
+    ILEA_RECORD_WRITES_MAX = 1 << 20
 };
 
 _Static_assert(ILEA_COMMIT_SIZE_MAX + 4096 <= ILEA_MESSAGE_SIZE_MAX, "a commit fits a message");
