@@ -72,6 +72,12 @@ bool ilea_author_refuses(enum ilea_error error);
  * earlier keys. Does nothing as long as nothing was ever shared. */
 ILEA_MUST_USE enum ilea_error ilea_author_readers_changed(struct ilea_author *author);
 
+/* A commit of ours that was lost here came back from a peer and is in the transaction: keep the keys of
+ * the epochs it states, so that they can be handed to readers who come later. */
+ILEA_MUST_USE enum ilea_error ilea_author_take_back(struct ilea_author *author,
+                                                    struct ilea_span commit,
+                                                    const struct ilea_commit_id *id);
+
 /* A peer holds a commit of this feed of ours that we lack: never write to it again. */
 ILEA_MUST_USE enum ilea_error ilea_author_close_feed(struct ilea_author *author,
                                                      const struct ilea_feed_id *feed);

@@ -143,6 +143,30 @@ state_epoch(struct ilea_author *author, enum ilea_scope scope, const struct ilea
     return ILEA_ERROR_NONE;
 }
 
+/* One HISTORY statement: the keys of `count` epochs from the index `from` on, for one reader. */
+static enum ilea_error
+state_keys(struct ilea_author *author, enum ilea_scope scope, const struct reader *reader, uint32_t from,
+           uint32_t count, uint8_t *bytes)
+{
+    struct ilea_msgpack_writer writer;
+    ilea_msgpack_writer_init(&writer, bytes, ILEA_ITEM_SIZE_MAX);
+    ilea_history_put_head(&writer, &author->audiences[scope - 1], count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct ilea_epoch_row epoch;
+        enum ilea_error error = ilea_log_epoch(author->txn, scope, from + i, &epoch);
+        if (error != ILEA_ERROR_NONE) return error;
+        struct ilea_epoch_id id;
+        uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE];
+        name_epoch(epoch.aek_commit, &id);
+        error = ilea_keyring_wrap(author->ring, &id, &author->identity->network,
+                                  &author->audiences[scope - 1], &reader->key, wrapped);
+        if (error != ILEA_ERROR_NONE) return error;
+        ilea_history_put_key(&writer, epoch.aek_commit, wrapped);
+    }
+    ilea_assert(!writer.failed); /* statement.h's limits see to it */
+    return ilea_author_add_statement(author, scope, ilea_msgpack_written(&writer));
+}
+
 /* Hand the keys of all epochs before the new one to the readers who were not in the one before it. */
 static enum ilea_error
 state_history(struct ilea_author *author, enum ilea_scope scope, const struct ilea_epoch_row *before,
@@ -152,28 +176,16 @@ state_history(struct ilea_author *author, enum ilea_scope scope, const struct il
     uint32_t epoch_count = 0;
     struct ilea_epoch_row epoch;
     while (ilea_log_epoch(author->txn, scope, epoch_count, &epoch) == ILEA_ERROR_NONE) epoch_count++;
-    if (epoch_count > ILEA_HISTORY_KEYS_MAX) epoch_count = ILEA_HISTORY_KEYS_MAX;
     uint8_t *bytes = malloc(ILEA_ITEM_SIZE_MAX);
     if (bytes == NULL) return ILEA_ERROR_NO_MEMORY;
     enum ilea_error error = ILEA_ERROR_NONE;
     for (uint32_t r = 0; r < reader_count && error == ILEA_ERROR_NONE; r++) {
         if (is_reader(before, &readers[r].id)) continue;
-        struct ilea_msgpack_writer writer;
-        ilea_msgpack_writer_init(&writer, bytes, ILEA_ITEM_SIZE_MAX);
-        ilea_history_put_head(&writer, &author->audiences[scope - 1], epoch_count);
-        for (uint32_t i = 0; i < epoch_count && error == ILEA_ERROR_NONE; i++) {
-            error = ilea_log_epoch(author->txn, scope, i, &epoch);
-            if (error != ILEA_ERROR_NONE) break;
-            struct ilea_epoch_id id;
-            uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE];
-            name_epoch(epoch.aek_commit, &id);
-            error = ilea_keyring_wrap(author->ring, &id, &author->identity->network,
-                                      &author->audiences[scope - 1], &readers[r].key, wrapped);
-            ilea_history_put_key(&writer, epoch.aek_commit, wrapped);
-        }
-        if (error == ILEA_ERROR_NONE && writer.failed) error = ILEA_ERROR_LIMIT;
-        if (error == ILEA_ERROR_NONE) {
-            error = ilea_author_add_statement(author, scope, ilea_msgpack_written(&writer));
+        for (uint32_t from = 0; from < epoch_count && error == ILEA_ERROR_NONE;) {
+            uint32_t count = epoch_count - from < ILEA_HISTORY_KEYS_MAX ? epoch_count - from
+                                                                        : ILEA_HISTORY_KEYS_MAX;
+            error = state_keys(author, scope, &readers[r], from, count, bytes);
+            from += count;
         }
     }
     free(bytes);
@@ -216,6 +228,54 @@ fit_epoch(struct ilea_author *author, enum ilea_scope scope, bool only_if_shared
     }
     free(readers);
     if (error == ILEA_ERROR_NONE && epoch != NULL) *epoch = author->epochs[scope - 1].id;
+    return error;
+}
+
+/* One statement of ours that came back. Who its readers were is not in it: it fits nobody, and a new
+ * epoch is started with the next change. */
+static enum ilea_error
+take_back_epoch(struct ilea_author *author, struct ilea_span content, const struct ilea_commit_id *id)
+{
+    struct ilea_epoch_statement statement;
+    if (ilea_epoch_decode(content, &statement) != ILEA_ERROR_NONE) return ILEA_ERROR_NONE;
+    struct ilea_epoch_row row = { .scope = ILEA_SCOPE_PEERS, .number = statement.number,
+                                  .statement = *id };
+    memcpy(row.aek_commit, statement.aek_commit, sizeof row.aek_commit);
+    struct ilea_epoch_id epoch;
+    name_epoch(row.aek_commit, &epoch);
+    if (ilea_keyring_holds(author->ring, &epoch)) return ILEA_ERROR_NONE; /* never lost */
+    struct ilea_msgpack_reader wrapped;
+    ilea_msgpack_reader_init(&wrapped, statement.wrapped);
+    for (uint32_t i = 0; i < statement.wrapped_count; i++) {
+        ilea_msgpack_get_bytes(&wrapped, row.wrapped, sizeof row.wrapped);
+        enum ilea_error error =
+            ilea_keyring_unwrap(author->ring, author->keys->reading, &author->identity->network,
+                                &author->audiences[ILEA_SCOPE_PEERS - 1], row.aek_commit, row.wrapped);
+        if (error == ILEA_ERROR_NONE) return ilea_log_put_epoch(author->txn, &row);
+        if (error != ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE; /* not a key of ours after all */
+    }
+    return ILEA_ERROR_NONE;
+}
+
+enum ilea_error
+ilea_author_take_back(struct ilea_author *author, struct ilea_span bytes,
+                      const struct ilea_commit_id *id)
+{
+    struct ilea_commit commit;
+    enum ilea_error error = ilea_commit_decode(bytes, &commit);
+    ilea_assert(error == ILEA_ERROR_NONE); /* the replicator checked it */
+    struct ilea_msgpack_reader slots;
+    ilea_msgpack_reader_init(&slots, commit.slots);
+    for (uint32_t i = 0; i < commit.header.item_count && error == ILEA_ERROR_NONE; i++) {
+        struct ilea_item item;
+        struct ilea_span slot = ilea_slot_next(&slots);
+        enum ilea_statement_kind kind;
+        if (ilea_item_decode(slot, &item) == ILEA_ERROR_NONE && (item.flags & ILEA_ITEM_CONTROL) != 0
+            && ilea_statement_kind_of(item.content, &kind) == ILEA_ERROR_NONE
+            && kind == ILEA_STATEMENT_EPOCH) {
+            error = take_back_epoch(author, item.content, id);
+        }
+    }
     return error;
 }
 

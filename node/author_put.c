@@ -207,14 +207,33 @@ remove_keys(struct ilea_author *author, const struct ilea_put *put, uint32_t fie
     return ILEA_ERROR_NONE;
 }
 
+/* What a field's merge class does not let change: set once, or only added to. */
 static enum ilea_error
-difference(struct ilea_author *author, const struct ilea_put *put, const struct ilea_type *type)
+check_merge(struct ilea_author *author, const struct ilea_put_entry *entry,
+            const struct ilea_field *field, struct ilea_put_result *result)
+{
+    uint32_t first, siblings = ilea_record_find(&author->record, entry->field, entry->key, &first);
+    bool same = siblings > 0 && spans_equal(author->record.entries[first].value, entry->value);
+    if (field->merge == ILEA_MERGE_IMMUTABLE && siblings > 0 && !same) {
+        return refuse(result, ILEA_ERROR_INVALID, "field %s cannot be changed once it is set", field->name);
+    }
+    if (field->merge == ILEA_MERGE_GROW && entry->action != ILEA_PUT_SET) {
+        return refuse(result, ILEA_ERROR_INVALID, "nothing can be removed from field %s", field->name);
+    }
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+difference(struct ilea_author *author, const struct ilea_put *put, const struct ilea_type *type,
+           struct ilea_put_result *result)
 {
     for (uint32_t i = 0; i < put->entry_count; i++) {
         const struct ilea_put_entry *entry = &put->entries[i];
         const struct ilea_field *field = ilea_field_by_number(type, entry->field);
         bool keyed = field != NULL && ilea_field_has_key(field);
-        enum ilea_error error = ILEA_ERROR_NONE;
+        enum ilea_error error =
+            field != NULL ? check_merge(author, entry, field, result) : ILEA_ERROR_NONE;
+        if (error != ILEA_ERROR_NONE) return error;
         switch (entry->action) {
         case ILEA_PUT_SET:
             error = change_value(author, entry->field, entry->key, entry->value);
@@ -313,15 +332,20 @@ label_of(const struct ilea_author *author, enum ilea_scope scope)
 
 static enum ilea_error
 write_ops(struct ilea_author *author, const struct ilea_put *put, enum ilea_scope scope,
-          const struct ilea_record_id *id)
+          struct ilea_put_result *result)
 {
     sort_ops(author);
+    uint32_t label = label_of(author, scope);
+    if (scope == ILEA_SCOPE_PEERS && label > ILEA_LABEL_GREEN) {
+        return refuse(result, ILEA_ERROR_INVALID,
+                      "its label does not allow all peers: tlp must be green or clear");
+    }
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, author->encoded_ops, sizeof author->encoded_ops);
     for (uint32_t i = 0; i < author->op_count; i++) ilea_op_put(&writer, &author->ops[i]);
     if (writer.failed) return ILEA_ERROR_LIMIT;
-    struct ilea_change change = { .record = *id, .type = put->type, .time_ms = author->now_ms,
-                                  .label = label_of(author, scope), .op_count = author->op_count,
+    struct ilea_change change = { .record = result->id, .type = put->type, .time_ms = author->now_ms,
+                                  .label = label, .op_count = author->op_count,
                                   .ops = ilea_msgpack_written(&writer) };
     return ilea_author_add_change(author, scope, &change);
 }
@@ -378,11 +402,11 @@ create(struct ilea_author *author, const struct ilea_put *put, const struct ilea
     enum ilea_scope scope = put->scope == 0 ? ILEA_SCOPE_AGENCY : (enum ilea_scope)put->scope;
     uint32_t ref = 0;
     if (type != NULL) error = add_ref(author, type, &ref);
-    if (error == ILEA_ERROR_NONE) error = difference(author, put, type);
+    if (error == ILEA_ERROR_NONE) error = difference(author, put, type, result);
     if (error == ILEA_ERROR_NONE && author->op_count == 0) {
         return refuse(result, ILEA_ERROR_INVALID, "a record without any field");
     }
-    if (error == ILEA_ERROR_NONE) error = write_ops(author, put, scope, &result->id);
+    if (error == ILEA_ERROR_NONE) error = write_ops(author, put, scope, result);
     if (error != ILEA_ERROR_NONE) return error;
     if (put->has_id) add_pending(author, &result->id);
     result->outcome = ILEA_PUT_CREATED;
@@ -410,21 +434,21 @@ update(struct ilea_author *author, const struct ilea_put *put, const struct ilea
         if (error == ILEA_ERROR_NONE) {
             /* What the put changes comes after, over the copy, and replaces nothing that others know. */
             uint32_t copied = author->op_count;
-            error = difference(author, put, type);
+            error = difference(author, put, type, result);
             for (uint32_t i = copied; i < author->op_count; i++) {
                 author->ops[i].replaces = author->ops[0].replaces; /* none */
                 author->ops[i].depth = 1;
             }
         }
     } else {
-        error = difference(author, put, type);
+        error = difference(author, put, type, result);
     }
     if (error != ILEA_ERROR_NONE) return error;
     if (author->op_count == 0) {
         result->outcome = ILEA_PUT_UNCHANGED;
         return ILEA_ERROR_NONE;
     }
-    error = write_ops(author, put, publish ? ILEA_SCOPE_PEERS : row->scope, &result->id);
+    error = write_ops(author, put, publish ? ILEA_SCOPE_PEERS : row->scope, result);
     if (error != ILEA_ERROR_NONE) return error;
     add_pending(author, &result->id);
     result->outcome = ILEA_PUT_UPDATED;

@@ -10,6 +10,7 @@
 #include "node/json.h"
 #include "node/jsonl.h"
 #include "node/profile.h"
+#include "node/put_builder.h"
 
 struct import {
     uint64_t created, updated, unchanged, bad;

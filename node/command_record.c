@@ -7,6 +7,7 @@
 
 #include "node/command.h"
 #include "node/json.h"
+#include "node/put_builder.h"
 #include "node/value.h"
 #include "replication/record/uuid.h"
 

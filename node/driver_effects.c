@@ -133,7 +133,9 @@ send_commits(struct driver *driver, const struct ilea_effect *effect)
         struct ilea_chain_row chain;
         struct ilea_log_commit commit;
         error = ilea_log_chain(txn, feed.number, effect->commits.seq_first + i, &chain);
+        struct ilea_commit checked; /* what was damaged on our disk is not passed on */
         if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(txn, chain.position, &commit);
+        if (error == ILEA_ERROR_NONE) error = ilea_log_check_commit(txn, &commit, &checked);
         if (error == ILEA_ERROR_NONE) ilea_msgpack_put_bin(&writer, commit.bytes.data, commit.bytes.size);
     }
     ilea_transaction_abort(own);
@@ -164,6 +166,9 @@ store_commit(struct driver *driver, const struct ilea_effect *effect)
     if (error == ILEA_ERROR_NONE) {
         error = ilea_log_append(txn, &feed, effect->store.seq, &effect->store.id, effect->store.commit,
                                 &position);
+    }
+    if (error == ILEA_ERROR_NONE && feed.closed) { /* ours, come back from a peer */
+        error = ilea_author_take_back(driver->node->author, effect->store.commit, &effect->store.id);
     }
     return error;
 }

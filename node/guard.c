@@ -142,5 +142,7 @@ ilea_guard_write(struct ilea_guard *guard, const struct ilea_guard_entry entries
     }
     ilea_hash_once(ILEA_DOMAIN_STORED, file, BODY_SIZE, file + BODY_SIZE);
     ssize_t written = pwrite(guard->fd, file, sizeof file, 0);
-    return written == (ssize_t)sizeof file ? ILEA_ERROR_NONE : ILEA_ERROR_IO;
+    if (written == (ssize_t)sizeof file) return ILEA_ERROR_NONE;
+    (void)!ftruncate(guard->fd, 0); /* what stands there gives no permission any more */
+    return ILEA_ERROR_IO;
 }

@@ -44,7 +44,7 @@ void ilea_guard_close(struct ilea_guard *guard);
 /* What the guard says; all zero if it is new, torn, or of another boot, machine or database. */
 void ilea_guard_read(const struct ilea_guard *guard,
                      struct ilea_guard_entry entries[ILEA_GUARD_SCOPES]);
-/* ILEA_ERROR_IO: do not publish. */
+/* ILEA_ERROR_IO: the guard is empty now; what is durable may be published, but go on in a new incarnation. */
 ILEA_MUST_USE enum ilea_error ilea_guard_write(struct ilea_guard *guard,
                                                const struct ilea_guard_entry entries[ILEA_GUARD_SCOPES]);
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/reason.h"
+#include "node/value.h"
 #include "replication/record/msgpack_reader.h"
 #include "replication/record/uuid.h"
 

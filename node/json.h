@@ -20,7 +20,7 @@
 #include <jansson.h>
 
 #include "include/ilea/id.h"
-#include "node/value.h"
+#include "node/put_builder.h"
 #include "replication/merge/record.h"
 
 /* What the record's entries do not say. All borrowed. */

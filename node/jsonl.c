@@ -6,6 +6,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "node/reason.h"
+
 enum {
     READ_SIZE = 256 * 1024,
     /* Room for the longest line, its end, and a read beyond it. */

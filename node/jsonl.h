@@ -14,7 +14,7 @@
 
 #include "include/ilea/error.h"
 #include "include/ilea/span.h"
-#include "node/value.h"
+#include "replication/record/limits.h"
 
 enum { ILEA_JSONL_LINE_MAX = 1024 * 1024 };
 

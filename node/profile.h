@@ -43,7 +43,8 @@
 #include "include/ilea/error.h"
 #include "include/ilea/id.h"
 #include "include/ilea/span.h"
-#include "node/value.h"
+#include "node/put_builder.h"
+#include "replication/record/schema.h"
 
 /* Random; fixed for ever: with it the ids of all imported rows would change. */
 #define ILEA_PROFILE_NAMESPACE "042bcd6c-50e0-41d1-bafd-c7be245236b0"

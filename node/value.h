@@ -24,58 +24,18 @@
  *
  * Errors: ILEA_ERROR_INVALID and ILEA_ERROR_LIMIT are about the input, and then
  * `reason` (ILEA_REASON_SIZE bytes) says in one printable line what is wrong.
- * Threads: a builder belongs to one thread.
  */
 #ifndef ILEA_NODE_VALUE_H
 #define ILEA_NODE_VALUE_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "include/ilea/error.h"
 #include "include/ilea/span.h"
-#include "replication/record/limits.h"
-#include "replication/record/put.h"
+#include "node/put_builder.h"
 #include "replication/record/schema.h"
-
-enum {
-    /* A line of JSON is at most 1 MiB, and smaller when encoded. */
-    ILEA_BUILDER_ARENA_SIZE = 1280 * 1024,
-    ILEA_BUILDER_TEXT_MAX = 256 * 1024 /* longest text taken in, before it is normalised */
-};
-
-/* Turns what is not UUID text, as FR-PN-N42, into a record id; must not use the builder. */
-typedef enum ilea_error ilea_value_resolve(void *context, struct ilea_span text,
-                                           struct ilea_record_id *id);
-
-/* Collects one put at a time. *put and what it points to belong to the builder. */
-struct ilea_put_builder {
-    struct ilea_put *put;
-    uint8_t *arena;
-    size_t arena_used;
-    uint8_t *text;      /* ILEA_BUILDER_TEXT_MAX bytes of text being normalised */
-    int32_t *codepoints;
-    ilea_value_resolve *resolve; /* NULL: UUID text only */
-    void *resolve_context;
-};
-
-/* About 4 MB, little of it touched; to be reused. ILEA_ERROR_NO_MEMORY. */
-ILEA_MUST_USE enum ilea_error ilea_put_builder_init(struct ilea_put_builder *builder);
-void ilea_put_builder_deinit(struct ilea_put_builder *builder);
-
-/* Begin a new put: what the last one held is gone. Scope 0, no id. */
-void ilea_put_builder_begin(struct ilea_put_builder *builder, enum ilea_put_mode mode,
-                            uint32_t type);
-void ilea_put_builder_set_id(struct ilea_put_builder *builder, const struct ilea_record_id *id);
-
-/*
- * One entry, checked against the field. Key and value are borrowed until the put
- * is used. An element set twice counts once; ILEA_PUT_ONLY counts once a field.
- *   ILEA_ERROR_INVALID  not right for the field, or already given
- */
-ILEA_MUST_USE enum ilea_error ilea_put_builder_add(struct ilea_put_builder *builder,
-                                                   const struct ilea_field *field,
-                                                   const struct ilea_put_entry *entry,
-                                                   char *reason);
 
 /* One `field=value` as above. */
 ILEA_MUST_USE enum ilea_error ilea_value_assign(struct ilea_put_builder *builder,
@@ -87,11 +47,6 @@ ILEA_MUST_USE enum ilea_error ilea_value_put_json(struct ilea_put_builder *build
                                                   const struct ilea_field *field,
                                                   const json_t *json, char *reason);
 
-/* As ilea_put_builder_add for a field that is not in the tables: the encoding alone is known. */
-ILEA_MUST_USE enum ilea_error ilea_put_builder_add_unknown(struct ilea_put_builder *builder,
-                                                           const struct ilea_put_entry *entry,
-                                                           char *reason);
-
 /* Set a register, or add an element, from its encoding. */
 ILEA_MUST_USE enum ilea_error ilea_value_put_encoded(struct ilea_put_builder *builder,
                                                      const struct ilea_field *field,
@@ -101,9 +56,16 @@ ILEA_MUST_USE enum ilea_error ilea_value_put_keyed(struct ilea_put_builder *buil
                                                    const struct ilea_field *field,
                                                    struct ilea_span name, struct ilea_span encoded,
                                                    char *reason);
+/* Remove one key of a KEYED field. */
+ILEA_MUST_USE enum ilea_error ilea_value_remove_keyed(struct ilea_put_builder *builder,
+                                                      const struct ilea_field *field,
+                                                      struct ilea_span name, char *reason);
 /* Say that a field with keys has those alone that this put sets. */
 ILEA_MUST_USE enum ilea_error ilea_value_put_only(struct ilea_put_builder *builder,
                                                   const struct ilea_field *field, char *reason);
+/* A register: no value. A field with keys: no key. */
+ILEA_MUST_USE enum ilea_error ilea_value_put_nothing(struct ilea_put_builder *builder,
+                                                     const struct ilea_field *field, char *reason);
 
 /* Encode one value (an element, for sets) into the builder's arena. Text: not for STRUCT. */
 ILEA_MUST_USE enum ilea_error ilea_value_from_text(struct ilea_put_builder *builder,
@@ -137,8 +99,5 @@ bool ilea_value_scalar(const json_t *json, char bytes[ILEA_SCALAR_SIZE], struct 
 uint32_t ilea_value_part_count(const struct ilea_field *field);
 int ilea_value_part_index(const struct ilea_field *field, const char *name);
 enum { ILEA_PARTS_MAX = 16 };
-
-/* Format `reason`; control characters of quoted input are replaced, a cut character dropped. */
-void ilea_reason(char *reason, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

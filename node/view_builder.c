@@ -7,7 +7,8 @@
 #include "replication/merge/record.h"
 #include "replication/record/commit.h"
 
-enum { KEYS_MAX = 16384, STATE_SIZE_START = 256 * 1024 };
+/* One agency that states epochs without end must not use up the room of the others. */
+enum { KEYS_MAX = 32768, AGENCY_KEYS_MAX = 1024, STATE_SIZE_START = 256 * 1024 };
 
 struct ilea_view_builder {
     struct ilea_log *log;
@@ -19,6 +20,7 @@ struct ilea_view_builder {
     struct ilea_transaction *log_txn, *view_txn; /* during a run */
     struct ilea_feed_row feed;                   /* of the commit at hand */
     uint32_t agency;                             /* its agency's number */
+    uint32_t key_counts[ILEA_VIEW_AGENCIES_MAX]; /* keys held, by agency number */
     uint8_t *state;                              /* a record's new bytes */
     size_t state_capacity;
     uint8_t plaintext[ILEA_CHANGE_SIZE_MAX + ILEA_AEAD_OVERHEAD];
@@ -38,6 +40,7 @@ load_keys(struct ilea_view_builder *builder, struct ilea_transaction *txn)
                                     epoch.aek_commit, epoch.wrapped);
         if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH) return ILEA_ERROR_CORRUPT;
         if (error != ILEA_ERROR_NONE) return error;
+        builder->key_counts[epoch.agency % ILEA_VIEW_AGENCIES_MAX]++;
     }
 }
 
@@ -203,12 +206,26 @@ apply_change(struct ilea_view_builder *builder, const struct ilea_change *change
     return ilea_view_add_change(builder->view_txn, &builder->meta, &changed);
 }
 
+/* Keys and items count only in their audience's own feeds: here always the agency's. */
+static bool
+is_own_audience(const struct ilea_view_builder *builder, const struct ilea_audience_id *audience)
+{
+    struct ilea_audience_id own;
+    const struct ilea_network_id *network = &ilea_log_identity(builder->log)->network;
+    if (builder->feed.origin.scope == ILEA_SCOPE_PEERS) {
+        ilea_audience_of_peers(network, &builder->feed.origin.agency, &own);
+    } else {
+        ilea_audience_of_agency(network, &builder->feed.origin.agency, &own);
+    }
+    return memcmp(own.bytes, audience->bytes, sizeof own.bytes) == 0;
+}
+
 /* One encrypted item: readable, parked until its key comes, or never readable. */
 static enum ilea_error
 take_item(struct ilea_view_builder *builder, const struct ilea_item *item,
           const struct ilea_log_commit *commit, uint32_t index)
 {
-    if (item->content.size > sizeof builder->plaintext) {
+    if (item->content.size > sizeof builder->plaintext || !is_own_audience(builder, &item->audience)) {
         builder->meta.hidden++;
         return ILEA_ERROR_NONE;
     }
@@ -251,12 +268,14 @@ load_feed(struct ilea_view_builder *builder, uint32_t number)
     return ILEA_ERROR_NONE;
 }
 
+/* It was checked when it came; what does not match its hash now was damaged since. The log's damage, not
+ * the view's: told apart, because building the view again would not help. */
 static enum ilea_error
-decode_commit(const struct ilea_log_commit *row, struct ilea_commit *commit)
+decode_commit(struct ilea_view_builder *builder, const struct ilea_log_commit *row,
+              struct ilea_commit *commit)
 {
-    /* It was checked when it came: what no longer decodes was damaged since. */
-    return ilea_commit_decode(row->bytes, commit) == ILEA_ERROR_NONE ? ILEA_ERROR_NONE
-                                                                     : ILEA_ERROR_CORRUPT;
+    enum ilea_error error = ilea_log_check_commit(builder->log_txn, row, commit);
+    return error == ILEA_ERROR_CORRUPT ? ILEA_ERROR_BAD_HASH : error;
 }
 
 /* The item that was parked earlier in the log and whose key has come now. */
@@ -266,7 +285,7 @@ take_parked(struct ilea_view_builder *builder, uint64_t position, uint32_t index
     struct ilea_log_commit row;
     struct ilea_commit commit;
     enum ilea_error error = ilea_log_commit_at(builder->log_txn, position, &row);
-    if (error == ILEA_ERROR_NONE) error = decode_commit(&row, &commit);
+    if (error == ILEA_ERROR_NONE) error = decode_commit(builder, &row, &commit);
     if (error == ILEA_ERROR_NONE) error = load_feed(builder, row.feed);
     if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
     struct ilea_msgpack_reader slots;
@@ -288,12 +307,19 @@ try_key(struct ilea_view_builder *builder, const struct ilea_view_epoch *epoch, 
     memcpy(id.bytes, epoch->aek_commit, sizeof id.bytes);
     *opened = true;
     if (ilea_keyring_holds(builder->ring, &id)) return ILEA_ERROR_NONE;
+    uint32_t *held = &builder->key_counts[builder->agency % ILEA_VIEW_AGENCIES_MAX];
+    if (*held >= AGENCY_KEYS_MAX) return ILEA_ERROR_NONE; /* what is under it stays parked */
     enum ilea_error error = ilea_keyring_unwrap(
         builder->ring, builder->reading, &ilea_log_identity(builder->log)->network,
         &epoch->audience, epoch->aek_commit, epoch->wrapped);
     *opened = error == ILEA_ERROR_NONE;
-    if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH) return ILEA_ERROR_NONE;
-    if (error == ILEA_ERROR_NONE) error = ilea_view_put_epoch(builder->view_txn, epoch);
+    if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH || error == ILEA_ERROR_FULL) {
+        return ILEA_ERROR_NONE;
+    }
+    if (error == ILEA_ERROR_NONE) {
+        (*held)++;
+        error = ilea_view_put_epoch(builder->view_txn, epoch);
+    }
     while (error == ILEA_ERROR_NONE) {
         uint64_t position;
         uint32_t index;
@@ -302,20 +328,6 @@ try_key(struct ilea_view_builder *builder, const struct ilea_view_epoch *epoch, 
         if (error == ILEA_ERROR_NONE) error = take_parked(builder, position, index);
     }
     return error;
-}
-
-/* Keys count only from the audience's owner: here always the feed's own agency. */
-static bool
-is_own_audience(const struct ilea_view_builder *builder, const struct ilea_audience_id *audience)
-{
-    struct ilea_audience_id own;
-    const struct ilea_network_id *network = &ilea_log_identity(builder->log)->network;
-    if (builder->feed.origin.scope == ILEA_SCOPE_PEERS) {
-        ilea_audience_of_peers(network, &builder->feed.origin.agency, &own);
-    } else {
-        ilea_audience_of_agency(network, &builder->feed.origin.agency, &own);
-    }
-    return memcmp(own.bytes, audience->bytes, sizeof own.bytes) == 0;
 }
 
 static enum ilea_error
@@ -327,7 +339,7 @@ take_epoch(struct ilea_view_builder *builder, struct ilea_span content)
         builder->meta.hidden++;
         return ILEA_ERROR_NONE;
     }
-    struct ilea_view_epoch epoch = { .audience = statement.audience };
+    struct ilea_view_epoch epoch = { .agency = builder->agency, .audience = statement.audience };
     memcpy(epoch.aek_commit, statement.aek_commit, sizeof epoch.aek_commit);
     struct ilea_msgpack_reader wrapped;
     ilea_msgpack_reader_init(&wrapped, statement.wrapped);
@@ -349,7 +361,7 @@ take_history(struct ilea_view_builder *builder, struct ilea_span content)
         builder->meta.hidden++;
         return ILEA_ERROR_NONE;
     }
-    struct ilea_view_epoch epoch = { .audience = statement.audience };
+    struct ilea_view_epoch epoch = { .agency = builder->agency, .audience = statement.audience };
     struct ilea_msgpack_reader keys;
     ilea_msgpack_reader_init(&keys, statement.keys);
     for (uint32_t i = 0; i < statement.key_count; i++) {
@@ -381,7 +393,7 @@ static enum ilea_error
 take_commit(struct ilea_view_builder *builder, const struct ilea_log_commit *row)
 {
     struct ilea_commit commit;
-    enum ilea_error error = decode_commit(row, &commit);
+    enum ilea_error error = decode_commit(builder, row, &commit);
     struct ilea_msgpack_reader slots;
     if (error == ILEA_ERROR_NONE) ilea_msgpack_reader_init(&slots, commit.slots);
     for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < commit.header.item_count; i++) {

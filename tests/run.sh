@@ -95,6 +95,7 @@ fi
 if [ -f tests/vectors/check_vectors.py ]; then part vectors count_line python3 tests/vectors/check_vectors.py; fi
 if [ -f tests/system/run.py ] && [ -n "${release:-}" ]; then
     part system count_line python3 tests/system/run.py --bin build-release/node
+    sed -n 's/^seed /  system: seed /p' "$logs/system.log"
 fi
 if is_repository; then part tree count_one same_tree; fi
 

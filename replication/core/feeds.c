@@ -50,11 +50,21 @@ put_in_order(struct ilea_replicator *r, uint32_t index, uint32_t count)
     r->order[at] = index;
 }
 
+static uint32_t
+count_feeds(const struct ilea_replicator *r, uint32_t agency)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r->feed_count; i++) count += r->feeds[i].agency == agency ? 1 : 0;
+    return count;
+}
+
 uint32_t
 add_feed(struct ilea_replicator *r, const struct ilea_feed_id *id, uint32_t agency)
 {
     ilea_assert(agency < r->agency_count);
-    if (r->feed_count == ILEA_FEEDS_MAX) return NO_INDEX;
+    if (r->feed_count == ILEA_FEEDS_MAX || (agency != 0 && count_feeds(r, agency) >= ILEA_AGENCY_FEEDS_MAX)) {
+        return NO_INDEX;
+    }
     uint32_t index = r->feed_count++;
     struct feed *feed = &r->feeds[index];
     *feed = (struct feed){ .id = *id, .agency = agency, .eager_link = NO_INDEX,

@@ -7,7 +7,7 @@
 
 /* Agencies we follow, by index; hashed in the order of their ids. */
 static void
-hash_follows(const struct ilea_replicator *r, const uint8_t *follows, uint8_t hash[ILEA_HASH_SIZE])
+hash_follows(const struct ilea_replicator *r, uint8_t hash[ILEA_HASH_SIZE])
 {
     struct ilea_hasher hasher;
     ilea_hash_begin(&hasher, ILEA_DOMAIN_FRONTIER);
@@ -16,8 +16,7 @@ hash_follows(const struct ilea_replicator *r, const uint8_t *follows, uint8_t ha
         const struct ilea_agency_id *next = NULL;
         for (uint32_t i = 0; i < r->agency_count; i++) {
             const struct agency *agency = &r->agencies[i];
-            bool in = follows == NULL ? agency->followed : (follows[i / 8] & (1u << i % 8)) != 0;
-            if (!in || (before != NULL && memcmp(agency->id.bytes, before->bytes, ILEA_ID_SIZE) <= 0)
+            if (!agency->followed || (before != NULL && memcmp(agency->id.bytes, before->bytes, ILEA_ID_SIZE) <= 0)
                 || (next != NULL && memcmp(agency->id.bytes, next->bytes, ILEA_ID_SIZE) > 0)) {
                 continue;
             }
@@ -55,7 +54,7 @@ send_frontier_hash(struct ilea_replicator *r, uint32_t index)
         return;
     }
     uint8_t follows[ILEA_HASH_SIZE], entries[ILEA_HASH_SIZE];
-    hash_follows(r, NULL, follows);
+    hash_follows(r, follows);
     hash_entries(r, link, entries);
     struct ilea_msgpack_writer writer;
     begin_frame(r, index, ILEA_MESSAGE_FRONTIER, &writer);
@@ -162,10 +161,10 @@ on_hash(struct ilea_replicator *r, uint32_t index, const struct ilea_frontier_ha
     struct link *link = &r->links[index];
     if (link->hash_received) return ILEA_ERROR_UNEXPECTED;
     link->hash_received = true;
-    uint8_t follows[ILEA_HASH_SIZE], entries[ILEA_HASH_SIZE];
-    hash_follows(r, link->follows, follows);
+    memcpy(link->told_follows_hash, theirs->follows, sizeof link->told_follows_hash);
+    uint8_t entries[ILEA_HASH_SIZE];
     hash_entries(r, link, entries);
-    if (memcmp(follows, theirs->follows, sizeof follows) != 0
+    if (memcmp(link->follows_hash, theirs->follows, sizeof link->follows_hash) != 0
         || memcmp(entries, theirs->entries, sizeof entries) != 0) {
         if (!link->list_sent) send_list(r, index);
         return ILEA_ERROR_NONE; /* and its list is on the way: it finds our hash unequal too */
@@ -250,6 +249,7 @@ on_list(struct ilea_replicator *r, uint32_t index, struct ilea_frontier_list *li
             on_entry(r, index, agency, &position);
         }
     }
+    if (list->last) memcpy(link->follows_hash, link->told_follows_hash, sizeof link->follows_hash);
     if (list->last && !link->synced) {
         link->synced = true;
         begin_fanout(r, index);

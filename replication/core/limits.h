@@ -10,6 +10,7 @@ enum {
     ILEA_LINKS_MAX = 64,     /* peers with a link; more agencies are reached through them */
     ILEA_AGENCIES_MAX = 512, /* followed agencies */
     ILEA_FEEDS_MAX = 4096,   /* feeds of all of them */
+    ILEA_AGENCY_FEEDS_MAX = 1024, /* of one other agency: it must not use up the room of all */
     ILEA_FEED_SLOTS = 8192,  /* hash slots: a power of two, at most half full */
     ILEA_UNVERIFIED_FEEDS_MAX = 64, /* feeds a peer announced and none of whose commits came yet */
     ILEA_EFFECTS_MAX = 2048,

@@ -266,7 +266,11 @@ ilea_bind_message(const struct ilea_transport_public *sender,
     memcpy(message + 32, receiver->bytes, 32);
     memcpy(message + 64, sender_hello->nonce, 32);
     memcpy(message + 96, receiver_hello->nonce, 32);
-    uint8_t *at = put_u64(message + 128, ILEA_PROTOCOL_VERSION);
-    at = put_u64(at, sender_hello->features);
-    (void)put_u64(at, receiver_hello->features);
+    uint8_t *at = message + 128;
+    const struct ilea_hello *const hellos[] = { sender_hello, receiver_hello };
+    for (unsigned i = 0; i < 2; i++) {
+        at = put_u64(at, hellos[i]->version_min);
+        at = put_u64(at, hellos[i]->version_max);
+        at = put_u64(at, hellos[i]->features);
+    }
 }

@@ -116,8 +116,9 @@ void ilea_message_put_note(struct ilea_msgpack_writer *writer, const struct ilea
 void ilea_message_put_position(struct ilea_msgpack_writer *writer, const struct ilea_feed_id *feed,
                                uint64_t seq, const struct ilea_commit_id *id);
 
-/* What BIND signs: sender's and receiver's transport keys, nonces, version and features. */
-enum { ILEA_BIND_MESSAGE_SIZE = 4 * 32 + 3 * 8 };
+/* What BIND signs: sender's and receiver's transport keys and nonces, then the versions and features that
+ * each offered, so that nobody between them can talk them down. */
+enum { ILEA_BIND_MESSAGE_SIZE = 4 * 32 + 6 * 8 };
 void ilea_bind_message(const struct ilea_transport_public *sender,
                        const struct ilea_transport_public *receiver,
                        const struct ilea_hello *sender_hello,

@@ -76,6 +76,8 @@ struct link {
     bool synced;                   /* what the peer holds is known */
     bool hash_received, list_begun, list_sent;
     uint8_t follows[FOLLOW_BYTES]; /* agencies the peer follows, by index; kept between sessions */
+    uint8_t follows_hash[ILEA_HASH_SIZE]; /* the peer's own hash of them, agencies unknown to us included */
+    uint8_t told_follows_hash[ILEA_HASH_SIZE]; /* of this session; becomes follows_hash with the list */
 
     uint64_t sent_bytes, sent_limit;                          /* to them: commits' bytes */
     uint64_t received_bytes, received_durable, received_limit; /* from them */

@@ -433,11 +433,11 @@ decode_entries(struct ilea_msgpack_reader *reader, struct ilea_record *record, u
             entry.depth = ilea_msgpack_get_uint32(reader, UINT32_MAX);
         }
         uint32_t dot = ilea_msgpack_get_uint32(reader, UINT32_MAX);
-        if (reader->failed || dot >= dot_count) return ILEA_ERROR_MALFORMED;
+        if (reader->failed || dot >= dot_count || entry.field == 0) return ILEA_ERROR_MALFORMED;
         entry.dot = record->dots[dot];
         if (is_out_of_order(*entries, *used, &entry, covered)) return ILEA_ERROR_MALFORMED;
-        enum ilea_error error = put_in(entries, used, capacity, &entry);
-        if (error != ILEA_ERROR_NONE) return error;
+        if (!reserve(entries, capacity, *used + 1)) return ILEA_ERROR_NO_MEMORY;
+        (*entries)[(*used)++] = entry;
     }
     return reader->failed ? ILEA_ERROR_MALFORMED : ILEA_ERROR_NONE;
 }

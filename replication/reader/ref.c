@@ -8,7 +8,11 @@ void
 ilea_ref_format(struct ilea_span code, char letter, uint32_t number, uint32_t index,
                 char ref[ILEA_REF_SIZE])
 {
-    char suffix[2] = { index == 0 ? '\0' : (char)('a' + (index < 25 ? index : 25)), '\0' };
+    char suffix[2] = { index == 0 ? '\0' : (char)('a' + index), '\0' };
+    if (index >= ILEA_REF_INDEX_MAX) { /* no more letters: it has no ref, only its id */
+        ref[0] = '\0';
+        return;
+    }
     (void)snprintf(ref, ILEA_REF_SIZE, "%.*s-%c%u%s", (int)code.size, (const char *)code.data, letter,
                    number, suffix);
 }

@@ -60,12 +60,12 @@ ilea_commit_decode(struct ilea_span input, struct ilea_commit *commit)
     ilea_msgpack_reader_init(&reader, input);
     ilea_msgpack_expect_array(&reader, COMMIT_FIELDS);
     commit->header_bytes = ilea_msgpack_get_bin(&reader, ILEA_HEADER_SIZE_MAX);
-    ilea_msgpack_get_bytes(&reader, commit->signature.bytes, sizeof commit->signature.bytes);
-    uint32_t count = ilea_msgpack_get_array(&reader, ILEA_COMMIT_ITEMS_MAX);
     if (reader.failed) return ILEA_ERROR_MALFORMED;
-
+    /* The header first: in another suite the signature has another size. */
     enum ilea_error error = ilea_header_decode(commit->header_bytes, &commit->header);
     if (error != ILEA_ERROR_NONE) return error;
+    ilea_msgpack_get_bytes(&reader, commit->signature.bytes, sizeof commit->signature.bytes);
+    uint32_t count = ilea_msgpack_get_array(&reader, ILEA_COMMIT_ITEMS_MAX);
     if (count != commit->header.item_count) return ILEA_ERROR_MALFORMED;
 
     commit->slots = (struct ilea_span){ reader.next, reader.left };

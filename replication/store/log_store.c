@@ -284,6 +284,22 @@ ilea_log_commit_at(struct ilea_transaction *txn, uint64_t position, struct ilea_
 }
 
 enum ilea_error
+ilea_log_check_commit(struct ilea_transaction *txn, const struct ilea_log_commit *row,
+                      struct ilea_commit *commit)
+{
+    struct ilea_chain_row chain;
+    enum ilea_error error = ilea_log_chain(txn, row->feed, row->seq, &chain);
+    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_CORRUPT;
+    if (error != ILEA_ERROR_NONE) return error;
+    if (ilea_commit_decode(row->bytes, commit) != ILEA_ERROR_NONE) return ILEA_ERROR_CORRUPT;
+    struct ilea_commit_id id;
+    ilea_commit_id_of(commit->header_bytes, &id);
+    bool good = chain.position == row->position && memcmp(id.bytes, chain.id.bytes, sizeof id.bytes) == 0
+        && ilea_commit_check_items(commit) == ILEA_ERROR_NONE;
+    return good ? ILEA_ERROR_NONE : ILEA_ERROR_CORRUPT;
+}
+
+enum ilea_error
 ilea_log_last(struct ilea_transaction *txn, uint64_t *position)
 {
     struct ilea_cursor *cursor = NULL;

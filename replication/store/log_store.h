@@ -21,6 +21,7 @@
 
 #include "crypto/keyring.h"
 #include "include/ilea/id.h"
+#include "replication/record/commit.h"
 #include "replication/record/manifest.h"
 #include "replication/record/statement.h"
 #include "replication/store/environment.h"
@@ -110,6 +111,11 @@ ILEA_MUST_USE enum ilea_error ilea_log_chain(struct ilea_transaction *txn, uint3
                                              uint64_t seq, struct ilea_chain_row *row);
 ILEA_MUST_USE enum ilea_error ilea_log_commit_at(struct ilea_transaction *txn, uint64_t position,
                                                  struct ilea_log_commit *commit);
+/* Decode a commit that was read and check it against the id in its chain and its own items: LMDB checks
+ * nothing. CORRUPT: damaged on the disk. */
+ILEA_MUST_USE enum ilea_error ilea_log_check_commit(struct ilea_transaction *txn,
+                                                    const struct ilea_log_commit *row,
+                                                    struct ilea_commit *commit);
 /* Last position used; 0 if the log is empty. */
 ILEA_MUST_USE enum ilea_error ilea_log_last(struct ilea_transaction *txn, uint64_t *position);
 ILEA_MUST_USE enum ilea_error ilea_log_agency(struct ilea_transaction *txn,

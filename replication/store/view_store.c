@@ -11,7 +11,7 @@ enum view_database { DB_META, DB_RECORDS, DB_IDS, DB_TYPES, DB_REFS, DB_CHANGES,
 static const char *const databases[] = { "meta", "records", "ids", "types", "refs", "changes", "parked",
                                          "epochs", "agencies", NULL };
 
-enum { META_FIELDS = 9, CHANGE_FIELDS = 5, AGENCY_FIELDS = 4, EPOCH_FIELDS = 3,
+enum { META_FIELDS = 9, CHANGE_FIELDS = 5, AGENCY_FIELDS = 4, EPOCH_FIELDS = 4,
        ROW_PREFIX = 32 + 4 + 4 + 1 + 16 + 4, IDS_KEY = 16 + 4 + 4, TYPES_KEY = 4 + 4 + 8,
        REFS_KEY = 4 + 4 + 4 + 16, PARKED_KEY = 16 + 8 + 4 };
 
@@ -214,13 +214,24 @@ ilea_view_find_ref(struct ilea_transaction *txn, uint32_t agency, uint32_t type,
 enum ilea_error
 ilea_view_ref_index(struct ilea_transaction *txn, const struct ilea_view_row *row, uint32_t *index)
 {
-    for (*index = 0;; (*index)++) {
-        struct ilea_view_row other;
-        enum ilea_error error =
-            ilea_view_find_ref(txn, row->agency, row->type, row->ref, *index, &other);
-        if (error != ILEA_ERROR_NONE) return error;
-        if (other.number == row->number) return ILEA_ERROR_NONE;
+    uint8_t prefix[REFS_KEY];
+    const struct ilea_record_id none = { { 0 } };
+    struct ilea_span from = refs_key(prefix, row->agency, row->type, row->ref, &none), key, value;
+    struct ilea_cursor *cursor = NULL;
+    enum ilea_error error = ilea_cursor_open(txn, DB_REFS, &cursor);
+    if (error != ILEA_ERROR_NONE) return error;
+    error = ilea_cursor_seek(cursor, from, &key, &value);
+    for (*index = 0; error == ILEA_ERROR_NONE && *index < ILEA_REF_INDEX_MAX; (*index)++) {
+        if (key.size != REFS_KEY || memcmp(key.data, prefix, 12) != 0 || value.size != 8) {
+            error = ILEA_ERROR_CORRUPT;
+        } else if (ilea_key_u64(value.data) == row->number) {
+            break;
+        } else {
+            error = ilea_cursor_next(cursor, &key, &value);
+        }
     }
+    ilea_cursor_close(cursor);
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
 }
 
 enum ilea_error
@@ -460,6 +471,7 @@ ilea_view_put_epoch(struct ilea_transaction *txn, const struct ilea_view_epoch *
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
     ilea_msgpack_put_array(&writer, EPOCH_FIELDS);
+    ilea_msgpack_put_uint(&writer, epoch->agency);
     ilea_msgpack_put_bin(&writer, epoch->audience.bytes, sizeof epoch->audience.bytes);
     ilea_msgpack_put_bin(&writer, epoch->aek_commit, sizeof epoch->aek_commit);
     ilea_msgpack_put_bin(&writer, epoch->wrapped, sizeof epoch->wrapped);
@@ -484,6 +496,7 @@ ilea_view_epoch(struct ilea_transaction *txn, uint32_t index, struct ilea_view_e
         struct ilea_msgpack_reader reader;
         ilea_msgpack_reader_init(&reader, value);
         ilea_msgpack_expect_array(&reader, EPOCH_FIELDS);
+        epoch->agency = ilea_msgpack_get_uint32(&reader, UINT32_MAX);
         ilea_msgpack_get_bytes(&reader, epoch->audience.bytes, sizeof epoch->audience.bytes);
         ilea_msgpack_get_bytes(&reader, epoch->aek_commit, sizeof epoch->aek_commit);
         ilea_msgpack_get_bytes(&reader, epoch->wrapped, sizeof epoch->wrapped);

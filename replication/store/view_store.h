@@ -10,7 +10,7 @@
  *   refs       agency u32 | type u32 | ref u32 | id 16   -> record number u64
  *   changes    lsn u64                           -> one visible change
  *   parked     epoch id 16 | position u64 | index u32    -> nothing: items whose key has not come
- *   epochs     epoch id 16                       -> audience, aek_commit, the key sealed to us
+ *   epochs     epoch id 16                       -> agency, audience, aek_commit, the key sealed to us
  *   agencies   agency number u32                 -> agency id, code, country, name
  *
  * The hash in a record's row is H(RECORD, agency id || type u64 || scope u64 || id || record bytes): a
@@ -28,7 +28,7 @@
 #include "replication/record/put.h"
 #include "replication/store/environment.h"
 
-enum { ILEA_VIEW_FORMAT = 1, ILEA_CHANGE_FIELDS_MAX = 256 };
+enum { ILEA_VIEW_FORMAT = 1, ILEA_CHANGE_FIELDS_MAX = 256, ILEA_VIEW_AGENCIES_MAX = 1024 };
 
 /* In memory during a write transaction: load, change, store. */
 struct ilea_view_meta {
@@ -72,6 +72,7 @@ struct ilea_view_agency {
 
 /* An epoch key we can open, as its statement gave it. */
 struct ilea_view_epoch {
+    uint32_t agency;           /* whose statement it was */
     struct ilea_audience_id audience;
     uint8_t aek_commit[ILEA_HASH_SIZE];
     uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE];
@@ -103,7 +104,9 @@ ILEA_MUST_USE enum ilea_error ilea_view_find_id(struct ilea_transaction *txn,
 ILEA_MUST_USE enum ilea_error ilea_view_find_ref(struct ilea_transaction *txn, uint32_t agency,
                                                  uint32_t type, uint32_t ref, uint32_t index,
                                                  struct ilea_view_row *row);
-/* Which of the records with its ref number this is, from 0: the letter after the number. */
+/* Which of the records with its ref number this is, from 0: the letter after the number; at most
+ * ILEA_REF_INDEX_MAX, from where on records are told apart by their ids alone. */
+enum { ILEA_REF_INDEX_MAX = 26 };
 ILEA_MUST_USE enum ilea_error ilea_view_ref_index(struct ilea_transaction *txn,
                                                   const struct ilea_view_row *row,
                                                   uint32_t *index);

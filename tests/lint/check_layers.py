@@ -25,19 +25,19 @@ LAYERS = {  # folder: folders that it may include from, besides itself
 EVERYTHING = ("tests", "bench")
 
 # The program that strangers talk to knows nothing of stores and records: the files of ilea-link include only these.
-LINK_FILES = re.compile(r"node/(ilea_link|link|link_frame|link_sandbox|link_socket|link_zap)\.[ch]$")
+LINK_FILES = re.compile(r"node/(ilea_link|link(_\w+)?)\.[ch]$")
 LINK_SEES = re.compile(r"(crypto|include/ilea)/|node/link(_\w+)?\.h$")
 
 # Outside libraries: header, and the files that may include it. tests/ and bench/ may include any.
 LIBRARIES = {
-    "zmq.h": r"node/(link|link_socket|link_zap)\.c",
+    "zmq.h": r"node/(link|link_(peer|queue|router|socket|zap))\.c|node/link_state\.h",
     "lmdb.h": r"replication/store/environment\.c",
     "msgpack.h": r"replication/record/msgpack_writer\.c",
     # record/: base64 of a card, and "all zero?"; node/link.c: the transport key in the process that has it.
     "sodium.h": r"crypto/\w+\.[ch]|replication/record/(card|manifest)\.c|node/link\.c",
     "seccomp.h": r"node/link_sandbox\.c",
     "ini.h": r"config/config\.c",
-    "utf8proc.h": r"node/(command|value)\.c",
+    "utf8proc.h": r"node/(command|value_text)\.c",
     "uuid/uuid.h": r"node/profile\.c",
     "zlib.h": r"node/jsonl\.c",
     "jansson.h": r"node/\w+\.[ch]",

@@ -284,8 +284,14 @@ static void
 check_bind_vector(const json_t *vector)
 {
     struct ilea_transport_public sender, receiver;
-    struct ilea_hello sender_hello = { .features = vector_number(vector, "sender_features") };
-    struct ilea_hello receiver_hello = { .features = vector_number(vector, "receiver_features") };
+    struct ilea_hello sender_hello = {
+        .version_min = (uint32_t)vector_number(vector, "sender_version_min"),
+        .version_max = (uint32_t)vector_number(vector, "sender_version_max"),
+        .features = vector_number(vector, "sender_features") };
+    struct ilea_hello receiver_hello = {
+        .version_min = (uint32_t)vector_number(vector, "receiver_version_min"),
+        .version_max = (uint32_t)vector_number(vector, "receiver_version_max"),
+        .features = vector_number(vector, "receiver_features") };
     struct ilea_network_id network;
     struct ilea_sign_secret *node = NULL;
     struct ilea_signature signature;
@@ -481,7 +487,9 @@ test_bind_message_parts(void **state)
     assert_memory_not_equal(first, other, sizeof first);
     uint8_t *parts[] = { &all.keys[0].bytes[31], &all.keys[1].bytes[31], &all.hellos[0].nonce[31],
                          &all.hellos[1].nonce[31], (uint8_t *)&all.hellos[0].features,
-                         (uint8_t *)&all.hellos[1].features };
+                         (uint8_t *)&all.hellos[1].features, (uint8_t *)&all.hellos[0].version_min,
+                         (uint8_t *)&all.hellos[1].version_min, (uint8_t *)&all.hellos[0].version_max,
+                         (uint8_t *)&all.hellos[1].version_max };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         *parts[i] ^= 0x80;
         ilea_bind_message(&all.keys[0], &all.keys[1], &all.hellos[0], &all.hellos[1], other);

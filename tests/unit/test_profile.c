@@ -10,6 +10,7 @@
 
 #include "node/jsonl.h"
 #include "node/profile.h"
+#include "node/value.h"
 #include "replication/record/uuid.h"
 #include "tests/support/vectors.h"
 

@@ -295,7 +295,7 @@ check_meaning(const struct history *history, const struct ilea_record *record)
     }
     assert_int_equal(record->entry_count, entries);
     assert_int_equal(record->covered_count, covered);
-    assert_false(record->overfull);
+    assert_false(ilea_record_is_overfull(record));
 }
 
 /* Goal: any order of merging any set of changes gives the same bytes, and they mean what they

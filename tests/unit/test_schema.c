@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "node/json.h"
+#include "node/value.h"
 #include "replication/record/limits.h"
 #include "replication/record/msgpack_writer.h"
 #include "replication/record/schema.h"

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "node/put_builder.h"
+#include "node/reason.h"
 #include "node/value.h"
 #include "replication/record/uuid.h"
 #include "tests/support/vectors.h"

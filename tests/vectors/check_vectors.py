@@ -39,7 +39,7 @@ MANIFEST_SIZE_MAX = 8 * 1024
 ROOTS_MAX = 16
 CARD_SIZE_MAX = 16 * 1024
 WRAPPED_KEY_SIZE = 140
-RECORD_ENTRIES_MAX = 65536
+RECORD_WRITES_MAX = 1 << 20
 UINT32_MAX = 2**32 - 1
 AGENCIES_MAX = 512
 NOTES_MAX = 2048
@@ -115,9 +115,10 @@ def fingerprint_of(agency):
 
 
 def bind_message_of(sender, receiver):
-    """Each a dict of transport, nonce, features."""
+    """Each a dict of transport, nonce, version_min, version_max, features."""
     return (sender["transport"] + receiver["transport"] + sender["nonce"] + receiver["nonce"]
-            + u64(1) + u64(sender["features"]) + u64(receiver["features"]))
+            + b"".join(u64(side[key]) for side in (sender, receiver)
+                       for key in ("version_min", "version_max", "features")))
 
 
 # --- canonical MessagePack ----------------------------------------------------------------------
@@ -351,9 +352,10 @@ def decode_put(data):
 
 def merge(changes):
     """What a set of (dot, change) adds up to, told without any order of merging."""
-    writes, covers = {}, collections.Counter()
+    writes, covers, total = {}, collections.Counter(), 0
     for dot, change in changes:
         for op in change["ops"]:
+            total += 1 + len(op["replaces"])
             for replaced in op["replaces"]:
                 covers[op["field"], op["key"], replaced] += 1
             if op["value"]:
@@ -364,14 +366,14 @@ def merge(changes):
     covered = []
     for place, count in covers.items():
         covered += [place] * (count - (1 if place in writes else 0))
-    return sorted(entries), sorted(covered)
+    return total, sorted(entries), sorted(covered)
 
 
-def encode_record(entries, covered):
+def encode_record(total, entries, covered):
     dots = sorted({entry[3] for entry in entries} | {place[2] for place in covered})
     number = {dot: i for i, dot in enumerate(dots)}
     return encode([
-        1, 0, [list(dot) for dot in dots],
+        1, total, [list(dot) for dot in dots],
         [[field, key, value, depth, number[dot]] for field, key, depth, dot, value in entries],
         [[field, key, number[dot]] for field, key, dot in covered]])
 
@@ -380,8 +382,8 @@ def decode_record(data):
     reader = Reader(data)
     reader.array_of(5)
     malformed(reader.uint() != 1)
-    reader.uint(1)
-    dots = [read_dot(reader) for _ in range(reader.array(2 * RECORD_ENTRIES_MAX))]
+    total = reader.uint(RECORD_WRITES_MAX + 1)
+    dots = [read_dot(reader) for _ in range(reader.array(2 * RECORD_WRITES_MAX))]
     malformed(not ascends(dots))
 
     def read_named_dot():
@@ -399,11 +401,12 @@ def decode_record(data):
         reader.array_of(3)
         return reader.uint(UINT32_MAX), reader.bin(KEY_SIZE_MAX), read_named_dot()
 
-    entries = [read_entry() for _ in range(reader.array(RECORD_ENTRIES_MAX))]
-    covered = [read_covered() for _ in range(reader.array(RECORD_ENTRIES_MAX))]
+    entries = [read_entry() for _ in range(reader.array(RECORD_WRITES_MAX))]
+    covered = [read_covered() for _ in range(reader.array(RECORD_WRITES_MAX))]
     reader.end()
-    malformed(not ascends([entry[:4] for entry in entries]) or covered != sorted(covered))
-    return entries, covered
+    malformed(not ascends([entry[:4] for entry in entries]) or covered != sorted(covered)
+              or any(place[0] == 0 for place in entries + covered))
+    return total, entries, covered
 
 
 def shown(siblings, merge_class, codes):
@@ -845,7 +848,8 @@ def check_message(vector):
     elif vector["check"] == "bind":
         sides = [{"transport": raw(vector, side + "_transport"),
                   "nonce": raw(vector, side + "_nonce"),
-                  "features": vector[side + "_features"]} for side in ("sender", "receiver")]
+                  **{key: vector[side + "_" + key]
+                     for key in ("version_min", "version_max", "features")}} for side in ("sender", "receiver")]
         assert bind_message_of(*sides) == raw(vector, "message")
     else:
         expect_equal(vector, decode_frame(raw(vector, "frame")))
@@ -853,16 +857,16 @@ def check_message(vector):
 
 def check_record(vector):
     if vector["check"] == "decode":
-        entries, covered = decode_record(raw(vector, "record"))
-        assert encode_record(entries, covered) == raw(vector, "record")
+        total, entries, covered = decode_record(raw(vector, "record"))
+        assert encode_record(total, entries, covered) == raw(vector, "record")
         return
     changes = []
     for change in vector["changes"]:
         feed, seq, index = change["dot"]
         changes.append(((bytes.fromhex(feed), seq, index), decode_change(raw(change, "bytes"))))
-    entries, covered = merge(changes)
-    assert encode_record(entries, covered) == raw(vector, "record")
-    assert decode_record(raw(vector, "record")) == (entries, covered)
+    total, entries, covered = merge(changes)
+    assert encode_record(total, entries, covered) == raw(vector, "record")
+    assert decode_record(raw(vector, "record")) == (total, entries, covered)
     for question in vector.get("shown", []):
         place = question["field"], raw(question, "key")
         siblings = [entry for entry in entries if entry[:2] == place]

@@ -826,8 +826,10 @@ def message():
     for a, b in (("nonce a", "nonce b"), ("nonce b", "nonce a"), ("nonce c", "nonce c")):
         file.good("session of %s and %s" % (a, b), check="session", nonce_a=fixed(a),
                   nonce_b=fixed(b), session=rules.session_id_of(fixed(a), fixed(b)))
-    sides = ({"transport": TRANSPORT.public, "nonce": fixed("nonce a"), "features": 0},
-             {"transport": OTHER.public, "nonce": fixed("nonce b"), "features": 2**40})
+    sides = ({"transport": TRANSPORT.public, "nonce": fixed("nonce a"), "version_min": 1,
+              "version_max": 1, "features": 0},
+             {"transport": OTHER.public, "nonce": fixed("nonce b"), "version_min": 1,
+              "version_max": 7, "features": 2**40})
     for name, (sender, receiver) in (("BIND of one side", sides),
                                      ("BIND of the other", sides[::-1])):
         text = rules.bind_message_of(sender, receiver)
@@ -854,7 +856,7 @@ def record():
     def good(name, changes, shown=()):
         """changes: dot -> ops; shown: (field, key, merge class, codes)."""
         decoded = [(at, {"ops": ops}) for at, ops in changes]
-        entries, covered = rules.merge(decoded)
+        total, entries, covered = rules.merge(decoded)
         questions = []
         for field, key, merge_class, codes in shown:
             siblings = [entry for entry in entries if entry[:2] == (field, key)]
@@ -863,7 +865,7 @@ def record():
         file.good(name, check="merge",
                   changes=[{"dot": at, "bytes": encode(change_fields(in_order(ops)))}
                            for at, ops in changes],
-                  record=rules.encode_record(entries, covered), shown=questions)
+                  record=rules.encode_record(total, entries, covered), shown=questions)
 
     def in_order(ops):
         return sorted(ops, key=lambda one: (one["field"], one["key"]))
@@ -939,7 +941,7 @@ def record():
 
     entry, later = [2, b"", b"\x01", 1, 0], [3, b"", b"\x01", 1, 1]
     covered = [2, b"", 1]
-    plain = [1, 0, [list(one) for one in dots], [entry, later], [covered]]
+    plain = [1, 3, [list(one) for one in dots], [entry, later], [covered]]
 
     def changed(index, value):
         return plain[:index] + [value] + plain[index + 1:]
@@ -948,7 +950,7 @@ def record():
     file.good("record, covered twice", check="decode",
               record=encode(changed(4, [covered, covered])))
     bad("version 2", "range", changed(0, 2))
-    bad("overfull 2", "range", changed(1, 2))
+    bad("more writes than a record takes", "range", changed(1, (1 << 20) + 2))
     bad("dots out of order", "order", changed(2, [list(one) for one in reversed(dots)]))
     bad("a dot twice", "duplicate", changed(2, [list(dots[0])] * 2))
     bad("entries out of order", "order", changed(3, [later, entry]))
