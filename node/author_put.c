@@ -330,11 +330,54 @@ label_of(const struct ilea_author *author, enum ilea_scope scope)
     return scope == ILEA_SCOPE_PEERS ? ILEA_LABEL_GREEN : ILEA_LABEL_AMBER_STRICT;
 }
 
+static bool
+writes_key(const struct ilea_author *author, const struct ilea_entry *entry)
+{
+    for (uint32_t i = 0; i < author->op_count; i++) {
+        const struct ilea_op *op = &author->ops[i];
+        if (op->field == entry->field && spans_equal(op->key, entry->key)) return true;
+    }
+    return false;
+}
+
+/* Whether the ops remove the last value of a field. */
+static bool
+loses_field(const struct ilea_author *author, uint32_t field)
+{
+    bool removes = false;
+    for (uint32_t i = 0; i < author->op_count; i++) {
+        if (author->ops[i].field != field) continue;
+        if (author->ops[i].value.size > 0) return false;
+        removes = true;
+    }
+    for (uint32_t i = 0; removes && i < author->record.entry_count; i++) {
+        const struct ilea_entry *entry = &author->record.entries[i];
+        if (entry->field == field && !writes_key(author, entry)) return false;
+    }
+    return removes;
+}
+
+static enum ilea_error
+check_kept(const struct ilea_author *author, const struct ilea_type *type, struct ilea_put_result *result)
+{
+    if (type == NULL) return ILEA_ERROR_NONE;
+    for (uint32_t i = 0; i < author->op_count; i++) {
+        const struct ilea_field *field = ilea_field_by_number(type, author->ops[i].field);
+        if (field == NULL || (field->flags & ILEA_FIELD_REQUIRED) == 0) continue;
+        if (loses_field(author, field->number)) {
+            return refuse(result, ILEA_ERROR_INVALID, "a %s needs %s", type->name, field->name);
+        }
+    }
+    return ILEA_ERROR_NONE;
+}
+
 static enum ilea_error
 write_ops(struct ilea_author *author, const struct ilea_put *put, enum ilea_scope scope,
           struct ilea_put_result *result)
 {
     sort_ops(author);
+    enum ilea_error error = check_kept(author, ilea_type_by_number(put->type), result);
+    if (error != ILEA_ERROR_NONE) return error;
     uint32_t label = label_of(author, scope);
     if (scope == ILEA_SCOPE_PEERS && label > ILEA_LABEL_GREEN) {
         return refuse(result, ILEA_ERROR_INVALID,

@@ -150,7 +150,8 @@ ilea_command_writer(const struct ilea_command *command, ilea_writer_answer *answ
         }
         ilea_wipe(bytes, sizeof bytes);
     }
-    return error == ILEA_ERROR_NONE ? 0 : ilea_command_fail(ilea_exit_code(error), "%s", reason);
+    if (error == ILEA_ERROR_NONE) return 0;
+    return ilea_command_fail(error == ILEA_ERROR_INVALID ? EX_CONFIG : ilea_exit_code(error), "%s", reason);
 }
 
 /* Whether the view shows all that the log holds now. */

@@ -1,4 +1,5 @@
 /* command_init.c - init, id and card: who we are. */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,23 @@ make_log(const struct identity *identity, const char *home, const char *listen)
     return ilea_log_create(path, &log, &own);
 }
 
+/* What stands on the card must lead here from elsewhere: one numeric address. */
+static bool
+is_dialable(const char *endpoint)
+{
+    const char *colon = strrchr(endpoint, ':');
+    if (!ilea_endpoint_is_valid(text_span(endpoint))) return false;
+    if (endpoint[0] == '\0') return true;
+    char address[ILEA_ENDPOINT_SIZE_MAX];
+    uint8_t bytes[16], nowhere[16] = { 0 };
+    const char *from = endpoint + strlen("tcp://");
+    size_t size = (size_t)(colon - from);
+    bool six = from[0] == '[' && from[size - 1] == ']';
+    (void)snprintf(address, sizeof address, "%.*s", (int)(six ? size - 2 : size), six ? from + 1 : from);
+    int family = six ? AF_INET6 : AF_INET;
+    return inet_pton(family, address, bytes) == 1 && memcmp(bytes, nowhere, six ? 16 : 4) != 0;
+}
+
 static int
 check_arguments(const struct ilea_command *command, struct ilea_manifest *manifest)
 {
@@ -135,8 +153,8 @@ check_arguments(const struct ilea_command *command, struct ilea_manifest *manife
     if (country < 2 || country > 3 || strspn(command->country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != country) {
         return ilea_command_fail(EX_USAGE, "--country takes a code of ISO 3166-1, as FR, or EU or INT");
     }
-    if (!ilea_endpoint_is_valid(text_span(command->listen != NULL ? command->listen : ""))) {
-        return ilea_command_fail(EX_USAGE, "--listen takes tcp://ADDRESS:PORT with a numeric address");
+    if (!is_dialable(command->listen != NULL ? command->listen : "")) {
+        return ilea_command_fail(EX_USAGE, "--listen takes tcp://ADDRESS:PORT with the numeric address that peers reach");
     }
     return 0;
 }
@@ -158,6 +176,10 @@ ilea_command_init(const struct ilea_command *command)
     enum ilea_error error = ilea_home_create(command->home);
     if (error == ILEA_ERROR_EXISTS) {
         return ilea_command_fail(EX_CANTCREAT, "%s holds a node or its keys already: nothing was changed",
+                                 command->home);
+    }
+    if (error == ILEA_ERROR_INVALID) {
+        return ilea_command_fail(EX_CANTCREAT, "%s is on a network file system; use a local disk",
                                  command->home);
     }
     if (error == ILEA_ERROR_NONE) error = make_keys(&identity);

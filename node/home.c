@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -68,12 +70,28 @@ sync_folder(const char *path)
     return error;
 }
 
+bool
+ilea_home_is_local(const char *path)
+{
+    /* From statfs(2); some are not in linux/magic.h. */
+    static const unsigned long remote[] = { NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, 0xff534d42 /* CIFS */,
+                                            0xfe534d42 /* SMB2 */, V9FS_MAGIC, 0x65735546 /* FUSE */,
+                                            0x00c36400 /* Ceph */, AFS_SUPER_MAGIC, CODA_SUPER_MAGIC };
+    struct statfs info;
+    if (statfs(path, &info) != 0) return true; /* whoever opens it finds out what is wrong */
+    for (unsigned i = 0; i < sizeof remote / sizeof remote[0]; i++) {
+        if ((unsigned long)info.f_type == remote[i]) return false;
+    }
+    return true;
+}
+
 enum ilea_error
 ilea_home_create(const char *home)
 {
     static const char *const folders[] = { "keys", "view", "state" };
     if (mkdir(home, 0700) != 0 && errno != EEXIST) return from_errno();
     if (ilea_home_exists(home)) return ILEA_ERROR_EXISTS;
+    if (!ilea_home_is_local(home)) return ILEA_ERROR_INVALID;
     char path[ILEA_PATH_SIZE];
     ilea_home_path(home, "keys/" "node.key", path);
     if (access(path, F_OK) == 0) return ILEA_ERROR_EXISTS; /* keys without a log: not ours to touch */

@@ -24,7 +24,11 @@ void ilea_home_path(const char *home, const char *name, char path[ILEA_PATH_SIZE
 /* A folder with a log in it. */
 bool ilea_home_exists(const char *home);
 
-/* Make the folders of a new home. EXISTS: there is a home already; PERMISSION, FULL, IO. */
+/* False on a network file system, where LMDB's locks and memory map do not work: `path` or its parent. */
+bool ilea_home_is_local(const char *path);
+
+/* Make the folders of a new home. EXISTS: there is a home already; INVALID: on a network file
+ * system; PERMISSION, FULL, IO. */
 ILEA_MUST_USE enum ilea_error ilea_home_create(const char *home);
 /* Write a small file by a temporary name, fsync and rename. */
 ILEA_MUST_USE enum ilea_error ilea_home_write_file(const char *home, const char *name,

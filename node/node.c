@@ -61,6 +61,10 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
                        home);
         return ILEA_ERROR_NOT_FOUND;
     }
+    if (!ilea_home_is_local(home)) {
+        (void)snprintf(reason, ILEA_REASON_SIZE, "%.100s is on a network file system; use a local disk", home);
+        return ILEA_ERROR_INVALID;
+    }
     enum ilea_error error = ilea_home_config(home, &node->config, reason);
     if (error != ILEA_ERROR_NONE) {
         if (error != ILEA_ERROR_INVALID) explain(error, "ilea.conf", reason);
