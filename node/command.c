@@ -64,6 +64,12 @@ ilea_command_usage(const char *what)
 }
 
 void
+ilea_command_hex(const uint8_t *bytes, size_t size, char *text)
+{
+    for (size_t i = 0; i < size; i++) (void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+}
+
+void
 ilea_command_print(json_t *json)
 {
     char *line = json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
@@ -210,6 +216,19 @@ ilea_command_view_fault(const struct ilea_command *command, enum ilea_error erro
     }
     ilea_damage_mark(command->home);
     return ilea_command_fail(EX_DATAERR, "the view is damaged and will be rebuilt from the log: try again");
+}
+
+int
+ilea_command_snapshot(const struct ilea_command *command, struct ilea_replica **replica,
+                      struct ilea_snapshot **snapshot)
+{
+    int code = ilea_command_replica(command, replica);
+    if (code != 0) return code;
+    enum ilea_error error = ilea_snapshot_begin(*replica, snapshot);
+    if (error == ILEA_ERROR_NONE) return 0;
+    ilea_replica_close(*replica);
+    *replica = NULL;
+    return ilea_command_fail(ilea_exit_code(error), "the view cannot be read: %s", ilea_error_text(error));
 }
 
 int

@@ -34,6 +34,9 @@ int ilea_exit_code(enum ilea_error error);
 /* EX_USAGE with a hint at --help. */
 int ilea_command_usage(const char *what);
 
+/* Lower-case hex, 2 * size + 1 characters. */
+void ilea_command_hex(const uint8_t *bytes, size_t size, char *text);
+
 /* Print a JSON value as one line on stdout, keys sorted; takes the reference. */
 void ilea_command_print(json_t *json);
 
@@ -41,6 +44,9 @@ void ilea_command_print(json_t *json);
 int ilea_command_writer(const struct ilea_command *command, ilea_writer_answer *answer,
                         void *context, struct ilea_writer **writer);
 int ilea_command_replica(const struct ilea_command *command, struct ilea_replica **replica);
+/* Replica and a snapshot of it; end both. */
+int ilea_command_snapshot(const struct ilea_command *command, struct ilea_replica **replica,
+                          struct ilea_snapshot **snapshot);
 /* The view could not be read: says what to do; returns the exit code. */
 int ilea_command_view_fault(const struct ilea_command *command, enum ilea_error error);
 /* The log, for reading. */

@@ -143,10 +143,10 @@ ilea_command_export(const struct ilea_command *command)
 {
     if (command->word_count != 1) return ilea_command_usage("export takes no words, only --type T");
     struct ilea_replica *replica = NULL;
-    int code = ilea_command_replica(command, &replica);
-    if (code != 0) return code;
     struct ilea_snapshot *snapshot = NULL;
-    enum ilea_error error = ilea_snapshot_begin(replica, &snapshot);
+    int code = ilea_command_snapshot(command, &replica, &snapshot);
+    if (code != 0) return code;
+    enum ilea_error error = ILEA_ERROR_NONE;
     struct ilea_record_info info = { .number = 0 };
     while (error == ILEA_ERROR_NONE) {
         error = ilea_snapshot_next(snapshot, command->type, command->agency, &info);
@@ -183,7 +183,7 @@ change_json(struct ilea_snapshot *snapshot, const struct ilea_change_info *chang
         return NULL;
     }
     char dot[64];
-    for (unsigned i = 0; i < 16; i++) (void)snprintf(dot + 2 * i, 3, "%02x", change->feed[i]);
+    ilea_command_hex(change->feed, sizeof change->feed, dot);
     (void)snprintf(dot + 32, sizeof dot - 32, ":%llu:%u", (unsigned long long)change->seq, change->index);
     return json_pack("{s:I,s:s,s:s,s:o,s:I,s:o}", "lsn", (json_int_t)change->lsn, "op",
                      change->created ? "create" : "update", "dot", dot, "fields", fields, "author_time_ms",

@@ -154,7 +154,8 @@ check_arguments(const struct ilea_command *command, struct ilea_manifest *manife
         return ilea_command_fail(EX_USAGE, "--country takes a code of ISO 3166-1, as FR, or EU or INT");
     }
     if (!is_dialable(command->listen != NULL ? command->listen : "")) {
-        return ilea_command_fail(EX_USAGE, "--listen takes tcp://ADDRESS:PORT with the numeric address that peers reach");
+        return ilea_command_fail(EX_USAGE,
+                                 "--listen takes tcp://ADDRESS:PORT with the numeric address that peers reach");
     }
     return 0;
 }
@@ -206,12 +207,6 @@ ilea_command_init(const struct ilea_command *command)
     return code;
 }
 
-static void
-hex(const uint8_t *bytes, size_t size, char *text)
-{
-    for (size_t i = 0; i < size; i++) (void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-}
-
 /* Our own agency's row and card. */
 static int
 load_own(const struct ilea_command *command, struct ilea_agency *agency)
@@ -237,7 +232,7 @@ ilea_command_id(const struct ilea_command *command)
     const struct ilea_manifest *manifest = &agency.card.manifest;
     char id[2 * ILEA_ID_SIZE + 1], agency_print[ILEA_FINGERPRINT_SIZE], node_print[ILEA_FINGERPRINT_SIZE],
         transport_print[ILEA_FINGERPRINT_SIZE];
-    hex(agency.row.id.bytes, ILEA_ID_SIZE, id);
+    ilea_command_hex(agency.row.id.bytes, ILEA_ID_SIZE, id);
     ilea_fingerprint(agency.row.id.bytes, agency_print);
     ilea_fingerprint(manifest->node.bytes, node_print);
     ilea_fingerprint(manifest->transport.bytes, transport_print);

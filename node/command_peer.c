@@ -17,7 +17,7 @@ answer(const struct ilea_command *command, const struct ilea_control_agency *age
     }
     char fingerprint[ILEA_FINGERPRINT_SIZE], id[2 * ILEA_ID_SIZE + 1];
     ilea_fingerprint(agency->id.bytes, fingerprint);
-    for (unsigned i = 0; i < ILEA_ID_SIZE; i++) (void)snprintf(id + 2 * i, 3, "%02x", agency->id.bytes[i]);
+    ilea_command_hex(agency->id.bytes, ILEA_ID_SIZE, id);
     if (command->json) {
         ilea_command_print(json_pack("{s:s,s:s,s:s,s:s}", "agency", agency->code, "agency_id", id, "state",
                                      agency->state, "fingerprint", fingerprint));
@@ -95,9 +95,7 @@ ilea_command_peers(struct ilea_log *log, const struct ilea_control_status *statu
         if (agency->row.state == ILEA_AGENCY_SELF) continue;
         const struct ilea_manifest *manifest = &agency->card.manifest;
         char id[2 * ILEA_ID_SIZE + 1], fingerprint[ILEA_FINGERPRINT_SIZE];
-        for (unsigned i = 0; i < ILEA_ID_SIZE; i++) {
-            (void)snprintf(id + 2 * i, 3, "%02x", agency->row.id.bytes[i]);
-        }
+        ilea_command_hex(agency->row.id.bytes, ILEA_ID_SIZE, id);
         ilea_fingerprint(agency->row.id.bytes, fingerprint);
         const struct ilea_control_link *link = NULL;
         for (uint32_t i = 0; status != NULL && i < status->link_count; i++) {

@@ -76,6 +76,18 @@ print_written(const struct ilea_command *command, const struct single *single)
     return 0;
 }
 
+static int
+write_and_print(const struct ilea_command *command, const struct ilea_put *put)
+{
+    struct single single;
+    struct ilea_writer *writer = NULL;
+    int code = ilea_command_writer(command, take_answer, &single, &writer);
+    if (code == 0) code = write_one(writer, put, &single);
+    if (code == 0) code = print_written(command, &single);
+    ilea_writer_close(writer);
+    return code;
+}
+
 /* Everything from the command line that names a field: --title, --set, and field=value words. */
 static int
 assign_all(const struct ilea_command *command, struct ilea_put_builder *builder,
@@ -122,12 +134,7 @@ new_record(const struct ilea_command *command, const struct ilea_type *type)
     ilea_put_builder_begin(&builder, ILEA_PUT_CREATE, type->number);
     builder.put->scope = (uint32_t)scope;
     code = assign_all(command, &builder, type, 2);
-    struct single single;
-    struct ilea_writer *writer = NULL;
-    if (code == 0) code = ilea_command_writer(command, take_answer, &single, &writer);
-    if (code == 0) code = write_one(writer, builder.put, &single);
-    if (code == 0) code = print_written(command, &single);
-    ilea_writer_close(writer);
+    if (code == 0) code = write_and_print(command, builder.put);
     ilea_put_builder_deinit(&builder);
     return code;
 }
@@ -154,10 +161,10 @@ list_records(const struct ilea_command *command, const struct ilea_type *type)
         if (*end != '\0' || end == command->limit) return ilea_command_usage("--limit takes a number");
     }
     struct ilea_replica *replica = NULL;
-    int code = ilea_command_replica(command, &replica);
-    if (code != 0) return code;
     struct ilea_snapshot *snapshot = NULL;
-    enum ilea_error error = ilea_snapshot_begin(replica, &snapshot);
+    int code = ilea_command_snapshot(command, &replica, &snapshot);
+    if (code != 0) return code;
+    enum ilea_error error = ILEA_ERROR_NONE;
     struct ilea_record_info info = { .number = 0 };
     unsigned long long count = 0;
     if (command->json) (void)fputs("[", stdout);
@@ -207,10 +214,9 @@ static int
 find_record(const struct ilea_command *command, const char *ref, struct ilea_replica **replica,
             struct ilea_snapshot **snapshot, struct ilea_record_info *info)
 {
-    int code = ilea_command_replica(command, replica);
+    int code = ilea_command_snapshot(command, replica, snapshot);
     if (code != 0) return code;
-    enum ilea_error error = ilea_snapshot_begin(*replica, snapshot);
-    if (error == ILEA_ERROR_NONE) error = ilea_snapshot_by_ref(*snapshot, ref, info);
+    enum ilea_error error = ilea_snapshot_by_ref(*snapshot, ref, info);
     if (error == ILEA_ERROR_NONE) return 0;
     if (error == ILEA_ERROR_INVALID) {
         return ilea_command_fail(EX_USAGE, "%s is neither a ref such as FR-PN-N42 nor a record id", ref);
@@ -312,12 +318,7 @@ update_record(const struct ilea_command *command, uint32_t scope, int first_word
     ilea_put_builder_set_id(&builder, &info.id);
     builder.put->scope = scope;
     code = assign_all(command, &builder, ilea_type_by_number(info.type_number), first_word);
-    struct single single;
-    struct ilea_writer *writer = NULL;
-    if (code == 0) code = ilea_command_writer(command, take_answer, &single, &writer);
-    if (code == 0) code = write_one(writer, builder.put, &single);
-    if (code == 0) code = print_written(command, &single);
-    ilea_writer_close(writer);
+    if (code == 0) code = write_and_print(command, builder.put);
     ilea_put_builder_deinit(&builder);
     return code;
 }

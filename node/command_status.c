@@ -25,12 +25,6 @@ ilea_command_daemon(const char *home, struct ilea_control_status *status)
     return good;
 }
 
-static void
-hex(const uint8_t *bytes, size_t size, char *text)
-{
-    for (size_t i = 0; i < size; i++) (void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-}
-
 static json_t *
 feed_list(struct ilea_transaction *txn)
 {
@@ -40,8 +34,8 @@ feed_list(struct ilea_transaction *txn)
     for (uint32_t number = 1; agency != NULL; number++) {
         if (ilea_log_feed(txn, number, &feed) != ILEA_ERROR_NONE) break;
         char id[65], head[65], code[ILEA_CODE_SIZE_MAX + 1] = "";
-        hex(feed.id.bytes, sizeof feed.id.bytes, id);
-        hex(feed.head.bytes, sizeof feed.head.bytes, head);
+        ilea_command_hex(feed.id.bytes, sizeof feed.id.bytes, id);
+        ilea_command_hex(feed.head.bytes, sizeof feed.head.bytes, head);
         if (ilea_agency_load(txn, &feed.origin.agency, agency) == ILEA_ERROR_NONE) {
             (void)snprintf(code, sizeof code, "%.*s", (int)agency->card.manifest.code.size,
                            (const char *)agency->card.manifest.code.data);
@@ -76,8 +70,8 @@ collect(const struct ilea_command *command, struct ilea_log *log, struct ilea_re
         struct ilea_control_status daemon;
         bool running = ilea_command_daemon(command->home, &daemon);
         char frontier_hex[65], view_hex[65];
-        hex(frontier, sizeof frontier, frontier_hex);
-        hex(view.view, sizeof view.view, view_hex);
+        ilea_command_hex(frontier, sizeof frontier, frontier_hex);
+        ilea_command_hex(view.view, sizeof view.view, view_hex);
         *status = json_pack(
             "{s:s%,s:b,s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "agency",
             own->card.manifest.code.data, own->card.manifest.code.size, "running", running ? 1 : 0,
