@@ -242,6 +242,7 @@ print_wrapped(const char *name, const char *text)
         } else if (left > WIDTH) {
             take = WIDTH;
             while (take > WIDTH / 2 && text[take] != ' ') take--;
+            if (text[take] != ' ') take = WIDTH; /* no blank to break at */
             while (take > 0 && ((unsigned char)text[take] & 0xc0) == 0x80) take--; /* not inside a character */
         }
         (void)printf("%*s%.*s\n", first ? 1 : INDENT, "", (int)take, text);
@@ -255,7 +256,7 @@ print_wrapped(const char *name, const char *text)
 }
 
 static void
-print_value(const char *name, const json_t *value)
+print_value(const char *name, json_t *value)
 {
     if (json_is_string(value)) {
         print_wrapped(name, json_string_value(value));
@@ -263,6 +264,22 @@ print_value(const char *name, const json_t *value)
         size_t i;
         json_t *element;
         json_array_foreach(value, i, element) print_value(i == 0 ? name : "", element);
+    } else if (json_is_object(value)) { /* parts of a value, or keys of a field: one a line */
+        const char *key;
+        json_t *part;
+        json_object_foreach(value, key, part) {
+            char *text = json_is_string(part) ? strdup(json_string_value(part))
+                                              : json_dumps(part, JSON_COMPACT | JSON_ENCODE_ANY);
+            size_t size = text != NULL ? strlen(key) + strlen(text) + 3 : 0;
+            char *line = text != NULL ? malloc(size) : NULL;
+            if (line != NULL) {
+                (void)snprintf(line, size, "%s: %s", key, text);
+                print_wrapped(name, line);
+            }
+            name = "";
+            free(line);
+            free(text);
+        }
     } else {
         char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
         if (text != NULL) print_wrapped(name, text);

@@ -30,7 +30,7 @@ part() {
     "$count"
     if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
     passed=$((passed + p)) failed=$((failed + f))
-    printf '%-13s %5d passed %3d failed %5d s\n' "$name" "$p" "$f" $(($(date +%s) - begun))
+    printf '%-15s %5d passed %3d failed %5d s\n' "$name" "$p" "$f" $(($(date +%s) - begun))
     if [ "$f" -gt 0 ]; then
         echo "---- $log"
         tail -n 300 "$log"
@@ -93,9 +93,11 @@ if [ -n "${release:-}" ]; then
     run_ctest released build-release --label-regex '^(lint|unit|system)$'
 fi
 if [ -f tests/vectors/check_vectors.py ]; then part vectors count_line python3 tests/vectors/check_vectors.py; fi
-if [ -f tests/system/run.py ] && [ -n "${release:-}" ]; then
-    part system count_line python3 tests/system/run.py --bin build-release/node
-    sed -n 's/^seed /  system: seed /p' "$logs/system.log"
+if [ -f tests/system/run.py ]; then
+    for build in ${release:+release} ${sanitize:+sanitize}; do
+        part "system-$build" count_line python3 tests/system/run.py --bin "build-$build/node"
+        sed -n 's/^seed /  system: seed /p' "$logs/system-$build.log"
+    done
 fi
 if is_repository; then part tree count_one same_tree; fi
 

@@ -8,7 +8,6 @@ import json
 import os
 import random
 import re
-import resource
 import shutil
 import signal
 import socket
@@ -152,20 +151,20 @@ def run_measured(words, seconds=120):
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(words, env=environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         end = time.monotonic() + seconds * Options.slow
-        while True:
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if pid != 0:
-                break
+        largest = 0
+        while process.poll() is None:
+            with contextlib.suppress(OSError, AttributeError):  # not ru_maxrss: it counts what was before exec
+                with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+                    largest = max(largest, int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1)))
             if time.monotonic() > end:
                 process.kill()
-                os.wait4(process.pid, 0)
+                process.wait()
                 raise Failure(f"`{' '.join(words)[-160:]}` did not end")
-            time.sleep(0.02)
-        process.returncode = os.waitstatus_to_exitcode(status)
+            time.sleep(0.003)
         out.seek(0)
         err.seek(0)
         return Result(words, process.returncode, out.read().decode("utf-8", "replace"),
-                      err.read().decode("utf-8", "replace"), usage.ru_maxrss)
+                      err.read().decode("utf-8", "replace"), largest)
 
 
 def children(pid):
