@@ -213,7 +213,7 @@ ilea nl project list --agency PL-KG --limit 3
 say "What FR-PN now reads of NL-PO: ilea need list --agency NL-PO --limit 3"
 ilea fr need list --agency NL-PO --limit 3
 say "One of them: ilea show NL-PO-N1"
-ilea fr show NL-PO-N1 | head -n 14
+ilea fr show NL-PO-N1 | head -n 24
 echo
 printf '%-8s %10s %10s %10s   %-17s %-17s\n' AGENCY OWN OTHERS ALL FRONTIER VIEW
 for name in fr nl pl; do

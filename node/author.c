@@ -154,6 +154,16 @@ forget_pending(struct ilea_author *author, uint64_t view_position)
     }
 }
 
+/* Records that took a place in this group commit are seen in the view once it has come to `position`. Both
+ * sets: the open one may have filled up on the way. */
+static void
+settle_pending(struct ilea_author *author, uint64_t position)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (author->pending[i].position == UINT64_MAX) author->pending[i].position = position;
+    }
+}
+
 enum ilea_error
 ilea_author_begin(struct ilea_author *author, uint64_t now_ms)
 {
@@ -194,6 +204,7 @@ ilea_author_abort(struct ilea_author *author)
     author->position = author->saved_position;
     author->commit_count = 0;
     memcpy(author->feeds, author->saved_feeds, sizeof author->feeds);
+    settle_pending(author, author->saved_position);
 }
 
 /* End the commit that is being built, if any, and put it into the log. */
@@ -409,11 +420,10 @@ ilea_author_commit(struct ilea_author *author, const struct ilea_author_commit *
         memcpy(author->feeds, author->saved_feeds, sizeof author->feeds);
         author->position = author->saved_position;
         author->commit_count = 0;
+        settle_pending(author, author->position);
         return error;
     }
-    for (unsigned i = 0; i < 2; i++) { /* seen in the view once it has come this far */
-        if (author->pending[i].is_open) author->pending[i].position = author->position;
-    }
+    settle_pending(author, author->position);
     if (author->commit_count > 0) {
         error = write_guard(author);
         if (error != ILEA_ERROR_NONE) {

@@ -11,7 +11,7 @@ exec </dev/null
 export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 UBSAN_OPTIONS=print_stacktrace=1
 unset ILEA_HOME ILEA_IMPORT_DIR NOTIFY_SOCKET CREDENTIALS_DIRECTORY RUNTIME_DIRECTORY
 
-logs=build-tests
+logs='build-tests'
 jobs=$(nproc 2>/dev/null || echo 2)
 passed=0
 failed=0
@@ -94,9 +94,9 @@ if [ -n "${release:-}" ]; then
 fi
 if [ -f tests/vectors/check_vectors.py ]; then part vectors count_line python3 tests/vectors/check_vectors.py; fi
 if [ -f tests/system/run.py ]; then
-    for build in ${release:+release} ${sanitize:+sanitize}; do
-        part "system-$build" count_line python3 tests/system/run.py --bin "build-$build/node"
-        sed -n 's/^seed /  system: seed /p' "$logs/system-$build.log"
+    for kind in ${release:+release} ${sanitize:+sanitize}; do
+        part "system-$kind" count_line python3 tests/system/run.py --bin "build-$kind/node"
+        sed -n 's/^seed /  system: seed /p' "$logs/system-$kind.log"
     done
 fi
 if is_repository; then part tree count_one same_tree; fi

@@ -3,11 +3,10 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 import time
 
-from support import (Agency, Background, DATAERR, Failure, IOERR, Options, SOFTWARE, Skip, check, check_heads, children,
-                     federation, is_alive, make_rows, program, real_or_made, same, test, wait_converged, wait_for)
+from support import (Agency, Background, DATAERR, Failure, IOERR, Options, SOFTWARE, Skip, check, check_heads,
+                     federation, is_sanitized, make_rows, real_or_made, same, test, wait_converged, wait_for)
 
 
 class Writer:
@@ -233,7 +232,11 @@ def damaged_view(place):
             file.write("../../keys\n")
 
     outcomes = {}
-    for damage in (pages, all_pages, heads, cut, empty, gone, no_current, nonsense_current):
+    kinds = [pages, all_pages, heads, cut, empty, gone, no_current, nonsense_current]
+    if is_sanitized():  # LMDB reads beyond damaged pages; without a sanitizer that is caught and told
+        kinds.remove(pages)
+        kinds.remove(all_pages)
+    for damage in kinds:
         for with_daemon in (True, False):
             name = f"{damage.__name__}, {'daemon' if with_daemon else 'local'}"
             damage()
@@ -299,15 +302,19 @@ def flipped_bits(place):
             byte = file.read(1)[0]
             file.seek(bit // 8)
             file.write(bytes([byte ^ 1 << bit % 8]))
-        shown = fr.run("export", check_code=False)
-        verified = fr.run("verify", check_code=False)
+        shown = fr.run("export", check_code=False, lmdb_may_stumble=True)
+        verified = fr.run("verify", check_code=False, lmdb_may_stumble=True)
         if verified.code == DATAERR:
             outcomes["found"] += 1
+        elif "Sanitizer" in verified.err:
+            check("liblmdb" in verified.err, f"bit {bit}: {verified}")
+            outcomes["crashed"] += 1
         elif verified.code == SOFTWARE:  # LMDB itself stumbled over it
             outcomes["crashed"] += 1
             check("may be damaged" in verified.err, f"bit {bit}: {verified}")
         elif verified.code != 0 or shown.code != 0:
-            check(verified.err.startswith("ilea: ") or shown.err.startswith("ilea: "), f"bit {bit}: {verified}")
+            check(verified.err.startswith("ilea: ") or shown.err.startswith("ilea: ") or "liblmdb" in shown.err,
+                  f"bit {bit}: {verified}")
             outcomes["refused"] += 1
         else:
             same({line["id"]: line for line in shown.lines()} == good, True, f"bit {bit}: records as before")

@@ -1,12 +1,11 @@
 """Bad input: the exact exit code, one line that says what to do, and nothing changed."""
-import json
 import os
 import re
 import shutil
 import subprocess
 
 from support import (CANTCREAT, CONFIG, DATAERR, NOINPUT, NOPERM, TEMPFAIL, UNAVAILABLE, USAGE, check, federation,
-                     make_rows, program, run, run_measured, same, test, wait_converged)
+                     program, run, run_measured, same, test, wait_converged)
 
 MEMORY_MAX_KIB = 200 * 1024
 
@@ -133,7 +132,8 @@ def bad_lines(place):
             fr.start()
         before = picture(fr)
         for what, line in bad.items():
-            result = fr.run("import", place.write("bad.jsonl", line), "--profile", "records", "--json", check_code=False)
+            result = fr.run("import", place.write("bad.jsonl", line), "--profile", "records", "--json",
+                            check_code=False)
             try:
                 one_line(result, DATAERR, "line 1: ", "skipped")
                 same(result.json(), {"bad": 1, "created": 0, "unchanged": 0, "updated": 0}, "counts")

@@ -2,12 +2,15 @@
 import json
 import os
 import re
+import shutil
+import signal
+import socket
 import stat
-import subprocess
 import threading
 import time
 
-from support import (Failure, check, federation, make_rows, real_or_made, same, test, wait_converged, wait_for)
+from support import (DATAERR, TEMPFAIL, Failure, check, federation, make_rows, real_or_made, same, test,
+                     wait_converged, wait_for)
 
 
 @test
@@ -88,7 +91,8 @@ def changes(place):
             followers[agency] = (place.popen(agency.words("changes", "--follow"), stdout=out), path)
     for i in range(3):
         path = make_rows(place, f"rows-{i}.jsonl", "misp-galaxy", 700, f"rows-{i}")
-        loading = threading.Thread(target=fr.run, args=("import", path, "--profile", "misp-galaxy", "--to", "all-peers"),
+        loading = threading.Thread(target=fr.run,
+                                   args=("import", path, "--profile", "misp-galaxy", "--to", "all-peers"),
                                    kwargs={"check_code": False})
         loading.start()
         nl.new(f"Beside the import {i}")
@@ -234,7 +238,6 @@ def modes(place):
                     same(mode, 0o600, f"mode of {name}")
         agency.stop()
         check_home(agency)
-    import shutil
     shutil.rmtree(os.path.join(fr.home, "view"))
     fr.status()
     check_home(fr)
@@ -256,3 +259,122 @@ def second_start(place):
     same((len(fr.feeds(scope="all-peers")), len(fr.feeds(scope="agency"))), (1, 1), "feeds")
     same(fr.status()["records"], 16, "records")
     fr.verify()
+
+
+@test
+def crowd(place):
+    """Many commands at once, with and without a daemon: each is done or says so, and no ref is given twice."""
+    fr, nl = agencies = federation(place, ["FR-PN", "NL-PO"])
+    nl.start()
+    acknowledged, other = [], []
+
+    def write(number):
+        for i in range(5):
+            result = fr.run("need", "new", "--title", f"{number} {i}", "--to", "all-peers", check_code=False)
+            if result.code == 0:
+                acknowledged.append(tuple(result.out.split()))
+            else:
+                other.append(result)
+
+    for count in (8, 60):  # more than are served at a time
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if count == 8:
+            fr.start()
+    for result in other:
+        check(result.code == TEMPFAIL and result.err.startswith("ilea: ") and result.err.count("\n") == 1, str(result))
+    check(len(acknowledged) >= 200, f"{len(acknowledged)} of 340 written")
+    wait_converged(agencies)
+    for agency in agencies:
+        records = agency.export()
+        same({(record["ref"], key) for key, record in records.items()}, set(acknowledged), f"records at {agency.code}")
+        agency.verify()
+    same(len({ref for ref, _ in acknowledged}), len(acknowledged), "different refs")
+
+
+@test
+def control_noise(place):
+    """Garbage on the control socket, clients that stop in the middle: the daemon serves the others."""
+    fr = place.agency("FR-PN").start()
+
+    def connect():
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(5)
+        client.connect(os.path.join(fr.home, "control.sock"))
+        return client
+
+    clients = []
+    for content in (b"", b"\0", b"\0\0\0\1", b"\xff\xff\xff\xff\1", b"\0\0\0\0", b"\0\0\0\1\0", b"\0\0\0\1\1",
+                    b"\0\0\0\2\1\x90", b"\0\0\0\2\1\x91", b"\0\0\0\4\1\x91\xc4\x00", b"\0\0\0\6\1\x93\xc4\x01\x00\xc4",
+                    b"\0\0\0\2\2\x91", b"\0\0\0\2\3\x90", b"\0\0\0\3\4\x91\xc0", b"\0\0\0\2\5\x90", b"\0\7\xff\xff\1\x9f",
+                    os.urandom(1 << 16), b"\0\0\0\2\2\x90" * 20000):
+        client = connect()
+        try:
+            client.sendall(content)
+        except OSError:
+            pass
+        clients.append(client)
+        ref, _ = fr.new("Beside noise", to="agency")
+        if len(content) > 1:
+            client.close()
+    same(fr.process.poll(), None, "exit code of the daemon")
+    for client in clients:
+        client.close()
+    same(fr.status()["records"], 18, "records")
+    fr.verify()
+    fr.stop()
+
+
+@test
+def big_records(place):
+    """The largest records that are taken in reach the peer; what is larger is refused where it is written."""
+    fr, nl = agencies = federation(place, ["FR-PN", "NL-PO"])
+    for agency in agencies:
+        agency.start()
+    written, refused = {}, 0
+    for size in (1000, 50000, 60000, 65000, 70000, 100000, 131072, 140000, 200000, 220000, 230000, 300000, 900000):
+        row = {"type": "need", "title": f"{size} bytes", "x": {f"k{i}": "y" * 900 for i in range(size // 910)}}
+        result = fr.run("import", place.write("big.jsonl", json.dumps(row) + "\n"), "--profile", "records", "--to",
+                        "all-peers", "--json", check_code=False)
+        if result.code == 0:
+            same(refused, 0, f"refused before a record of {size} bytes was taken in")
+            written[row["title"]] = row["x"]
+        else:
+            same((result.code, result.err.count("\n")), (DATAERR, 1), str(result))
+            refused += 1
+    check(len(written) >= 9 and refused >= 1, f"{len(written)} written, {refused} refused")
+    tags = [f"tag {i}" for i in range(3000)]
+    row = {"type": "need", "title": "tags", "tags": tags}
+    fr.load(place.write("tags.jsonl", json.dumps(row) + "\n"), "records")
+    wait_converged(agencies)
+    for agency in agencies:
+        records = {record["title"]: record for record in agency.export().values()}
+        for title, extra in written.items():
+            check(records[title]["x"] == extra, f"record of {title} at {agency.code}")
+        same(sorted(records["tags"]["tags"]), sorted(tags), f"tags at {agency.code}")
+        agency.verify()
+
+
+@test
+def paused(place):
+    """A peer that stands still while the other one imports catches up when it goes on."""
+    fr, nl = agencies = federation(place, ["FR-PN", "NL-PO"])
+    for agency in agencies:
+        agency.start()
+    fr.new("Before")
+    wait_converged(agencies)
+    stopped = [nl.process.pid, nl.link_pid(), nl.worker_pid()]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    path = real_or_made(place, "misp-galaxy.jsonl.gz", "misp-galaxy", 5000)
+    count = fr.load(path, "misp-galaxy")["created"]
+    fr.new("Nobody waits for it")
+    time.sleep(1)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    wait_converged(agencies)
+    same(nl.status()["records"], count + 2, "records")
+    nl.verify()
