@@ -35,6 +35,7 @@ struct ilea_writer {
     struct { uint64_t tag; enum ilea_error error; struct ilea_put_result result; } *due;
     uint32_t due_count, due_capacity;
     size_t local_bytes;
+    bool has_written;        /* locally, and the view does not show it yet */
 };
 
 static enum ilea_error
@@ -96,6 +97,8 @@ ilea_writer_close(struct ilea_writer *writer)
 {
     if (writer == NULL) return;
     if (writer->fd >= 0) close(writer->fd);
+    /* Tools that read the view see what was written; if that fails, the next command tries again. */
+    if (writer->has_written) (void)!ilea_node_build_view(&writer->node);
     ilea_node_close(&writer->node);
     for (unsigned i = 0; i <= WINDOW; i++) free(writer->batches[i].frame);
     free(writer->buffer);
@@ -191,6 +194,7 @@ commit_local(struct ilea_writer *writer)
     const struct ilea_author_commit *commits;
     uint32_t count;
     enum ilea_error error = ilea_author_commit(author, &commits, &count);
+    if (count > 0 && error == ILEA_ERROR_NONE) writer->has_written = true;
     writer->local_bytes = 0;
     for (uint32_t i = 0; i < writer->due_count; i++) {
         enum ilea_error outcome = writer->due[i].error != ILEA_ERROR_NONE ? writer->due[i].error : error;
