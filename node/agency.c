@@ -132,6 +132,9 @@ ilea_agency_add(struct ilea_author *author, const struct ilea_log_identity *iden
     enum ilea_error error = parse_card(identity, card_text, agency, reason);
     if (error != ILEA_ERROR_NONE) return error;
     struct ilea_transaction *txn = ilea_author_transaction(author);
+    agency->row.id = agency->card.agency;
+    error = check_code(txn, agency, reason);
+    if (error != ILEA_ERROR_NONE) return error;
     /* The card's bytes end where its last field ends. */
     struct ilea_span bytes = { agency->bytes, agency->card.size };
     struct ilea_agency_row known;

@@ -533,6 +533,10 @@ ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
         ilea_uuid_make(author->now_ms, &result->id);
         return create(author, put, type, result);
     }
+    const struct ilea_record_id empty = { { 0 } }; /* it marks an empty slot of pending ids */
+    if (memcmp(put->id.bytes, empty.bytes, sizeof empty.bytes) == 0) {
+        return refuse(result, ILEA_ERROR_INVALID, "an id of zeros names no record");
+    }
     if (is_pending(author, &put->id)) return ILEA_ERROR_BUSY;
     if (author->view_txn == NULL) return ILEA_ERROR_BUSY; /* it is being rebuilt */
     struct ilea_view_row row;

@@ -140,6 +140,20 @@ ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t 
     return same;
 }
 
+int
+ilea_command_locked(const struct ilea_command *command)
+{
+    if (command->passphrase_file != NULL && access(command->passphrase_file, R_OK) != 0) {
+        return ilea_command_fail(EX_NOPERM, "no passphrase: %s: %s", command->passphrase_file, strerror(errno));
+    }
+    if (command->passphrase_file != NULL) {
+        return ilea_command_fail(EX_NOPERM, "wrong passphrase: the first line of %s does not open the keys",
+                                 command->passphrase_file);
+    }
+    return ilea_command_fail(EX_NOPERM, "wrong passphrase, or none: the keys are protected; give "
+                                        "--passphrase-file FILE");
+}
+
 /* If the keys turn out to be protected, ask and open again. */
 int
 ilea_command_writer(const struct ilea_command *command, ilea_writer_answer *answer, void *context,
@@ -244,6 +258,15 @@ ilea_command_log(const struct ilea_command *command, struct ilea_log **log)
     if (error == ILEA_ERROR_NONE) return 0;
     return ilea_command_fail(ilea_exit_code(error), "%s cannot be read: %s", path,
                              ilea_error_text(error));
+}
+
+bool
+ilea_command_number(const char *text, uint64_t *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
 }
 
 int

@@ -56,11 +56,17 @@ int ilea_command_log(const struct ilea_command *command, struct ilea_log **log);
 bool ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t *bytes,
                              size_t *size);
 
+/* The keys did not open: what to do about it; returns the exit code. */
+int ilea_command_locked(const struct ilea_command *command);
+
 /* --to as a scope: 0 if not given; -1 (after a message) if it is neither agency nor all-peers. */
 int ilea_command_scope(const struct ilea_command *command);
 
 /* A record's JSON object (new reference); NULL: out of memory. */
 json_t *ilea_command_record(struct ilea_snapshot *snapshot, const struct ilea_record_info *info);
+
+/* A number without sign; false if `text` is none. */
+bool ilea_command_number(const char *text, uint64_t *number);
 
 /* Text cut to `columns` on a terminal, with an ellipsis; line breaks become blanks. */
 void ilea_command_cut(struct ilea_span text, int columns, char *line, size_t size);

@@ -90,8 +90,8 @@ report(const struct ilea_command *command, const struct import *import, enum ile
                      (unsigned long long)import->unchanged, (unsigned long long)import->bad);
     }
     if (error != ILEA_ERROR_NONE) {
-        return ilea_command_fail(ilea_exit_code(error), "import stopped: %s; what is counted above is in, "
-                                 "run it again for the rest", ilea_error_text(error));
+        return ilea_command_fail(ilea_exit_code(error), "import stopped: %s; at least what is counted is in; "
+                                 "run the same again for the rest", ilea_error_text(error));
     }
     return import->bad > 0 ? EX_DATAERR : 0;
 }
@@ -217,19 +217,36 @@ print_changes(struct ilea_replica *replica, uint64_t *since)
     return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
 }
 
+/* INVALID: the cursor is not of this replica. */
+static enum ilea_error
+check_cursor(struct ilea_replica *replica, uint64_t since)
+{
+    struct ilea_snapshot *snapshot = NULL;
+    struct ilea_replica_status status;
+    enum ilea_error error = ilea_snapshot_begin(replica, &snapshot);
+    if (error == ILEA_ERROR_NONE) error = ilea_snapshot_status(snapshot, &status);
+    ilea_snapshot_end(snapshot);
+    return error == ILEA_ERROR_NONE && since > status.lsn ? ILEA_ERROR_INVALID : error;
+}
+
 int
 ilea_command_changes(const struct ilea_command *command)
 {
     uint64_t since = 0;
-    if (command->since != NULL) {
-        char *end;
-        since = strtoull(command->since, &end, 10);
-        if (*end != '\0' || end == command->since) return ilea_command_usage("--since takes an lsn");
+    if (command->word_count != 1) return ilea_command_usage("changes takes no words, only options");
+    if (command->since != NULL && !ilea_command_number(command->since, &since)) {
+        return ilea_command_usage("--since takes an lsn");
     }
     struct ilea_replica *replica = NULL;
     int code = ilea_command_replica(command, &replica);
     if (code != 0) return code;
-    enum ilea_error error = print_changes(replica, &since);
+    enum ilea_error error = check_cursor(replica, since);
+    if (error == ILEA_ERROR_INVALID) {
+        ilea_replica_close(replica);
+        return ilea_command_fail(EX_DATAERR, "lsn %llu is beyond the last change: is it another node's cursor? "
+                                             "start again at 0", (unsigned long long)since);
+    }
+    if (error == ILEA_ERROR_NONE) error = print_changes(replica, &since);
     while (error == ILEA_ERROR_NONE && command->follow) {
         const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
         (void)nanosleep(&pause, NULL);

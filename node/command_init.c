@@ -226,6 +226,7 @@ load_own(const struct ilea_command *command, struct ilea_agency *agency)
 int
 ilea_command_id(const struct ilea_command *command)
 {
+    if (command->word_count != 1) return ilea_command_usage("id takes no words");
     struct ilea_agency agency;
     int code = load_own(command, &agency);
     if (code != 0) return code;
@@ -257,6 +258,7 @@ ilea_command_id(const struct ilea_command *command)
 int
 ilea_command_card(const struct ilea_command *command)
 {
+    if (command->word_count != 1) return ilea_command_usage("card takes no words, only --out");
     struct ilea_agency agency;
     int code = load_own(command, &agency);
     if (code != 0) return code;

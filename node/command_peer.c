@@ -78,6 +78,13 @@ peer_approve(const struct ilea_command *command)
     return answer(command, &agency);
 }
 
+/* null where nobody knows: a 0 would say that all is well. */
+static json_t *
+known_count(const struct ilea_control_link *link, uint64_t count)
+{
+    return link != NULL && link->known ? json_integer((json_int_t)count) : json_null();
+}
+
 json_t *
 ilea_command_peers(struct ilea_log *log, const struct ilea_control_status *status)
 {
@@ -104,13 +111,13 @@ ilea_command_peers(struct ilea_log *log, const struct ilea_control_status *statu
             }
         }
         json_array_append_new(
-            peers, json_pack("{s:s%,s:s,s:s%,s:s%,s:s,s:s,s:I,s:I,s:s%,s:s}", "agency", manifest->code.data,
+            peers, json_pack("{s:s%,s:s,s:s%,s:s%,s:s,s:s,s:o,s:o,s:s%,s:s}", "agency", manifest->code.data,
                              manifest->code.size, "agency_id", id, "country", manifest->country.data,
                              manifest->country.size, "name", manifest->name.data, manifest->name.size,
                              "state", ilea_agency_state_name(agency->row.state), "link",
                              link != NULL && link->up ? "up" : "down", "lag_commits",
-                             link != NULL ? (json_int_t)link->lag_commits : 0, "missing_commits",
-                             link != NULL ? (json_int_t)link->missing_commits : 0, "endpoint",
+                             known_count(link, link != NULL ? link->lag_commits : 0), "missing_commits",
+                             known_count(link, link != NULL ? link->missing_commits : 0), "endpoint",
                              agency->card.endpoint.data, agency->card.endpoint.size, "fingerprint",
                              fingerprint));
     }
@@ -136,17 +143,22 @@ peer_list(const struct ilea_command *command)
     if (json_array_size(peers) == 0) {
         (void)puts("No peers yet. Give yours with: ilea card --out FILE; add theirs with: ilea peer add FILE");
     } else {
-        (void)printf("%-16s %-10s %-5s %7s  %s\n", "AGENCY", "STATE", "LINK", "BEHIND", "NAME");
+        (void)printf("%-16s %-9s %-9s %-5s %7s  %s\n", "AGENCY", "ID", "STATE", "LINK", "BEHIND", "NAME");
     }
     for (size_t i = 0; i < json_array_size(peers); i++) {
         const json_t *peer = json_array_get(peers, i);
         const char *name = json_string_value(json_object_get(peer, "name"));
         char cut[200];
-        ilea_command_cut((struct ilea_span){ (const uint8_t *)name, strlen(name) }, 36, cut, sizeof cut);
-        (void)printf("%-16s %-10s %-5s %7lld  %s\n", json_string_value(json_object_get(peer, "agency")),
+        ilea_command_cut((struct ilea_span){ (const uint8_t *)name, strlen(name) }, 27, cut, sizeof cut);
+        const json_t *lag = json_object_get(peer, "lag_commits");
+        char behind[24] = "?";
+        if (json_is_integer(lag)) {
+            (void)snprintf(behind, sizeof behind, "%lld", (long long)json_integer_value(lag));
+        }
+        (void)printf("%-16s %.8s  %-9s %-5s %7s  %s\n", json_string_value(json_object_get(peer, "agency")),
+                     json_string_value(json_object_get(peer, "agency_id")),
                      json_string_value(json_object_get(peer, "state")),
-                     json_string_value(json_object_get(peer, "link")),
-                     (long long)json_integer_value(json_object_get(peer, "lag_commits")), cut);
+                     json_string_value(json_object_get(peer, "link")), behind, cut);
     }
     json_decref(peers);
     return 0;

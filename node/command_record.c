@@ -72,6 +72,9 @@ print_written(const struct ilea_command *command, const struct single *single)
                                      outcomes[single->result.outcome]));
     } else {
         (void)printf("%s %s\n", single->result.ref, id);
+        if (single->result.outcome == ILEA_PUT_UNCHANGED) {
+            (void)fprintf(stderr, "ilea: %s is so already: nothing was written\n", single->result.ref);
+        }
     }
     return 0;
 }
@@ -154,11 +157,9 @@ headline(struct ilea_snapshot *snapshot)
 static int
 list_records(const struct ilea_command *command, const struct ilea_type *type)
 {
-    unsigned long long limit = UINT64_MAX;
-    if (command->limit != NULL) {
-        char *end;
-        limit = strtoull(command->limit, &end, 10);
-        if (*end != '\0' || end == command->limit) return ilea_command_usage("--limit takes a number");
+    uint64_t limit = UINT64_MAX;
+    if (command->limit != NULL && (!ilea_command_number(command->limit, &limit) || limit == 0)) {
+        return ilea_command_usage("--limit takes a number from 1");
     }
     struct ilea_replica *replica = NULL;
     struct ilea_snapshot *snapshot = NULL;
@@ -180,8 +181,9 @@ list_records(const struct ilea_command *command, const struct ilea_type *type)
             json_decref(record);
         } else {
             char cut[256];
-            ilea_command_cut(headline(snapshot), 80 - 17, cut, sizeof cut);
-            (void)printf("%-15s %c%s\n", info.ref, info.conflicts > 0 ? '!' : ' ', cut);
+            ilea_command_cut(headline(snapshot), 80 - 24, cut, sizeof cut);
+            (void)printf("%-15s %-6s %c%s\n", info.ref, info.shared ? "shared" : "agency",
+                         info.conflicts > 0 ? '!' : ' ', cut);
         }
         count++;
     }

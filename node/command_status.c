@@ -121,14 +121,21 @@ print_status(const json_t *status)
     size_t i;
     json_t *peer;
     json_array_foreach(json_object_get(status, "peers"), i, peer) {
-        (void)printf("peer      %-16s %-10s link %-5s %lld commits to go\n", text(peer, "agency"),
-                     text(peer, "state"), text(peer, "link"), number(peer, "lag_commits"));
+        bool known = json_is_integer(json_object_get(peer, "lag_commits"));
+        (void)printf("peer      %-16s %-10s link %-5s ", text(peer, "agency"), text(peer, "state"),
+                     text(peer, "link"));
+        if (known) {
+            (void)printf("%lld to go\n", number(peer, "lag_commits"));
+        } else {
+            (void)printf("not known what it holds\n");
+        }
     }
 }
 
 int
 ilea_command_status(const struct ilea_command *command)
 {
+    if (command->word_count != 1) return ilea_command_usage("status takes no words");
     struct ilea_replica *replica = NULL;
     int code = ilea_command_replica(command, &replica);
     if (code != 0) return code;

@@ -9,6 +9,7 @@
 #include "crypto/random.h"
 #include "node/agency.h"
 #include "node/command.h"
+#include "node/damage.h"
 #include "node/view.h"
 #include "replication/record/commit.h"
 
@@ -200,12 +201,14 @@ load_keys(const struct ilea_command *command, struct ilea_keys *keys)
     }
     ilea_wipe(bytes, sizeof bytes);
     if (error == ILEA_ERROR_NONE) return 0;
+    if (error == ILEA_ERROR_PASSPHRASE) return ilea_command_locked(command);
     return ilea_command_fail(ilea_exit_code(error), "the keys cannot be read: %s", ilea_error_text(error));
 }
 
 int
 ilea_command_verify(const struct ilea_command *command)
 {
+    if (command->word_count != 1) return ilea_command_usage("verify takes no words");
     struct verify verify = { .command = command };
     int code = ilea_command_log(command, &verify.log);
     if (code != 0) return code;
@@ -214,14 +217,18 @@ ilea_command_verify(const struct ilea_command *command)
     verify.list = json_array();
     ilea_progress_begin(&verify.progress);
     enum ilea_error error = ILEA_ERROR_NONE;
+    uint64_t in_log = 0;
     if (code == 0) {
         error = ilea_transaction_begin(ilea_log_environment(verify.log), false, &verify.txn);
         if (error == ILEA_ERROR_NONE) {
             verify_log(&verify);
             ilea_transaction_abort(verify.txn);
+            in_log = verify.faults;
             error = verify_view(&verify, &keys);
         }
         if (error != ILEA_ERROR_NONE) fault(&verify, "the view cannot be checked: %s", ilea_error_text(error));
+        bool view_is_bad = verify.faults > in_log && (error == ILEA_ERROR_NONE || error == ILEA_ERROR_CORRUPT);
+        if (view_is_bad) ilea_damage_mark(command->home);
         ilea_progress_end(&verify.progress);
         if (command->json) {
             ilea_command_print(json_pack("{s:b,s:I,s:O}", "ok", verify.faults == 0, "commits",
@@ -231,9 +238,10 @@ ilea_command_verify(const struct ilea_command *command)
                          (unsigned long long)verify.commits);
         }
         if (verify.faults > 0) {
-            code = ilea_command_fail(EX_DATAERR, "%llu faults; the view is rebuilt by deleting %s/view; "
-                                     "commits come back from peers or a backup",
-                                     (unsigned long long)verify.faults, command->home);
+            code = ilea_command_fail(EX_DATAERR, "%llu faults; %s", (unsigned long long)verify.faults,
+                                     in_log > 0 ? "commits come back from peers or a backup"
+                                     : view_is_bad ? "the view will be rebuilt from the log"
+                                                   : "try again");
         }
     }
     json_decref(verify.list);

@@ -10,7 +10,7 @@
 
 #include "node/home.h"
 
-enum { RESULT_FIELDS = 5, AGENCY_FIELDS = 5, STATUS_FIELDS = 4, LINK_FIELDS = 4 };
+enum { RESULT_FIELDS = 5, AGENCY_FIELDS = 5, STATUS_FIELDS = 4, LINK_FIELDS = 5 };
 
 static struct ilea_span
 text_span(const char *text)
@@ -111,6 +111,7 @@ ilea_control_put_status(struct ilea_msgpack_writer *writer, const struct ilea_co
         ilea_msgpack_put_array(writer, LINK_FIELDS);
         ilea_msgpack_put_bin(writer, status->links[i].agency.bytes, ILEA_ID_SIZE);
         ilea_msgpack_put_uint(writer, status->links[i].up ? 1 : 0);
+        ilea_msgpack_put_uint(writer, status->links[i].known ? 1 : 0);
         ilea_msgpack_put_uint(writer, status->links[i].lag_commits);
         ilea_msgpack_put_uint(writer, status->links[i].missing_commits);
     }
@@ -130,6 +131,7 @@ ilea_control_get_status(struct ilea_span body, struct ilea_control_status *statu
         ilea_msgpack_expect_array(&reader, LINK_FIELDS);
         ilea_msgpack_get_bytes(&reader, status->links[i].agency.bytes, ILEA_ID_SIZE);
         status->links[i].up = ilea_msgpack_get_uint32(&reader, 1) == 1;
+        status->links[i].known = ilea_msgpack_get_uint32(&reader, 1) == 1;
         status->links[i].lag_commits = ilea_msgpack_get_uint(&reader);
         status->links[i].missing_commits = ilea_msgpack_get_uint(&reader);
     }

@@ -7,7 +7,8 @@
  *   PUTS     [ put: bin ... ]                  record/put.h
  *     answer [ [error, outcome, id: bin 16, ref, reason] ... ]    one for each, after it is durable
  *   STATUS   [ ]
- *     answer [ position, view position, restarts of ilea-link, [ [agency: bin 32, up 0/1, lag, missing] ... ] ]
+ *     answer [ position, view position, restarts of ilea-link,
+ *              [ [agency: bin 32, up 0/1, known 0/1, lag, missing] ... ] ]
  *   CARD     [ text: bin ]                     a peer's card
  *   APPROVE  [ name ]
  *     answer of both [ error, reason, agency: bin 32, code, state ]
@@ -72,7 +73,7 @@ ILEA_MUST_USE enum ilea_error ilea_control_get_agency(struct ilea_span body,
 /* The daemon's answer to STATUS. */
 struct ilea_control_link {
     struct ilea_agency_id agency;
-    bool up;
+    bool up, known;          /* known: what it holds; else the counts say nothing */
     uint64_t lag_commits, missing_commits;
 };
 struct ilea_control_status {

@@ -270,9 +270,11 @@ ilea_driver_step(struct driver *driver, struct ilea_event *event)
 
 /* What the author wrote is durable: the replicator passes it on. */
 static void
-tell_own_commits(struct driver *driver, const struct ilea_author_commit *commits, uint32_t count)
+tell_own_commits(struct driver *driver, const struct ilea_author_commit *commits, uint32_t count,
+                 const struct ilea_replicator *waiting)
 {
     for (uint32_t i = 0; i < count; i++) {
+        if (driver->replicator != waiting) return; /* loaded anew meanwhile: it knows them from the log */
         if (commits[i].feed.origin.scope != ILEA_SCOPE_PEERS) continue;
         const struct ilea_commit_id none = { { 0 } };
         if (commits[i].seq == 1) tell_feed(driver, &commits[i].feed, 0, &none, true);
@@ -290,6 +292,7 @@ ilea_driver_commit_turn(struct driver *driver)
 {
     const struct ilea_author_commit *commits = NULL;
     uint32_t count = 0;
+    const struct ilea_replicator *waiting = driver->replicator;
     if (ilea_author_transaction(driver->node->author) != NULL) {
         bool stored = driver->stored;
         driver->stored = false;
@@ -303,7 +306,7 @@ ilea_driver_commit_turn(struct driver *driver)
             struct ilea_event event = { .type = ILEA_EVENT_STORED };
             ilea_driver_step(driver, &event);
         }
-        tell_own_commits(driver, commits, count);
+        tell_own_commits(driver, commits, count, waiting);
         if (driver->worker.child.pid != 0) {
             (void)!send(driver->worker.child.fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* a poke */
         }

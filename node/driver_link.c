@@ -197,13 +197,17 @@ link_frame(struct driver *driver, const struct ilea_link_frame *frame)
     char text[ILEA_LINK_TEXT_MAX + 1];
     (void)snprintf(text, sizeof text, "%.*s", frame->body.size > ILEA_LINK_TEXT_MAX ? 0 : (int)frame->body.size,
                    (const char *)frame->body.data);
+    char why[ILEA_LINK_TEXT_MAX + 1]; /* of READY: behind the byte that says whether it could listen */
+    size_t why_size = frame->body.size > 0 ? frame->body.size - 1 : 0;
+    (void)snprintf(why, sizeof why, "%.*s", why_size > ILEA_LINK_TEXT_MAX ? 0 : (int)why_size,
+                   why_size > 0 ? (const char *)frame->body.data + 1 : "");
     switch (frame->kind) {
     case ILEA_LINK_READY:
         if (frame->body.size > 0 && frame->body.data[0] == 1) {
             ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "listening", "endpoint", driver->listen, NULL);
         } else {
             ilea_logger_write(&driver->logger, ILEA_LEVEL_ERROR, "cannot_listen", "endpoint", driver->listen,
-                              "reason", text + 1, NULL);
+                              "reason", frame->body.size > 1 ? why : "not said", NULL);
             driver->bind_failed = true;
         }
         return;

@@ -22,7 +22,7 @@ static const char help[] =
     "  ilea need list --agency NL-PO\n"
     "  ilea import topics.jsonl --profile h2020-topic --to all-peers\n"
     "\n"
-    "Usage: ilea [--home DIR] [--json] COMMAND ...\n"
+    "Usage: ilea [--home DIR] [--json] [--passphrase-file FILE] COMMAND ...\n"
     "  init --agency CODE --country CC [--name TEXT] [--listen ENDPOINT]\n"
     "       [--network NAME] [--passphrase | --passphrase-file FILE]\n"
     "  id                                  who this node is\n"
@@ -41,9 +41,12 @@ static const char help[] =
     "  status                              is all well\n"
     "  verify                              check every hash, signature and link\n"
     "\n"
-    "AUDIENCE is agency (the default) or all-peers: nothing leaves the agency unless you say so.\n"
-    "DIR is --home, else $ILEA_HOME, else /var/lib/ilea. Exit codes are those of sysexits(3):\n"
-    "64 usage, 65 bad data, 66 not there, 73 exists already, 74 disk, 75 busy, 77 not allowed.\n"
+    "AUDIENCE is agency (the default) or all-peers: nothing leaves the agency unless\n"
+    "you say so. DIR is --home, else $ILEA_HOME, else /var/lib/ilea.\n"
+    "Protected keys, where no daemon runs: the passphrase is the first line of FILE,\n"
+    "else it is asked for. Exit codes are those of sysexits(3):\n"
+    "64 usage, 65 bad data, 66 not there, 73 exists already, 74 disk, 75 busy,\n"
+    "77 not allowed, 78 configuration.\n"
     "Manual: man ilea; the daemon: man ilea-node.\n";
 
 static const struct {
@@ -130,6 +133,14 @@ parse(struct ilea_command *command, int argc, char **argv)
     return 0;
 }
 
+/* What could not be printed was not done, as far as whoever reads it can tell. */
+static int
+finish(int code)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) return code;
+    return code != 0 ? code : ilea_command_fail(EX_IOERR, "the output could not be written");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -146,9 +157,9 @@ main(int argc, char **argv)
     }
     ilea_damage_watch("ilea", command.home);
     for (unsigned i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp(commands[i].name, command.words[0]) == 0) return commands[i].run(&command);
+        if (strcmp(commands[i].name, command.words[0]) == 0) return finish(commands[i].run(&command));
     }
     const struct ilea_span name = { (const uint8_t *)command.words[0], strlen(command.words[0]) };
-    if (ilea_type_by_name(name) != NULL) return ilea_command_type(&command);
+    if (ilea_type_by_name(name) != NULL) return finish(ilea_command_type(&command));
     return ilea_command_fail(EX_USAGE, "unknown command %s; see ilea --help", command.words[0]);
 }

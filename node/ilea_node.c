@@ -18,6 +18,9 @@
 #include "node/driver.h"
 #include "node/view_worker.h"
 
+/* A command that writes without a daemon is done in a moment; another daemon is not. */
+enum { LOCK_WAIT_MS = 2000 };
+
 static const char help[] =
     "Examples:\n"
     "  ilea-node --home /var/lib/ilea\n"
@@ -84,7 +87,7 @@ run(const struct ilea_command *command, int signals)
         (void)ilea_command_passphrase(command, false, bytes, &passphrase.size);
     }
     enum ilea_error error = ilea_node_open(&node, command->home, passphrase.size > 0 ? &passphrase : NULL,
-                                           0, reason);
+                                           LOCK_WAIT_MS, reason);
     int code = 0;
     if (error != ILEA_ERROR_NONE) code = fail(error, reason);
     const char *listen = command->listen != NULL ? command->listen : node.config.listen;

@@ -72,8 +72,8 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
     }
     error = ilea_home_lock(home, lock_wait_ms, &node->lock);
     if (error == ILEA_ERROR_BUSY) {
-        (void)snprintf(reason, ILEA_REASON_SIZE, "another process is writing to %.100s; is a daemon running?",
-                       home);
+        (void)snprintf(reason, ILEA_REASON_SIZE,
+                       "another daemon or command writes to %.100s: nothing was written; try again", home);
         return error;
     }
     if (error != ILEA_ERROR_NONE) {

@@ -8,8 +8,12 @@
 
 #include "node/agency.h"
 
-enum { WINDOW = 32 /* frames on their way to the daemon: more than one of its group commits */, LOCK_WAIT_MS = 10000,
-       LOCAL_COMMIT_BYTES = 4 * 1024 * 1024 };
+enum {
+    WINDOW = 32, /* frames on their way to the daemon: more than one of its group commits */
+    LOCK_WAIT_MS = 10000,
+    LOCK_TRY_MS = 100,
+    LOCAL_COMMIT_BYTES = 4 * 1024 * 1024,
+};
 
 /* One PUTS frame being filled, or waiting for its answer. */
 struct batch {
@@ -57,7 +61,7 @@ open_local(struct ilea_writer *writer, const char *home, const struct ilea_span 
            char *reason)
 {
     enum ilea_error error =
-        ilea_node_open(&writer->node, home, passphrase, LOCK_WAIT_MS, reason);
+        ilea_node_open(&writer->node, home, passphrase, LOCK_TRY_MS, reason);
     if (error != ILEA_ERROR_NONE) return error;
     error = ilea_node_build_view(&writer->node);
     if (error != ILEA_ERROR_NONE) {
@@ -78,10 +82,15 @@ ilea_writer_open(const char *home, const struct ilea_span *passphrase, ilea_writ
     opened->node.lock = -1;
     opened->fd = -1;
     (void)snprintf(reason, ILEA_REASON_SIZE, "out of memory");
-    enum ilea_error error = ILEA_ERROR_NONE;
-    if (ilea_control_connect(home, &opened->fd) != ILEA_ERROR_NONE) {
+    /* Somebody else may hold the lock because a daemon is starting: look for its socket again. */
+    enum ilea_error error = ILEA_ERROR_BUSY;
+    for (uint64_t end = ilea_monotonic_ms() + LOCK_WAIT_MS; error == ILEA_ERROR_BUSY;) {
+        error = ilea_control_connect(home, &opened->fd);
+        if (error == ILEA_ERROR_NONE) break;
         opened->fd = -1;
         error = open_local(opened, home, passphrase, reason);
+        if (error != ILEA_ERROR_BUSY || ilea_monotonic_ms() >= end) break;
+        ilea_node_close(&opened->node);
     }
     if (error == ILEA_ERROR_NONE) error = allocate(opened);
     if (error != ILEA_ERROR_NONE) {

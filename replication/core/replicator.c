@@ -194,6 +194,14 @@ ilea_replicator_deadline(const struct ilea_replicator *r)
     return deadline;
 }
 
+static bool
+is_zero(const uint8_t *bytes, size_t size)
+{
+    uint8_t any = 0;
+    for (size_t i = 0; i < size; i++) any |= bytes[i];
+    return any == 0;
+}
+
 void
 ilea_replicator_link_status(const struct ilea_replicator *r, uint32_t index,
                             struct ilea_link_status *status)
@@ -202,6 +210,7 @@ ilea_replicator_link_status(const struct ilea_replicator *r, uint32_t index,
     *status = (struct ilea_link_status){ .exists = link->exists };
     if (!link->exists) return;
     status->ready = link->state == SESSION_READY;
+    status->known = !is_zero(link->follows_hash, sizeof link->follows_hash);
     status->agency = r->agencies[link->agency].id;
     for (uint32_t i = 0; i < r->feed_count; i++) {
         const struct feed *feed = &r->feeds[i];
@@ -209,7 +218,7 @@ ilea_replicator_link_status(const struct ilea_replicator *r, uint32_t index,
         uint64_t theirs = r->link_feeds[index][i].remote_seq;
         if (theirs > feed->seq) status->missing_commits += theirs - feed->seq;
         /* What others bring to them they need not tell us: count what we push. */
-        bool pushed = r->link_feeds[index][i].out_eager;
+        bool pushed = r->link_feeds[index][i].out_eager || feed->agency == 0;
         if (pushed && theirs < feed->durable) status->lag_commits += feed->durable - theirs;
     }
     status->lag_commits += status->missing_commits;

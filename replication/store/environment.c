@@ -156,10 +156,20 @@ mend_length(struct ilea_environment *environment, const char *path)
     close(writable);
 }
 
+/* LMDB's own assertions fail on damaged pages: it would print a line of its own first. */
+static void
+on_assertion(MDB_env *env, const char *text)
+{
+    (void)env;
+    (void)text;
+    abort();
+}
+
 static int
 open_env(struct ilea_environment *environment, const char *path)
 {
     int code = mdb_env_create(&environment->env);
+    if (code == 0) code = mdb_env_set_assert(environment->env, on_assertion);
     if (code == 0) code = mdb_env_set_maxdbs(environment->env, ILEA_DATABASES_MAX);
     if (code == 0) code = mdb_env_set_maxreaders(environment->env, READERS_MAX);
     if (code == 0) code = mdb_env_set_mapsize(environment->env, map_start);

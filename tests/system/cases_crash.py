@@ -253,6 +253,18 @@ def damaged_view(place):
             except Failure as failure:
                 raise Failure(f"{name}: {failure}") from None
     place.note(", ".join(f"{count} {name}" for name, count in outcomes.items()))
+    # A record that is wrong in the view alone: verify tells, and the view is rebuilt.
+    with open(view_file(fr), "r+b") as file:
+        content = file.read()
+        at = content.index(b"row 77 ")
+        while at >= 0:
+            file.seek(at)
+            file.write(b"wrong!!")
+            at = content.find(b"row 77 ", at + 1)
+    result = fr.run("verify", check_code=DATAERR)
+    check("will be rebuilt" in result.err, str(result))
+    check(fr.export() == good, "records after the rebuild")
+    fr.verify()
 
 
 def mend(agency, good, name, with_daemon):

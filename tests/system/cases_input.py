@@ -91,12 +91,18 @@ def same_code(place):
     fr.add(nl)
     fr.approve(nl)
     false = place.agency("NL-PO", home=place.path("false"))
-    fr.add(false)
     before = picture(fr)
-    false_id = false.json("id")["agency_id"]
-    one_line(fr.run("peer", "approve", "NL-PO", "--yes", check_code=False), DATAERR, "several")
-    one_line(fr.run("peer", "approve", false_id, "--yes", check_code=False), DATAERR, "NL-PO")
+    one_line(fr.run("peer", "add", false.card_path, check_code=False), DATAERR, "NL-PO", "another agency")
     same(picture(fr), before, "what the node knows")
+    # Both pending: the code alone names neither, and only one of them can be approved.
+    es = place.agency("ES-GC")
+    for number, agency in enumerate((nl, false)):
+        path = place.path(f"{number}.card")
+        agency.run("card", "--out", path)
+        es.run("peer", "add", path)
+    one_line(es.run("peer", "approve", "NL-PO", "--yes", check_code=False), DATAERR, "several")
+    es.run("peer", "approve", false.json("id")["agency_id"], "--yes")
+    one_line(es.run("peer", "approve", nl.json("id")["agency_id"], "--yes", check_code=False), DATAERR, "NL-PO")
 
 
 @test
@@ -283,7 +289,8 @@ def bad_homes(place):
     path = os.path.join(fr.home, "ilea.conf")
     shutil.copy(path, place.path("good.conf"))
     for text, parts in (("[node]\nlisten = x\n\nfrob = 1\n", ["line 4", "frob"]), ("[frob]\nlisten = x\n", ["frob"]),
-                        ("[node]\nlisten\n", ["line 2"]), (f"[node]\nlisten = localhost\nguard = {fr.guard}\n", ["listen"]),
+                        ("[node]\nlisten\n", ["line 2"]),
+                        (f"[node]\nlisten = localhost\nguard = {fr.guard}\n", ["listen"]),
                         ("\0\1\2", ["ilea.conf"]), ("[node]\nlisten = " + "x" * 500 + "\n", ["ilea.conf"])):
         with open(path, "w", encoding="ascii") as file:
             file.write(text)

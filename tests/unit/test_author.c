@@ -628,7 +628,8 @@ test_author_goes_on_only_with_the_guard(void **state)
 
     ilea_test_home_open(home); /* the guard matches */
     ilea_test_need(home, ILEA_SCOPE_PEERS, "two", &result);
-    assert_memory_equal(ilea_author_feed(home->author, ILEA_SCOPE_PEERS)->id.bytes, feed.bytes, ILEA_ID_SIZE);
+    const struct ilea_feed_row *current = ilea_author_feed(home->author, ILEA_SCOPE_PEERS);
+    assert_memory_equal(current->id.bytes, feed.bytes, ILEA_ID_SIZE);
     assert_int_equal(ilea_author_feed(home->author, ILEA_SCOPE_PEERS)->seq, 2);
     assert_string_equal(result.ref, "FR-PN-N3");
 
@@ -636,7 +637,8 @@ test_author_goes_on_only_with_the_guard(void **state)
     ilea_test_copy_file(backup, data);
     ilea_test_home_open(home);
     assert_int_equal(ilea_author_feed(home->author, ILEA_SCOPE_PEERS)->number, 0);
-    assert_memory_equal(ilea_author_feed(home->author, ILEA_SCOPE_AGENCY)->id.bytes, own.bytes, ILEA_ID_SIZE);
+    current = ilea_author_feed(home->author, ILEA_SCOPE_AGENCY);
+    assert_memory_equal(current->id.bytes, own.bytes, ILEA_ID_SIZE);
     ilea_test_need(home, ILEA_SCOPE_PEERS, "two again", &result);
     const struct ilea_feed_row *next = ilea_author_feed(home->author, ILEA_SCOPE_PEERS);
     assert_memory_not_equal(next->id.bytes, feed.bytes, ILEA_ID_SIZE);
