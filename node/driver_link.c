@@ -76,7 +76,7 @@ ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency
 
     struct ilea_event event = { .type = ILEA_EVENT_AGENCY };
     event.agency.id = agency->row.id;
-    event.agency.node = agency->card.manifest.node;
+    event.agency.node = agency->manifest.node;
     event.agency.followed = approved;
     ilea_driver_step(driver, &event);
     if (index == ILEA_LINKS_MAX) {
@@ -85,14 +85,14 @@ ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency
     }
     struct peer *peer = &driver->peers[index];
     bool known = peer->exists
-        && memcmp(peer->transport.bytes, agency->card.manifest.transport.bytes, 32) == 0;
+        && memcmp(peer->transport.bytes, agency->manifest.transport.bytes, 32) == 0;
     peer->exists = approved;
     peer->agency = agency->row.id;
-    peer->transport = agency->card.manifest.transport;
-    (void)snprintf(peer->code, sizeof peer->code, "%.*s", (int)agency->card.manifest.code.size,
-                   (const char *)agency->card.manifest.code.data);
-    (void)snprintf(peer->endpoint, sizeof peer->endpoint, "%.*s", (int)agency->card.endpoint.size,
-                   (const char *)agency->card.endpoint.data);
+    peer->transport = agency->manifest.transport;
+    (void)snprintf(peer->code, sizeof peer->code, "%.*s", (int)agency->manifest.code.size,
+                   (const char *)agency->manifest.code.data);
+    (void)snprintf(peer->endpoint, sizeof peer->endpoint, "%.*s", (int)agency->row.endpoint.size,
+                   (const char *)agency->row.endpoint.data);
     peer->dials = should_dial(driver, peer);
     if (!known || !approved) {
         peer->down_since_ms = ilea_monotonic_ms();
