@@ -20,25 +20,6 @@ ilea_driver_transaction(struct driver *driver)
     return ilea_author_begin(driver->node->author, ilea_wall_ms());
 }
 
-static uint32_t
-commit_size(void *context, const struct ilea_feed_id *id, uint64_t seq)
-{
-    struct driver *driver = context;
-    struct ilea_transaction *own = NULL, *txn = ilea_author_transaction(driver->node->author);
-    if (txn == NULL) {
-        if (ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &own) != ILEA_ERROR_NONE) {
-            return 0;
-        }
-        txn = own;
-    }
-    struct ilea_feed_row feed;
-    struct ilea_chain_row chain;
-    enum ilea_error error = ilea_log_feed_by_id(txn, id, &feed);
-    if (error == ILEA_ERROR_NONE) error = ilea_log_chain(txn, feed.number, seq, &chain);
-    ilea_transaction_abort(own);
-    return error == ILEA_ERROR_NONE ? chain.size : 0;
-}
-
 static void
 fill_random(struct ilea_event *event)
 {
@@ -58,8 +39,7 @@ tell_feed(struct driver *driver, const struct ilea_feed_row *feed, uint64_t seq,
           const struct ilea_commit_id *head, bool current)
 {
     struct ilea_event event = { .type = ILEA_EVENT_FEED };
-    event.feed.id = feed->id;
-    event.feed.origin = feed->origin;
+    ilea_driver_feed_state(feed, &event.feed);
     event.feed.seq = seq;
     event.feed.head = *head;
     event.feed.current = current;
@@ -72,8 +52,8 @@ ilea_driver_load_replicator(struct driver *driver)
 {
     struct ilea_node *node = driver->node;
     struct ilea_replicator_config config = { .network = ilea_log_identity(node->log)->network,
-                                             .agency = ilea_log_identity(node->log)->agency,
-                                             .commit_size = commit_size, .context = driver };
+                                             .agency = ilea_log_identity(node->log)->agency };
+    ilea_driver_replicator_log(driver, &config.log);
     ilea_sign_secret_public(node->keys.node, &config.node);
     ilea_transport_secret_public(node->keys.transport, &config.transport);
     void *memory = calloc(1, ilea_replicator_size());
@@ -117,12 +97,8 @@ send_bind(struct driver *driver, const struct ilea_effect *effect)
 static void
 send_commits(struct driver *driver, const struct ilea_effect *effect)
 {
-    struct ilea_transaction *own = NULL, *txn = ilea_author_transaction(driver->node->author);
-    enum ilea_error error = ILEA_ERROR_NONE;
-    if (txn == NULL) {
-        error = ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &own);
-        txn = own;
-    }
+    struct ilea_transaction *own, *txn = ilea_driver_read(driver, &own);
+    enum ilea_error error = txn != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_IO;
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, driver->message, ILEA_MESSAGE_SIZE_MAX);
     ilea_message_put_commits_head(&writer, effect->commits.session, effect->commits.number,
@@ -237,6 +213,11 @@ perform(struct driver *driver)
             break;
         case ILEA_EFFECT_SEND_BIND: send_bind(driver, effect); break;
         case ILEA_EFFECT_SEND_COMMITS: send_commits(driver, effect); break;
+        case ILEA_EFFECT_SEND_MANIFESTS: ilea_driver_send_manifests(driver, effect); break;
+        case ILEA_EFFECT_SEND_FORK:
+        case ILEA_EFFECT_MANIFEST:
+        case ILEA_EFFECT_FORK:
+        case ILEA_EFFECT_FORK_FOUND: ilea_driver_shown(driver, effect); break;
         case ILEA_EFFECT_STORE:
             error = store_commit(driver, effect);
             driver->stored = true;

@@ -65,20 +65,32 @@ find_peer(const struct driver *driver, const struct ilea_agency_id *agency)
     return free_place;
 }
 
+static void
+tell_agency(struct driver *driver, const struct ilea_agency *agency, bool followed)
+{
+    const struct ilea_manifest *manifest = &agency->card.manifest;
+    struct ilea_event event = { .type = ILEA_EVENT_AGENCY };
+    event.agency.id = agency->row.id;
+    event.agency.node = manifest->node;
+    event.agency.followed = followed;
+    event.agency.manifest_index = manifest->index;
+    memcpy(event.agency.manifest_hash, manifest->hash, sizeof manifest->hash);
+    ilea_driver_step(driver, &event);
+}
+
 /* Bring the replicator and ilea-link in line with what the log says of one agency. */
 void
 ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency)
 {
-    if (agency->row.state == ILEA_AGENCY_SELF) return;
+    if (agency->row.state == ILEA_AGENCY_SELF) {
+        tell_agency(driver, agency, true);
+        return;
+    }
     bool approved = agency->row.state == ILEA_AGENCY_APPROVED;
     uint32_t index = find_peer(driver, &agency->row.id);
     if (!approved && (index == ILEA_LINKS_MAX || !driver->peers[index].exists)) return;
 
-    struct ilea_event event = { .type = ILEA_EVENT_AGENCY };
-    event.agency.id = agency->row.id;
-    event.agency.node = agency->card.manifest.node;
-    event.agency.followed = approved;
-    ilea_driver_step(driver, &event);
+    tell_agency(driver, agency, approved);
     if (index == ILEA_LINKS_MAX) {
         ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "too_many_links", NULL);
         return; /* followed all the same, through others */
@@ -96,10 +108,11 @@ ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency
     peer->dials = should_dial(driver, peer);
     if (!known || !approved) {
         peer->down_since_ms = ilea_monotonic_ms();
-        event = (struct ilea_event){ .type = ILEA_EVENT_PEER, .link = index };
+        struct ilea_event event = { .type = ILEA_EVENT_PEER, .link = index };
         event.peer.agency = agency->row.id;
         event.peer.transport = peer->transport;
         event.peer.approved = approved;
+        event.peer.relays = true;
         ilea_driver_step(driver, &event);
     }
     send_peer(driver, index);

@@ -98,6 +98,13 @@ void ilea_driver_send_link(struct driver *driver, enum ilea_link_kind kind, uint
     struct ilea_span first, struct ilea_span second);
 void ilea_driver_start_link(struct driver *driver);
 
+/* driver_trust.c */
+struct ilea_transaction *ilea_driver_read(struct driver *driver, struct ilea_transaction **own);
+void ilea_driver_replicator_log(struct driver *driver, struct ilea_replicator_log *log);
+void ilea_driver_feed_state(const struct ilea_feed_row *row, struct ilea_event_feed *feed);
+void ilea_driver_send_manifests(struct driver *driver, const struct ilea_effect *effect);
+void ilea_driver_shown(struct driver *driver, const struct ilea_effect *effect);
+
 /* driver_view.c */
 bool ilea_driver_abandon_view(struct driver *driver);
 void ilea_driver_read_worker(struct driver *driver);
