@@ -103,6 +103,7 @@ parse_card(const struct ilea_log_identity *identity, struct ilea_span text,
     enum ilea_error error = ilea_card_parse(text, agency->bytes, &agency->card);
     switch ((int)error) {
     case ILEA_ERROR_NONE: break;
+    case ILEA_ERROR_NO_MEMORY: return error;
     case ILEA_ERROR_BAD_SIGNATURE:
         (void)snprintf(reason, ILEA_REASON_SIZE, "the card was altered: its signature does not match");
         return error;
