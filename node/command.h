@@ -56,7 +56,8 @@ int ilea_command_log(const struct ilea_command *command, struct ilea_log **log);
 bool ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t *bytes,
                              size_t *size);
 
-/* The keys did not open: what to do about it; returns the exit code. */
+/* The keys did not open: what to do about it; said, and the exit code returned. */
+void ilea_command_locked_reason(const struct ilea_command *command, char reason[ILEA_REASON_SIZE]);
 int ilea_command_locked(const struct ilea_command *command);
 
 /* --to as a scope: 0 if not given; -1 (after a message) if it is neither agency nor all-peers. */

@@ -202,6 +202,10 @@ ilea_command_init(const struct ilea_command *command)
     ilea_wipe(bytes, sizeof bytes);
     free_identity(&identity);
     if (error != ILEA_ERROR_NONE) {
+        ilea_home_take_back(command->home); /* so that the same command can be given again */
+        if (error == ILEA_ERROR_NOT_FOUND) {
+            return ilea_command_fail(EX_CANTCREAT, "cannot make %s: the folder above it does not exist", command->home);
+        }
         return ilea_command_fail(ilea_exit_code(error), "cannot make %s: %s", command->home,
                                  ilea_error_text(error));
     }

@@ -216,6 +216,7 @@ link_frame(struct driver *driver, const struct ilea_link_frame *frame)
                    why_size > 0 ? (const char *)frame->body.data + 1 : "");
     switch (frame->kind) {
     case ILEA_LINK_READY:
+        if (frame->body.size > 0 && frame->body.data[0] == 1 && driver->listen[0] == '\0') return; /* it only dials */
         if (frame->body.size > 0 && frame->body.data[0] == 1) {
             ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "listening", "endpoint", driver->listen, NULL);
         } else {

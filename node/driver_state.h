@@ -68,6 +68,7 @@ struct driver {
     uint8_t report[8];              /* of the worker, being received */
     size_t report_size;
     uint64_t view_position;
+    bool view_is_full;              /* the worker ended for want of space, and has reported nothing since */
     uint32_t next_generation;       /* being rebuilt beside the current one; 0: no */
 
     bool stored;                    /* STOREs are in the open transaction */
