@@ -4,14 +4,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum ilea_error
-decode(struct ilea_agency *agency)
+/* Move a text out of the log's file. */
+static bool
+keep_text(struct ilea_agency *agency, size_t *used, struct ilea_span *text)
 {
-    if (agency->row.card.size > sizeof agency->bytes) return ILEA_ERROR_CORRUPT;
-    memcpy(agency->bytes, agency->row.card.data, agency->row.card.size);
-    agency->row.card.data = agency->bytes;
-    return ilea_card_decode(agency->row.card, &agency->card) == ILEA_ERROR_NONE ? ILEA_ERROR_NONE
-                                                                                : ILEA_ERROR_CORRUPT;
+    if (text->size > sizeof agency->texts - *used) return false;
+    if (text->size > 0) memcpy(agency->texts + *used, text->data, text->size);
+    text->data = agency->texts + *used;
+    *used += text->size;
+    return true;
+}
+
+static enum ilea_error
+complete(struct ilea_transaction *txn, struct ilea_agency *agency)
+{
+    struct ilea_agency_row *row = &agency->row;
+    struct ilea_span *const texts[] = { &row->endpoint, &row->lobby, &row->grant.areas,
+                                        &row->reason, &row->note, &row->address };
+    size_t used = 0;
+    for (unsigned i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (!keep_text(agency, &used, texts[i])) return ILEA_ERROR_CORRUPT;
+    }
+    struct ilea_span bytes;
+    uint64_t index;
+    enum ilea_error error = ilea_log_manifest_last(txn, &row->id, &index, &bytes);
+    if (error == ILEA_ERROR_NONE && bytes.size > sizeof agency->bytes) error = ILEA_ERROR_CORRUPT;
+    if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
+    memcpy(agency->bytes, bytes.data, bytes.size);
+    bytes.data = agency->bytes;
+    return ilea_manifest_decode(bytes, &agency->manifest) == ILEA_ERROR_NONE ? ILEA_ERROR_NONE : ILEA_ERROR_CORRUPT;
 }
 
 enum ilea_error
@@ -19,7 +40,7 @@ ilea_agency_load(struct ilea_transaction *txn, const struct ilea_agency_id *id,
                  struct ilea_agency *agency)
 {
     enum ilea_error error = ilea_log_agency(txn, id, &agency->row);
-    return error == ILEA_ERROR_NONE ? decode(agency) : error;
+    return error == ILEA_ERROR_NONE ? complete(txn, agency) : error;
 }
 
 enum ilea_error
@@ -29,14 +50,14 @@ ilea_agency_next(struct ilea_transaction *txn, const struct ilea_agency_id *afte
     struct ilea_agency_id from;
     if (after != NULL) from = *after; /* `after` may lie in *agency */
     enum ilea_error error = ilea_log_agency_next(txn, after != NULL ? &from : NULL, &agency->row);
-    return error == ILEA_ERROR_NONE ? decode(agency) : error;
+    return error == ILEA_ERROR_NONE ? complete(txn, agency) : error;
 }
 
 static bool
 is_named(const struct ilea_agency *agency, const char *name)
 {
     size_t size = strlen(name);
-    struct ilea_span code = agency->card.manifest.code;
+    struct ilea_span code = agency->manifest.code;
     if (code.size == size && memcmp(code.data, name, size) == 0) return true;
     if (size < 8 || size > 2 * ILEA_ID_SIZE) return false;
     for (size_t i = 0; i < size; i++) {
@@ -71,20 +92,19 @@ ilea_agency_find(struct ilea_transaction *txn, const char *name, struct ilea_age
 
 /* Codes are what people read: two agencies with one code would be told apart by nobody. */
 static enum ilea_error
-check_code(struct ilea_transaction *txn, const struct ilea_agency *agency, char *reason)
+check_code(struct ilea_transaction *txn, const struct ilea_agency_id *id, struct ilea_span code, char *reason)
 {
     struct ilea_agency *other = malloc(sizeof *other);
     if (other == NULL) return ILEA_ERROR_NO_MEMORY;
     const struct ilea_agency_id *after = NULL;
     enum ilea_error error;
-    struct ilea_span code = agency->card.manifest.code;
     while ((error = ilea_agency_next(txn, after, other)) == ILEA_ERROR_NONE) {
         after = &other->row.id;
         bool in_use = other->row.state == ILEA_AGENCY_SELF || other->row.state == ILEA_AGENCY_APPROVED
             || other->row.state == ILEA_AGENCY_SUSPENDED;
-        struct ilea_span taken = other->card.manifest.code;
-        if (in_use && memcmp(other->row.id.bytes, agency->row.id.bytes, ILEA_ID_SIZE) != 0
-            && taken.size == code.size && memcmp(taken.data, code.data, code.size) == 0) {
+        struct ilea_span taken = other->manifest.code;
+        if (in_use && memcmp(other->row.id.bytes, id->bytes, ILEA_ID_SIZE) != 0 && taken.size == code.size
+            && memcmp(taken.data, code.data, code.size) == 0) {
             (void)snprintf(reason, ILEA_REASON_SIZE,
                            "the code %.*s is used by another agency here; ask them to choose another",
                            (int)code.size, (const char *)code.data);
@@ -97,10 +117,10 @@ check_code(struct ilea_transaction *txn, const struct ilea_agency *agency, char 
 }
 
 static enum ilea_error
-parse_card(const struct ilea_log_identity *identity, struct ilea_span text,
-           struct ilea_agency *agency, char *reason)
+parse_card(const struct ilea_log_identity *identity, struct ilea_span text, uint8_t *bytes,
+           struct ilea_card *card, char *reason)
 {
-    enum ilea_error error = ilea_card_parse(text, agency->bytes, &agency->card);
+    enum ilea_error error = ilea_card_parse(text, bytes, card);
     switch ((int)error) {
     case ILEA_ERROR_NONE: break;
     case ILEA_ERROR_NO_MEMORY: return error;
@@ -115,47 +135,79 @@ parse_card(const struct ilea_log_identity *identity, struct ilea_span text,
                        "not a whole, unaltered identity card: ask for the file again");
         return ILEA_ERROR_MALFORMED;
     }
-    if (memcmp(agency->card.manifest.network.bytes, identity->network.bytes, ILEA_ID_SIZE) != 0) {
+    if (memcmp(card->manifest.network.bytes, identity->network.bytes, ILEA_ID_SIZE) != 0) {
         (void)snprintf(reason, ILEA_REASON_SIZE, "the card belongs to another network");
         return ILEA_ERROR_INVALID;
     }
-    if (memcmp(agency->card.agency.bytes, identity->agency.bytes, ILEA_ID_SIZE) == 0) {
+    if (memcmp(card->agency.bytes, identity->agency.bytes, ILEA_ID_SIZE) == 0) {
         (void)snprintf(reason, ILEA_REASON_SIZE, "this is our own card");
         return ILEA_ERROR_INVALID;
     }
     return ILEA_ERROR_NONE;
 }
 
+/* The manifests of a card that are new here, behind those known. */
+static enum ilea_error
+store_chain(struct ilea_transaction *txn, const struct ilea_card *card, char *reason)
+{
+    struct ilea_msgpack_reader chain;
+    ilea_msgpack_reader_init(&chain, card->chain);
+    for (uint64_t index = 0; index < card->chain_count; index++) {
+        struct ilea_span held, given = ilea_msgpack_get_bin(&chain, ILEA_MANIFEST_SIZE_MAX);
+        enum ilea_error error = ilea_log_manifest(txn, &card->agency, index, &held);
+        if (error == ILEA_ERROR_NOT_FOUND) {
+            error = ilea_log_put_manifest(txn, &card->agency, index, given);
+        } else if (error == ILEA_ERROR_NONE) {
+            struct ilea_manifest one, other;
+            if (ilea_manifest_decode(held, &one) != ILEA_ERROR_NONE) return ILEA_ERROR_CORRUPT;
+            error = ilea_manifest_decode(given, &other);
+            if (error == ILEA_ERROR_NONE && memcmp(one.hash, other.hash, sizeof one.hash) != 0) {
+                (void)snprintf(reason, ILEA_REASON_SIZE, "the card's keys contradict those known of this agency");
+                error = ILEA_ERROR_INVALID;
+            }
+        }
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+store_card(struct ilea_transaction *txn, const struct ilea_card *card, uint64_t now_ms, char *reason)
+{
+    enum ilea_error error = check_code(txn, &card->agency, card->manifest.code, reason);
+    if (error != ILEA_ERROR_NONE) return error;
+    struct ilea_agency_row row;
+    error = ilea_log_agency(txn, &card->agency, &row);
+    if (error == ILEA_ERROR_NONE && row.made_ms > card->made_ms) {
+        (void)snprintf(reason, ILEA_REASON_SIZE, "a newer card of this agency is known already");
+        return ILEA_ERROR_INVALID;
+    }
+    if (error == ILEA_ERROR_NOT_FOUND) {
+        row = (struct ilea_agency_row){ .id = card->agency, .state = ILEA_AGENCY_PENDING,
+                                        .changed_ms = now_ms };
+        error = ILEA_ERROR_NONE;
+    }
+    if (error != ILEA_ERROR_NONE) return error;
+    row.endpoint = card->endpoint;
+    row.lobby = card->lobby;
+    row.made_ms = card->made_ms;
+    error = ilea_log_put_agency(txn, &row); /* first: what is left of it lies in the file */
+    return error == ILEA_ERROR_NONE ? store_chain(txn, card, reason) : error;
+}
+
 enum ilea_error
 ilea_agency_add(struct ilea_author *author, const struct ilea_log_identity *identity,
                 struct ilea_span card_text, uint64_t now_ms, struct ilea_agency *agency, char *reason)
 {
-    enum ilea_error error = parse_card(identity, card_text, agency, reason);
-    if (error != ILEA_ERROR_NONE) return error;
+    uint8_t *bytes = malloc(ILEA_CARD_SIZE_MAX);
+    if (bytes == NULL) return ILEA_ERROR_NO_MEMORY;
     struct ilea_transaction *txn = ilea_author_transaction(author);
-    agency->row.id = agency->card.agency;
-    error = check_code(txn, agency, reason);
-    if (error != ILEA_ERROR_NONE) return error;
-    /* The card's bytes end where its last field ends. */
-    struct ilea_span bytes = { agency->bytes, agency->card.size };
-    struct ilea_agency_row known;
-    error = ilea_log_agency(txn, &agency->card.agency, &known);
-    if (error == ILEA_ERROR_NONE) {
-        struct ilea_card older;
-        if (ilea_card_decode(known.card, &older) != ILEA_ERROR_NONE) return ILEA_ERROR_CORRUPT;
-        agency->row = known;
-        if (older.made_ms > agency->card.made_ms) {
-            (void)snprintf(reason, ILEA_REASON_SIZE, "a newer card of this agency is known already");
-            return ILEA_ERROR_INVALID;
-        }
-    } else if (error == ILEA_ERROR_NOT_FOUND) {
-        agency->row = (struct ilea_agency_row){ .id = agency->card.agency,
-                                                .state = ILEA_AGENCY_PENDING, .changed_ms = now_ms };
-    } else {
-        return error;
-    }
-    agency->row.card = bytes;
-    return ilea_log_put_agency(txn, &agency->row);
+    struct ilea_card card;
+    enum ilea_error error = parse_card(identity, card_text, bytes, &card, reason);
+    if (error == ILEA_ERROR_NONE) error = store_card(txn, &card, now_ms, reason);
+    if (error == ILEA_ERROR_NONE) error = ilea_agency_load(txn, &card.agency, agency);
+    free(bytes);
+    return error;
 }
 
 enum ilea_error
@@ -180,7 +232,7 @@ ilea_agency_approve(struct ilea_author *author, const char *name, uint64_t now_m
         return ILEA_ERROR_INVALID;
     }
     if (agency->row.state == ILEA_AGENCY_APPROVED) return ILEA_ERROR_NONE;
-    error = check_code(txn, agency, reason);
+    error = check_code(txn, &agency->row.id, agency->manifest.code, reason);
     if (error != ILEA_ERROR_NONE) return error;
     agency->row.state = ILEA_AGENCY_APPROVED;
     agency->row.changed_ms = now_ms;
@@ -206,8 +258,8 @@ ilea_agency_control(struct ilea_author *author, const struct ilea_log_identity *
     }
     if (error == ILEA_ERROR_NONE) {
         answer->id = agency->row.id;
-        (void)snprintf(answer->code, sizeof answer->code, "%.*s", (int)agency->card.manifest.code.size,
-                       (const char *)agency->card.manifest.code.data);
+        (void)snprintf(answer->code, sizeof answer->code, "%.*s", (int)agency->manifest.code.size,
+                       (const char *)agency->manifest.code.data);
         (void)snprintf(answer->state, sizeof answer->state, "%s",
                        ilea_agency_state_name(agency->row.state));
     } else if (answer->reason[0] != '\0') { /* the admin's to mend */

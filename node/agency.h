@@ -8,11 +8,12 @@
 #include "node/control.h"
 #include "replication/record/manifest.h"
 
-/* One agency with its card decoded; spans borrow `bytes`. */
+/* One agency with its newest manifest decoded; all spans borrow what stands behind. Large: on the heap. */
 struct ilea_agency {
     struct ilea_agency_row row;
-    struct ilea_card card;
-    uint8_t bytes[ILEA_CARD_SIZE_MAX];
+    struct ilea_manifest manifest;
+    uint8_t bytes[ILEA_MANIFEST_SIZE_MAX];
+    uint8_t texts[6 * ILEA_AGENCY_TEXT_MAX];
 };
 
 /* Inside a transaction of the log. NOT_FOUND, CORRUPT. */
@@ -29,8 +30,8 @@ ILEA_MUST_USE enum ilea_error ilea_agency_find(struct ilea_transaction *txn, con
                                                struct ilea_agency *agency);
 
 /*
- * Check a card's text and put its agency on the pending list; a newer card of a known agency replaces the
- * older one and keeps its state. Inside the author's group commit. *agency: what is known now.
+ * Check a card's text and put its agency on the pending list; of a known agency it brings newer manifests and
+ * addresses, and the state stays. Inside the author's group commit. *agency: what is known now.
  *   ILEA_ERROR_INVALID, MALFORMED, BAD_SIGNATURE, UNKNOWN, LIMIT: `reason` (ILEA_REASON_SIZE) says why
  */
 ILEA_MUST_USE enum ilea_error ilea_agency_add(struct ilea_author *author,

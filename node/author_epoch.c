@@ -33,17 +33,25 @@ collect_readers(struct ilea_author *author, struct reader *readers, uint32_t *co
         after = &last;
         if (row.state != ILEA_AGENCY_APPROVED) continue;
         if (*count + 1 >= ILEA_MEMBERS_MAX) return ILEA_ERROR_LIMIT; /* one place is our own */
-        struct ilea_card card;
-        if (ilea_card_decode(row.card, &card) != ILEA_ERROR_NONE) return ILEA_ERROR_CORRUPT;
-        readers[(*count)++] = (struct reader){ row.id, card.manifest.reading };
+        struct ilea_span bytes;
+        struct ilea_manifest manifest;
+        uint64_t index;
+        error = ilea_log_manifest_last(author->txn, &row.id, &index, &bytes);
+        if (error == ILEA_ERROR_NONE) error = ilea_manifest_decode(bytes, &manifest);
+        if (error == ILEA_ERROR_NO_MEMORY) return error;
+        if (error != ILEA_ERROR_NONE) return ILEA_ERROR_CORRUPT;
+        readers[(*count)++] = (struct reader){ row.id, manifest.reading };
     }
 }
 
+/* Whether the epoch's key was sealed to this agency under this very reading key. */
 static bool
-is_reader(const struct ilea_epoch_row *epoch, const struct ilea_agency_id *agency)
+is_reader(const struct ilea_epoch_row *epoch, const struct reader *reader)
 {
     for (uint32_t i = 0; i < epoch->reader_count; i++) {
-        if (memcmp(epoch->readers.data + (size_t)i * ILEA_ID_SIZE, agency->bytes, ILEA_ID_SIZE) == 0) {
+        const uint8_t *at = epoch->readers.data + (size_t)i * ILEA_EPOCH_READER_SIZE;
+        if (memcmp(at, reader->id.bytes, ILEA_ID_SIZE) == 0
+            && memcmp(at + ILEA_ID_SIZE, reader->key.bytes, sizeof reader->key.bytes) == 0) {
             return true;
         }
     }
@@ -69,7 +77,7 @@ readers_fit(const struct ilea_epoch_row *epoch, const struct reader *readers, ui
 {
     if (epoch->number == 0 || epoch->reader_count != count) return false;
     for (uint32_t i = 0; i < count; i++) {
-        if (!is_reader(epoch, &readers[i].id)) return false;
+        if (!is_reader(epoch, &readers[i])) return false;
     }
     return true;
 }
@@ -127,11 +135,15 @@ state_epoch(struct ilea_author *author, enum ilea_scope scope, const struct ilea
                        &before->statement, before->number > 0 ? 1 : 0, wrapped, count + 1);
         ilea_assert(!writer.failed);
         error = ilea_author_add_statement(author, scope, ilea_msgpack_written(&writer));
-        for (uint32_t i = 0; i < count; i++) author->epoch_readers[i] = readers[i].id;
+        for (uint32_t i = 0; i < count; i++) {
+            uint8_t *at = author->epoch_readers[i];
+            memcpy(at, readers[i].id.bytes, ILEA_ID_SIZE);
+            memcpy(at + ILEA_ID_SIZE, readers[i].key.bytes, sizeof readers[i].key.bytes);
+        }
         *row = (struct ilea_epoch_row){ .scope = scope, .number = before->number + 1,
                                         .reader_count = count,
-                                        .readers = { author->epoch_readers[0].bytes,
-                                                     (size_t)count * ILEA_ID_SIZE } };
+                                        .readers = { author->epoch_readers[0],
+                                                     (size_t)count * ILEA_EPOCH_READER_SIZE } };
         memcpy(row->aek_commit, aek_commit, sizeof row->aek_commit);
         memcpy(row->wrapped, own, sizeof own);
     }
@@ -180,7 +192,7 @@ state_history(struct ilea_author *author, enum ilea_scope scope, const struct il
     if (bytes == NULL) return ILEA_ERROR_NO_MEMORY;
     enum ilea_error error = ILEA_ERROR_NONE;
     for (uint32_t r = 0; r < reader_count && error == ILEA_ERROR_NONE; r++) {
-        if (is_reader(before, &readers[r].id)) continue;
+        if (is_reader(before, &readers[r])) continue;
         for (uint32_t from = 0; from < epoch_count && error == ILEA_ERROR_NONE;) {
             uint32_t count = epoch_count - from < ILEA_HISTORY_KEYS_MAX ? epoch_count - from
                                                                         : ILEA_HISTORY_KEYS_MAX;
@@ -214,14 +226,14 @@ fit_epoch(struct ilea_author *author, enum ilea_scope scope, bool only_if_shared
         author->epochs[scope - 1].known = true;
         author->epochs[scope - 1].id = id;
     } else {
-        struct ilea_agency_id *before = malloc(newest.readers.size + 1);
+        uint8_t *before = malloc(newest.readers.size + 1);
         if (before == NULL) {
             free(readers);
             return ILEA_ERROR_NO_MEMORY;
         }
         /* The row's readers lie in the file, which the next put may move. */
         if (newest.readers.size > 0) memcpy(before, newest.readers.data, newest.readers.size);
-        newest.readers.data = before->bytes;
+        newest.readers.data = before;
         error = state_history(author, scope, &newest, readers, count);
         if (error == ILEA_ERROR_NONE) error = state_epoch(author, scope, &newest, readers, count);
         free(before);

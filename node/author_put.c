@@ -417,17 +417,14 @@ name_record(struct ilea_author *author, const struct ilea_type *type, uint32_t r
         enum ilea_error error = ilea_view_ref_index(author->view_txn, row, &index);
         if (error != ILEA_ERROR_NONE) return error;
     }
-    struct ilea_agency_row own;
-    struct ilea_card card;
-    enum ilea_error error = ILEA_ERROR_NONE;
     if (author->code_size == 0) {
-        error = ilea_log_agency(author->txn, &author->identity->agency, &own);
-        if (error == ILEA_ERROR_NONE && ilea_card_decode(own.card, &card) != ILEA_ERROR_NONE) {
-            error = ILEA_ERROR_CORRUPT;
-        }
-        if (error != ILEA_ERROR_NONE) return error;
-        memcpy(author->code, card.manifest.code.data, card.manifest.code.size);
-        author->code_size = card.manifest.code.size;
+        struct ilea_span bytes;
+        struct ilea_manifest manifest; /* an agency keeps the code of its first */
+        enum ilea_error error = ilea_log_manifest(author->txn, &author->identity->agency, 0, &bytes);
+        if (error == ILEA_ERROR_NONE) error = ilea_manifest_decode(bytes, &manifest);
+        if (error != ILEA_ERROR_NONE) return ILEA_ERROR_CORRUPT;
+        memcpy(author->code, manifest.code.data, manifest.code.size);
+        author->code_size = manifest.code.size;
     }
     ilea_ref_format((struct ilea_span){ author->code, author->code_size }, type->letter, ref, index,
                     result->ref);

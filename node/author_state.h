@@ -53,7 +53,7 @@ struct ilea_author {
     unsigned open_scope;                   /* of the commit being built; 0: none */
     struct { bool known; struct ilea_epoch_id id; } epochs[2];
     struct ilea_epoch_row epoch_due;       /* stated in the commit being built; number 0: none */
-    struct ilea_agency_id epoch_readers[ILEA_MEMBERS_MAX]; /* epoch_due.readers points here */
+    uint8_t epoch_readers[ILEA_MEMBERS_MAX][ILEA_EPOCH_READER_SIZE]; /* epoch_due.readers points here */
     struct { uint32_t type; uint64_t last; } counters[COUNTERS_MAX];
     uint32_t counter_count;
     struct ilea_author_commit *commits;

@@ -89,37 +89,31 @@ save_keys(const struct identity *identity, const char *home, const struct ilea_s
     return error;
 }
 
-/* Our own card as the log keeps it; `manifest` and `card` are room for the bytes. */
-static enum ilea_error
-make_card(struct identity *identity, const char *listen, uint8_t *manifest, uint8_t *card, size_t *card_size)
-{
-    const struct ilea_sign_secret *const roots[] = { identity->root };
-    struct ilea_span chain = { manifest, 0 };
-    enum ilea_error error = ilea_manifest_encode(&identity->manifest, identity->node, roots, manifest,
-                                                 ILEA_MANIFEST_SIZE_MAX, &chain.size);
-    if (error != ILEA_ERROR_NONE) return error;
-    return ilea_card_encode(&chain, 1, text_span(listen), text_span(""), ilea_wall_ms(), identity->node, card,
-                            ILEA_CARD_SIZE_MAX, card_size);
-}
-
 /* The log comes last: a home is one when it has a log. */
 static enum ilea_error
 make_log(struct identity *identity, const char *home, const char *listen)
 {
     uint8_t *bytes = malloc(ILEA_MANIFEST_SIZE_MAX + ILEA_CARD_SIZE_MAX);
     if (bytes == NULL) return ILEA_ERROR_NO_MEMORY;
-    uint8_t *card = bytes + ILEA_MANIFEST_SIZE_MAX;
-    size_t card_size = 0;
-    enum ilea_error error = make_card(identity, listen, bytes, card, &card_size);
+    const struct ilea_sign_secret *const roots[] = { identity->root };
+    struct ilea_span manifest = { bytes, 0 }, card = { bytes + ILEA_MANIFEST_SIZE_MAX, 0 };
+    uint64_t now_ms = ilea_wall_ms();
+    enum ilea_error error = ilea_manifest_encode(&identity->manifest, identity->node, roots, bytes,
+                                                 ILEA_MANIFEST_SIZE_MAX, &manifest.size);
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_card_encode(&manifest, 1, text_span(listen), text_span(""), now_ms, identity->node,
+                                 bytes + ILEA_MANIFEST_SIZE_MAX, ILEA_CARD_SIZE_MAX, &card.size);
+    }
     if (error == ILEA_ERROR_NONE) {
         struct ilea_log_identity log = { .network = identity->manifest.network,
                                          .agency = identity->manifest.id };
         ilea_random_bytes(log.database, sizeof log.database);
         const struct ilea_agency_row own = { .id = log.agency, .state = ILEA_AGENCY_SELF,
-                                             .changed_ms = ilea_wall_ms(), .card = { card, card_size } };
+                                             .changed_ms = now_ms, .endpoint = text_span(listen),
+                                             .made_ms = now_ms };
         char path[ILEA_PATH_SIZE];
         ilea_home_path(home, "log", path);
-        error = ilea_log_create(path, &log, &own);
+        error = ilea_log_create(path, &log, &own, manifest, card);
     }
     free(bytes);
     return error;
@@ -217,37 +211,43 @@ ilea_command_init(const struct ilea_command *command)
     return code;
 }
 
-/* Our own agency's row and card; to be freed. NULL: *code says how it ended. */
-static struct ilea_agency *
-load_own(const struct ilea_command *command, int *code)
+/* Our own agency, and its card in *card (to be freed); either may be NULL. */
+static int
+load_own(const struct ilea_command *command, struct ilea_agency *agency, uint8_t **card, size_t *card_size)
 {
     struct ilea_log *log = NULL;
-    *code = ilea_command_log(command, &log);
-    if (*code != 0) return NULL;
-    struct ilea_agency *agency = malloc(sizeof *agency);
+    int code = ilea_command_log(command, &log);
+    if (code != 0) return code;
     struct ilea_transaction *txn = NULL;
-    enum ilea_error error = agency == NULL ? ILEA_ERROR_NO_MEMORY : ILEA_ERROR_NONE;
-    if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
-    if (error == ILEA_ERROR_NONE) error = ilea_agency_load(txn, &ilea_log_identity(log)->agency, agency);
+    struct ilea_span stored = { NULL, 0 };
+    enum ilea_error error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
+    if (error == ILEA_ERROR_NONE && agency != NULL) {
+        error = ilea_agency_load(txn, &ilea_log_identity(log)->agency, agency);
+    }
+    if (error == ILEA_ERROR_NONE && card != NULL) {
+        error = ilea_log_card(txn, &stored);
+        if (error == ILEA_ERROR_NONE) *card = malloc(stored.size + 1);
+        if (error == ILEA_ERROR_NONE && *card == NULL) error = ILEA_ERROR_NO_MEMORY;
+        if (error == ILEA_ERROR_NONE) memcpy(*card, stored.data, stored.size);
+        *card_size = stored.size;
+    }
     ilea_transaction_abort(txn);
     ilea_log_close(log);
-    if (error == ILEA_ERROR_NONE) return agency;
-    free(agency);
-    *code = ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s", ilea_error_text(error));
-    return NULL;
+    if (error == ILEA_ERROR_NONE) return 0;
+    return ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s", ilea_error_text(error));
 }
 
 static void
 print_id(const struct ilea_agency *agency, bool json)
 {
-    const struct ilea_manifest *manifest = &agency->card.manifest;
+    const struct ilea_manifest *manifest = &agency->manifest;
     char id[2 * ILEA_ID_SIZE + 1], agency_print[ILEA_FINGERPRINT_SIZE], node_print[ILEA_FINGERPRINT_SIZE],
         transport_print[ILEA_FINGERPRINT_SIZE];
     ilea_command_hex(agency->row.id.bytes, ILEA_ID_SIZE, id);
     ilea_fingerprint(agency->row.id.bytes, agency_print);
     ilea_fingerprint(manifest->node.bytes, node_print);
     ilea_fingerprint(manifest->transport.bytes, transport_print);
-    struct ilea_span endpoint = agency->card.endpoint;
+    struct ilea_span endpoint = agency->row.endpoint;
     if (json) {
         ilea_command_print(json_pack(
             "{s:s%,s:s%,s:s%,s:s,s:{s:s,s:s,s:s},s:s%}", "agency", manifest->code.data, manifest->code.size,
@@ -269,9 +269,10 @@ int
 ilea_command_id(const struct ilea_command *command)
 {
     if (command->word_count != 1) return ilea_command_usage("id takes no words");
-    int code = 0;
-    struct ilea_agency *agency = load_own(command, &code);
-    if (agency != NULL) print_id(agency, command->json);
+    struct ilea_agency *agency = malloc(sizeof *agency);
+    if (agency == NULL) return ilea_command_fail(EX_OSERR, "not enough memory");
+    int code = load_own(command, agency, NULL, NULL);
+    if (code == 0) print_id(agency, command->json);
     free(agency);
     return code;
 }
@@ -298,18 +299,22 @@ int
 ilea_command_card(const struct ilea_command *command)
 {
     if (command->word_count != 1) return ilea_command_usage("card takes no words, only --out");
-    int code = 0;
-    struct ilea_agency *agency = load_own(command, &code);
-    if (agency == NULL) return code;
-    char *text = malloc(2 * ILEA_CARD_SIZE_MAX);
-    size_t size = 0;
-    enum ilea_error error = text == NULL ? ILEA_ERROR_NO_MEMORY
-                                         : ilea_card_format(&agency->card, agency->row.card, text,
-                                                            2 * ILEA_CARD_SIZE_MAX, &size);
-    code = error == ILEA_ERROR_NONE
-        ? write_card(command, text, size)
-        : ilea_command_fail(EX_SOFTWARE, "the card cannot be written: %s", ilea_error_text(error));
-    free(text);
-    free(agency);
+    uint8_t *bytes = NULL;
+    size_t bytes_size = 0, size = 0;
+    int code = load_own(command, NULL, &bytes, &bytes_size);
+    if (code == 0) {
+        struct ilea_card card;
+        const struct ilea_span stored = { bytes, bytes_size };
+        char *text = malloc(2 * ILEA_CARD_SIZE_MAX);
+        enum ilea_error error = text != NULL ? ilea_card_decode(stored, &card) : ILEA_ERROR_NO_MEMORY;
+        if (error == ILEA_ERROR_NONE) {
+            error = ilea_card_format(&card, stored, text, 2 * ILEA_CARD_SIZE_MAX, &size);
+        }
+        code = error == ILEA_ERROR_NONE
+            ? write_card(command, text, size)
+            : ilea_command_fail(EX_SOFTWARE, "the card cannot be written: %s", ilea_error_text(error));
+        free(text);
+    }
+    free(bytes);
     return code;
 }

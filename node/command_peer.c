@@ -100,7 +100,7 @@ ilea_command_peers(struct ilea_log *log, const struct ilea_control_status *statu
     while (ilea_agency_next(txn, after, agency) == ILEA_ERROR_NONE) {
         after = &agency->row.id;
         if (agency->row.state == ILEA_AGENCY_SELF) continue;
-        const struct ilea_manifest *manifest = &agency->card.manifest;
+        const struct ilea_manifest *manifest = &agency->manifest;
         char id[2 * ILEA_ID_SIZE + 1], fingerprint[ILEA_FINGERPRINT_SIZE];
         ilea_command_hex(agency->row.id.bytes, ILEA_ID_SIZE, id);
         ilea_fingerprint(agency->row.id.bytes, fingerprint);
@@ -118,7 +118,7 @@ ilea_command_peers(struct ilea_log *log, const struct ilea_control_status *statu
                              link != NULL && link->up ? "up" : "down", "lag_commits",
                              known_count(link, link != NULL ? link->lag_commits : 0), "missing_commits",
                              known_count(link, link != NULL ? link->missing_commits : 0), "endpoint",
-                             agency->card.endpoint.data, agency->card.endpoint.size, "fingerprint",
+                             agency->row.endpoint.data, agency->row.endpoint.size, "fingerprint",
                              fingerprint));
     }
     ilea_transaction_abort(txn);

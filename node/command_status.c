@@ -37,8 +37,8 @@ feed_list(struct ilea_transaction *txn)
         ilea_command_hex(feed.id.bytes, sizeof feed.id.bytes, id);
         ilea_command_hex(feed.head.bytes, sizeof feed.head.bytes, head);
         if (ilea_agency_load(txn, &feed.origin.agency, agency) == ILEA_ERROR_NONE) {
-            (void)snprintf(code, sizeof code, "%.*s", (int)agency->card.manifest.code.size,
-                           (const char *)agency->card.manifest.code.data);
+            (void)snprintf(code, sizeof code, "%.*s", (int)agency->manifest.code.size,
+                           (const char *)agency->manifest.code.data);
         }
         json_array_append_new(feeds, json_pack("{s:s,s:s,s:I,s:s,s:s}", "feed", id, "agency", code, "seq",
                                                (json_int_t)feed.seq, "head", head, "scope",
@@ -74,7 +74,7 @@ collect(const struct ilea_command *command, struct ilea_log *log, struct ilea_re
         ilea_command_hex(view.view, sizeof view.view, view_hex);
         *status = json_pack(
             "{s:s%,s:b,s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "agency",
-            own->card.manifest.code.data, own->card.manifest.code.size, "running", running ? 1 : 0,
+            own->manifest.code.data, own->manifest.code.size, "running", running ? 1 : 0,
             "records", (json_int_t)view.records, "lsn", (json_int_t)view.lsn, "frontier", frontier_hex,
             "view", view_hex, "position", (json_int_t)position, "view_position",
             (json_int_t)view.position, "waiting_for_keys", (json_int_t)view.parked, "unreadable",

@@ -133,8 +133,8 @@ say_start(struct driver *driver)
     if (own != NULL
         && ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &txn) == ILEA_ERROR_NONE
         && ilea_agency_load(txn, &ilea_log_identity(driver->node->log)->agency, own) == ILEA_ERROR_NONE) {
-        (void)snprintf(code, sizeof code, "%.*s", (int)own->card.manifest.code.size,
-                       (const char *)own->card.manifest.code.data);
+        (void)snprintf(code, sizeof code, "%.*s", (int)own->manifest.code.size,
+                       (const char *)own->manifest.code.data);
     }
     ilea_transaction_abort(txn);
     free(own);

@@ -68,7 +68,7 @@ find_peer(const struct driver *driver, const struct ilea_agency_id *agency)
 static void
 tell_agency(struct driver *driver, const struct ilea_agency *agency, bool followed)
 {
-    const struct ilea_manifest *manifest = &agency->card.manifest;
+    const struct ilea_manifest *manifest = &agency->manifest;
     struct ilea_event event = { .type = ILEA_EVENT_AGENCY };
     event.agency.id = agency->row.id;
     event.agency.node = manifest->node;
@@ -97,14 +97,14 @@ ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency
     }
     struct peer *peer = &driver->peers[index];
     bool known = peer->exists
-        && memcmp(peer->transport.bytes, agency->card.manifest.transport.bytes, 32) == 0;
+        && memcmp(peer->transport.bytes, agency->manifest.transport.bytes, 32) == 0;
     peer->exists = approved;
     peer->agency = agency->row.id;
-    peer->transport = agency->card.manifest.transport;
-    (void)snprintf(peer->code, sizeof peer->code, "%.*s", (int)agency->card.manifest.code.size,
-                   (const char *)agency->card.manifest.code.data);
-    (void)snprintf(peer->endpoint, sizeof peer->endpoint, "%.*s", (int)agency->card.endpoint.size,
-                   (const char *)agency->card.endpoint.data);
+    peer->transport = agency->manifest.transport;
+    (void)snprintf(peer->code, sizeof peer->code, "%.*s", (int)agency->manifest.code.size,
+                   (const char *)agency->manifest.code.data);
+    (void)snprintf(peer->endpoint, sizeof peer->endpoint, "%.*s", (int)agency->row.endpoint.size,
+                   (const char *)agency->row.endpoint.data);
     peer->dials = should_dial(driver, peer);
     if (!known || !approved) {
         peer->down_since_ms = ilea_monotonic_ms();

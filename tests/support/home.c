@@ -106,10 +106,13 @@ ilea_test_home_make(struct ilea_test_home *home, const char *code)
                                           .agency = home->own.card.agency };
     ilea_random_bytes(identity.database, sizeof identity.database);
     const struct ilea_agency_row own = { .id = identity.agency, .state = ILEA_AGENCY_SELF,
-                                         .card = { home->own.bytes, home->own.card.size } };
+                                         .endpoint = home->own.card.endpoint };
+    struct ilea_msgpack_reader chain;
+    ilea_msgpack_reader_init(&chain, home->own.card.chain);
     char path[ILEA_PATH_SIZE];
     ilea_home_path(home->path, "log", path);
-    ILEA_TEST_OK(ilea_log_create(path, &identity, &own));
+    ILEA_TEST_OK(ilea_log_create(path, &identity, &own, ilea_msgpack_get_bin(&chain, ILEA_MANIFEST_SIZE_MAX),
+                                 (struct ilea_span){ home->own.bytes, home->own.card.size }));
     ilea_test_home_open(home);
 }
 
