@@ -87,7 +87,7 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
         explain(error, "log", reason);
         return error;
     }
-    error = ilea_keys_load(home, passphrase, &node->keys);
+    error = ilea_keys_load(home, node->log, passphrase, &node->keys);
     if (error != ILEA_ERROR_NONE) {
         explain(error, "keys", reason);
         return error;
@@ -142,7 +142,7 @@ build(struct ilea_node *node)
     enum ilea_error error = ILEA_ERROR_NONE;
     if (node->view == NULL) error = ilea_view_open(path, false, false, &node->view);
     if (error == ILEA_ERROR_NONE && node->builder == NULL) {
-        error = ilea_view_builder_new(node->log, node->view, node->keys.reading, &node->builder);
+        error = ilea_view_builder_new(node->log, node->view, &node->keys, &node->builder);
     }
     bool caught_up = false;
     while (error == ILEA_ERROR_NONE && !caught_up) {

@@ -160,7 +160,7 @@ ilea_test_home_build(struct ilea_test_home *home)
         ILEA_TEST_OK(ilea_view_current(home->path, &generation));
         ilea_view_generation_path(home->path, generation, path);
         ILEA_TEST_OK(ilea_view_open(path, false, false, &home->view));
-        ILEA_TEST_OK(ilea_view_builder_new(home->log, home->view, home->own.keys.reading, &home->builder));
+        ILEA_TEST_OK(ilea_view_builder_new(home->log, home->view, &home->own.keys, &home->builder));
     }
     for (bool caught_up = false; !caught_up;) {
         ILEA_TEST_OK(ilea_view_builder_run(home->builder, 1 << 20, UINT64_MAX, &caught_up, &home->meta));
