@@ -32,7 +32,17 @@
     X(CARD,          "ilea/card/v1")               \
     X(KEY_FILE,      "ilea/key-file/v1")           \
     X(FINGERPRINT,   "ilea/fingerprint/v1")        \
-    X(STORED,        "ilea/stored/v1")
+    X(STORED,        "ilea/stored/v1")             \
+    X(FORK,          "ilea/fork/v1")               \
+    X(ACT,           "ilea/act/v1")                \
+    X(ADMIN_SIG,     "ilea/admin-sig/v1")          \
+    X(AUDIT,         "ilea/audit/v1")              \
+    X(AUDIT_SIG,     "ilea/audit-sig/v1")          \
+    X(SAS,           "ilea/sas/v1")                \
+    X(LOBBY,         "ilea/lobby/v1")              \
+    X(LOBBY_SIG,     "ilea/lobby-sig/v1")          \
+    X(INVITE,        "ilea/invite/v1")             \
+    X(SIDE,          "ilea/side/v1")
 
 enum ilea_domain {
 #define X(name, text) ILEA_DOMAIN_##name,

@@ -89,34 +89,40 @@ save_keys(const struct identity *identity, const char *home, const struct ilea_s
     return error;
 }
 
+/* Our own card as the log keeps it; `manifest` and `card` are room for the bytes. */
+static enum ilea_error
+make_card(struct identity *identity, const char *listen, uint8_t *manifest, uint8_t *card, size_t *card_size)
+{
+    const struct ilea_sign_secret *const roots[] = { identity->root };
+    struct ilea_span chain = { manifest, 0 };
+    enum ilea_error error = ilea_manifest_encode(&identity->manifest, identity->node, roots, manifest,
+                                                 ILEA_MANIFEST_SIZE_MAX, &chain.size);
+    if (error != ILEA_ERROR_NONE) return error;
+    return ilea_card_encode(&chain, 1, text_span(listen), text_span(""), ilea_wall_ms(), identity->node, card,
+                            ILEA_CARD_SIZE_MAX, card_size);
+}
+
 /* The log comes last: a home is one when it has a log. */
 static enum ilea_error
-make_log(const struct identity *identity, const char *home, const char *listen)
+make_log(struct identity *identity, const char *home, const char *listen)
 {
-    uint8_t signed_manifest[ILEA_MANIFEST_SIZE_MAX], card[ILEA_CARD_SIZE_MAX];
-    const struct ilea_sign_secret *const roots[] = { identity->root };
-    size_t manifest_size = 0, card_size = 0;
-    enum ilea_error error =
-        ilea_manifest_encode(&identity->manifest, identity->node, roots, signed_manifest,
-                             sizeof signed_manifest, &manifest_size);
+    uint8_t *bytes = malloc(ILEA_MANIFEST_SIZE_MAX + ILEA_CARD_SIZE_MAX);
+    if (bytes == NULL) return ILEA_ERROR_NO_MEMORY;
+    uint8_t *card = bytes + ILEA_MANIFEST_SIZE_MAX;
+    size_t card_size = 0;
+    enum ilea_error error = make_card(identity, listen, bytes, card, &card_size);
     if (error == ILEA_ERROR_NONE) {
-        error = ilea_card_encode((struct ilea_span){ signed_manifest, manifest_size },
-                                 text_span(listen), ilea_wall_ms(), &identity->manifest.network,
-                                 identity->node, card, sizeof card, &card_size);
+        struct ilea_log_identity log = { .network = identity->manifest.network,
+                                         .agency = identity->manifest.id };
+        ilea_random_bytes(log.database, sizeof log.database);
+        const struct ilea_agency_row own = { .id = log.agency, .state = ILEA_AGENCY_SELF,
+                                             .changed_ms = ilea_wall_ms(), .card = { card, card_size } };
+        char path[ILEA_PATH_SIZE];
+        ilea_home_path(home, "log", path);
+        error = ilea_log_create(path, &log, &own);
     }
-    struct ilea_card decoded;
-    if (error == ILEA_ERROR_NONE) {
-        error = ilea_card_decode((struct ilea_span){ card, card_size }, &decoded);
-    }
-    if (error != ILEA_ERROR_NONE) return error;
-    struct ilea_log_identity log = { .network = identity->manifest.network,
-                                     .agency = decoded.agency };
-    ilea_random_bytes(log.database, sizeof log.database);
-    const struct ilea_agency_row own = { .id = decoded.agency, .state = ILEA_AGENCY_SELF,
-                                         .changed_ms = ilea_wall_ms(), .card = { card, card_size } };
-    char path[ILEA_PATH_SIZE];
-    ilea_home_path(home, "log", path);
-    return ilea_log_create(path, &log, &own);
+    free(bytes);
+    return error;
 }
 
 /* What stands on the card must lead here from elsewhere: one numeric address. */
@@ -207,66 +213,68 @@ ilea_command_init(const struct ilea_command *command)
     return code;
 }
 
-/* Our own agency's row and card. */
-static int
-load_own(const struct ilea_command *command, struct ilea_agency *agency)
+/* Our own agency's row and card; to be freed. NULL: *code says how it ended. */
+static struct ilea_agency *
+load_own(const struct ilea_command *command, int *code)
 {
     struct ilea_log *log = NULL;
-    int code = ilea_command_log(command, &log);
-    if (code != 0) return code;
+    *code = ilea_command_log(command, &log);
+    if (*code != 0) return NULL;
+    struct ilea_agency *agency = malloc(sizeof *agency);
     struct ilea_transaction *txn = NULL;
-    enum ilea_error error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
+    enum ilea_error error = agency == NULL ? ILEA_ERROR_NO_MEMORY : ILEA_ERROR_NONE;
+    if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
     if (error == ILEA_ERROR_NONE) error = ilea_agency_load(txn, &ilea_log_identity(log)->agency, agency);
     ilea_transaction_abort(txn);
     ilea_log_close(log);
-    if (error == ILEA_ERROR_NONE) return 0;
-    return ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s", ilea_error_text(error));
+    if (error == ILEA_ERROR_NONE) return agency;
+    free(agency);
+    *code = ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s", ilea_error_text(error));
+    return NULL;
 }
 
-int
-ilea_command_id(const struct ilea_command *command)
+static void
+print_id(const struct ilea_agency *agency, bool json)
 {
-    if (command->word_count != 1) return ilea_command_usage("id takes no words");
-    struct ilea_agency agency;
-    int code = load_own(command, &agency);
-    if (code != 0) return code;
-    const struct ilea_manifest *manifest = &agency.card.manifest;
+    const struct ilea_manifest *manifest = &agency->card.manifest;
     char id[2 * ILEA_ID_SIZE + 1], agency_print[ILEA_FINGERPRINT_SIZE], node_print[ILEA_FINGERPRINT_SIZE],
         transport_print[ILEA_FINGERPRINT_SIZE];
-    ilea_command_hex(agency.row.id.bytes, ILEA_ID_SIZE, id);
-    ilea_fingerprint(agency.row.id.bytes, agency_print);
+    ilea_command_hex(agency->row.id.bytes, ILEA_ID_SIZE, id);
+    ilea_fingerprint(agency->row.id.bytes, agency_print);
     ilea_fingerprint(manifest->node.bytes, node_print);
     ilea_fingerprint(manifest->transport.bytes, transport_print);
-    if (command->json) {
+    struct ilea_span endpoint = agency->card.endpoint;
+    if (json) {
         ilea_command_print(json_pack(
             "{s:s%,s:s%,s:s%,s:s,s:{s:s,s:s,s:s},s:s%}", "agency", manifest->code.data, manifest->code.size,
             "country", manifest->country.data, manifest->country.size, "name", manifest->name.data,
             manifest->name.size, "agency_id", id, "fingerprints", "agency", agency_print, "node", node_print,
-            "transport", transport_print, "endpoint", agency.card.endpoint.data, agency.card.endpoint.size));
-        return 0;
+            "transport", transport_print, "endpoint", endpoint.data, endpoint.size));
+        return;
     }
     (void)printf("agency       %.*s (%.*s) %.*s\nagency id    %s\nfingerprint  %s\n"
                  "node key     %s\ntransport    %s\nendpoint     %.*s\n",
                  (int)manifest->code.size, (const char *)manifest->code.data, (int)manifest->country.size,
                  (const char *)manifest->country.data, (int)manifest->name.size,
                  (const char *)manifest->name.data, id, agency_print, node_print, transport_print,
-                 agency.card.endpoint.size > 0 ? (int)agency.card.endpoint.size : 4,
-                 agency.card.endpoint.size > 0 ? (const char *)agency.card.endpoint.data : "none");
-    return 0;
+                 endpoint.size > 0 ? (int)endpoint.size : 4,
+                 endpoint.size > 0 ? (const char *)endpoint.data : "none");
 }
 
 int
-ilea_command_card(const struct ilea_command *command)
+ilea_command_id(const struct ilea_command *command)
 {
-    if (command->word_count != 1) return ilea_command_usage("card takes no words, only --out");
-    struct ilea_agency agency;
-    int code = load_own(command, &agency);
-    if (code != 0) return code;
-    char text[2 * ILEA_CARD_SIZE_MAX];
-    size_t size = 0;
-    enum ilea_error error =
-        ilea_card_format(&agency.card, agency.row.card, text, sizeof text, &size);
-    if (error != ILEA_ERROR_NONE) return ilea_command_fail(EX_SOFTWARE, "the card is too long");
+    if (command->word_count != 1) return ilea_command_usage("id takes no words");
+    int code = 0;
+    struct ilea_agency *agency = load_own(command, &code);
+    if (agency != NULL) print_id(agency, command->json);
+    free(agency);
+    return code;
+}
+
+static int
+write_card(const struct ilea_command *command, const char *text, size_t size)
+{
     if (command->json) {
         ilea_command_print(json_pack("{s:s%}", "card", text, size));
         return 0;
@@ -280,4 +288,24 @@ ilea_command_card(const struct ilea_command *command)
     if (file != NULL && fclose(file) != 0) written = false;
     if (written) return 0;
     return ilea_command_fail(EX_CANTCREAT, "cannot write %s", command->out);
+}
+
+int
+ilea_command_card(const struct ilea_command *command)
+{
+    if (command->word_count != 1) return ilea_command_usage("card takes no words, only --out");
+    int code = 0;
+    struct ilea_agency *agency = load_own(command, &code);
+    if (agency == NULL) return code;
+    char *text = malloc(2 * ILEA_CARD_SIZE_MAX);
+    size_t size = 0;
+    enum ilea_error error = text == NULL ? ILEA_ERROR_NO_MEMORY
+                                         : ilea_card_format(&agency->card, agency->row.card, text,
+                                                            2 * ILEA_CARD_SIZE_MAX, &size);
+    code = error == ILEA_ERROR_NONE
+        ? write_card(command, text, size)
+        : ilea_command_fail(EX_SOFTWARE, "the card cannot be written: %s", ilea_error_text(error));
+    free(text);
+    free(agency);
+    return code;
 }

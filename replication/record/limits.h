@@ -28,12 +28,16 @@ enum {
     ILEA_MEMBERS_MAX = 1024,  /* readers an epoch key is sealed to */
     ILEA_HEADS_MAX = 64,
     ILEA_PREDECESSORS_MAX = 1024,
-    ILEA_MANIFEST_SIZE_MAX = 8 * 1024,
+    ILEA_MANIFEST_SIZE_MAX = 96 * 1024, /* signed, with all the positions it may state */
     ILEA_ROOTS_MAX = 16,
+    ILEA_ADMINS_MAX = 16,
+    ILEA_REVOKED_MAX = 16,    /* node keys that one manifest revokes */
+    ILEA_POSITIONS_MAX = 1024, /* ends of feeds that one manifest states */
     ILEA_CODE_SIZE_MAX = 16,     /* "FR-PN" */
     ILEA_NAME_SIZE_MAX = 200,
     ILEA_ENDPOINT_SIZE_MAX = 200,
-    ILEA_CARD_SIZE_MAX = 16 * 1024,
+    ILEA_CARD_SIZE_MAX = 128 * 1024,
+    ILEA_CARD_CHAIN_MAX = 256, /* manifests in a card: all that its agency ever made */
     ILEA_PUT_ENTRIES_MAX = 4096,
     ILEA_REASON_SIZE = 200, /* one line that says what is wrong with an input, its NUL included */
     /* Writes and replacements that one record can take in its life, a hundred years of daily edits; what
@@ -48,6 +52,12 @@ _Static_assert(ILEA_CHANGE_SIZE_MAX + ILEA_ITEM_OVERHEAD_MAX <= ILEA_ITEM_SIZE_M
                "one change fits an item");
 _Static_assert(ILEA_MEMBERS_MAX * (ILEA_WRAPPED_KEY_SIZE + 3) + 8192 <= ILEA_ITEM_SIZE_MAX,
                "an epoch for all members fits an item");
+_Static_assert(ILEA_POSITIONS_MAX * 79 + (ILEA_ROOTS_MAX + ILEA_ADMINS_MAX + ILEA_REVOKED_MAX) * 34
+                       + ILEA_ROOTS_MAX * 69 + 1024 <= ILEA_MANIFEST_SIZE_MAX,
+               "a manifest has room for all it may hold");
+_Static_assert(ILEA_MANIFEST_SIZE_MAX + 1024 <= ILEA_CARD_SIZE_MAX
+                   && ILEA_MANIFEST_SIZE_MAX + 4096 <= ILEA_MESSAGE_SIZE_MAX,
+               "any one manifest fits a card and a message");
 _Static_assert(ILEA_VALUE_SIZE_MAX + 1024 <= ILEA_CHANGE_SIZE_MAX, "one value fits a change");
 
 #endif

@@ -57,6 +57,31 @@ ilea_position_get(struct ilea_msgpack_reader *reader, struct ilea_position *posi
     if (position->seq == 0) reader->failed = true;
 }
 
+struct ilea_span
+ilea_positions_get(struct ilea_msgpack_reader *reader, uint32_t count)
+{
+    const uint8_t *start = reader->next;
+    struct ilea_position positions[2];
+    for (uint32_t i = 0; i < count && !reader->failed; i++) {
+        ilea_position_get(reader, &positions[i % 2]);
+        if (i > 0 && memcmp(positions[(i + 1) % 2].feed.bytes, positions[i % 2].feed.bytes,
+                            sizeof positions[0].feed.bytes) >= 0) {
+            reader->failed = true;
+        }
+    }
+    if (reader->failed) return (struct ilea_span){ NULL, 0 };
+    return (struct ilea_span){ start, (size_t)(reader->next - start) };
+}
+
+void
+ilea_position_put(struct ilea_msgpack_writer *writer, const struct ilea_position *position)
+{
+    ilea_msgpack_put_array(writer, POSITION_FIELDS);
+    ilea_msgpack_put_bin(writer, position->feed.bytes, sizeof position->feed.bytes);
+    ilea_msgpack_put_uint(writer, position->seq);
+    ilea_msgpack_put_bin(writer, position->id.bytes, sizeof position->id.bytes);
+}
+
 enum ilea_error
 ilea_opening_decode(struct ilea_span input, struct ilea_opening *opening)
 {
@@ -71,15 +96,7 @@ ilea_opening_decode(struct ilea_span input, struct ilea_opening *opening)
     if (reader.failed || scope == 0) return ILEA_ERROR_MALFORMED;
     origin->scope = (enum ilea_scope)scope;
 
-    opening->predecessors = (struct ilea_span){ reader.next, reader.left };
-    struct ilea_position positions[2];
-    for (uint32_t i = 0; i < opening->predecessor_count && !reader.failed; i++) {
-        ilea_position_get(&reader, &positions[i % 2]);
-        if (i > 0 && memcmp(positions[(i + 1) % 2].feed.bytes, positions[i % 2].feed.bytes,
-                            sizeof positions[0].feed.bytes) >= 0) {
-            return ILEA_ERROR_MALFORMED;
-        }
-    }
+    opening->predecessors = ilea_positions_get(&reader, opening->predecessor_count);
     return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
 }
 
@@ -151,12 +168,7 @@ ilea_opening_put(struct ilea_msgpack_writer *writer, const struct ilea_feed_orig
     ilea_msgpack_put_bin(writer, origin->incarnation, sizeof origin->incarnation);
     ilea_msgpack_put_uint(writer, origin->scope);
     ilea_msgpack_put_array(writer, count);
-    for (uint32_t i = 0; i < count; i++) {
-        ilea_msgpack_put_array(writer, POSITION_FIELDS);
-        ilea_msgpack_put_bin(writer, predecessors[i].feed.bytes, 32);
-        ilea_msgpack_put_uint(writer, predecessors[i].seq);
-        ilea_msgpack_put_bin(writer, predecessors[i].id.bytes, 32);
-    }
+    for (uint32_t i = 0; i < count; i++) ilea_position_put(writer, &predecessors[i]);
 }
 
 static int

@@ -91,6 +91,9 @@ ILEA_MUST_USE enum ilea_error ilea_history_decode(struct ilea_span input,
 
 /* Walk a decoded list: init a reader over the span, call count times. */
 void ilea_position_get(struct ilea_msgpack_reader *reader, struct ilea_position *position);
+/* Walk `count` positions that must ascend by feed; returns where they stand. */
+struct ilea_span ilea_positions_get(struct ilea_msgpack_reader *reader, uint32_t count);
+void ilea_position_put(struct ilea_msgpack_writer *writer, const struct ilea_position *position);
 
 void ilea_opening_put(struct ilea_msgpack_writer *writer, const struct ilea_feed_origin *origin,
                       const struct ilea_position *predecessors, uint32_t count);

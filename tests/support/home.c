@@ -47,8 +47,8 @@ ilea_test_agency_make(struct ilea_test_agency *agency, const char *code)
     size_t size = 0, card_size = 0;
     ILEA_TEST_OK(ilea_manifest_encode(manifest, agency->keys.node, roots, signed_manifest,
                                       sizeof signed_manifest, &size));
-    ILEA_TEST_OK(ilea_card_encode((struct ilea_span){ signed_manifest, size },
-                                  text_span("tcp://192.0.2.1:7101"), 1700000000000, &manifest->network,
+    const struct ilea_span chain = { signed_manifest, size };
+    ILEA_TEST_OK(ilea_card_encode(&chain, 1, text_span("tcp://192.0.2.1:7101"), text_span(""), 1700000000000,
                                   agency->keys.node, agency->bytes, sizeof agency->bytes, &card_size));
     const struct ilea_span bytes = { agency->bytes, card_size };
     ILEA_TEST_OK(ilea_card_decode(bytes, &agency->card));
