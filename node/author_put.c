@@ -331,6 +331,21 @@ label_of(const struct ilea_author *author, enum ilea_scope scope)
 }
 
 static bool
+is_listed(struct ilea_span element, const char *list)
+{
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, element);
+    struct ilea_span code = ilea_msgpack_get_str(&reader, (uint32_t)element.size);
+    for (const char *at = list; !reader.failed && at != NULL;) {
+        const char *end = strchr(at, ',');
+        size_t size = end != NULL ? (size_t)(end - at) : strlen(at);
+        if (size == code.size && memcmp(at, code.data, size) == 0) return true;
+        at = end != NULL ? end + 1 : NULL;
+    }
+    return false;
+}
+
+static bool
 writes_key(const struct ilea_author *author, const struct ilea_entry *entry)
 {
     for (uint32_t i = 0; i < author->op_count; i++) {
@@ -338,6 +353,25 @@ writes_key(const struct ilea_author *author, const struct ilea_entry *entry)
         if (op->field == entry->field && spans_equal(op->key, entry->key)) return true;
     }
     return false;
+}
+
+bool
+ilea_author_is_within(const struct ilea_author *author, const char *areas)
+{
+    bool has_area = false;
+    for (uint32_t i = 0; i < author->op_count; i++) {
+        const struct ilea_op *op = &author->ops[i];
+        if (op->field != ILEA_FIELD_AREAS || op->value.size == 0) continue;
+        has_area = true;
+        if (!is_listed(op->key, areas)) return false;
+    }
+    for (uint32_t i = 0; i < author->record.entry_count; i++) {
+        const struct ilea_entry *entry = &author->record.entries[i];
+        if (entry->field != ILEA_FIELD_AREAS || writes_key(author, entry)) continue;
+        has_area = true;
+        if (!is_listed(entry->key, areas)) return false;
+    }
+    return has_area;
 }
 
 /* Whether the ops remove the last value of a field. */
