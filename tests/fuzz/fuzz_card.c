@@ -16,7 +16,7 @@ static uint8_t good[ILEA_CARD_SIZE_MAX];
 static char good_text[2 * ILEA_CARD_SIZE_MAX];
 static size_t good_size, good_text_size;
 
-/* A card of one agency with one root and fresh keys, and its text. */
+/* A card of one agency with one root, fresh keys and two manifests, and its text. */
 static void
 make_good(void)
 {
@@ -38,9 +38,15 @@ make_good(void)
     const struct ilea_sign_secret *roots[] = { root };
     ilea_assert(ilea_manifest_encode(&manifest, node, roots, signed_manifest,
                                      sizeof signed_manifest, &size) == ILEA_ERROR_NONE);
-    struct ilea_span endpoint = { (const uint8_t *)"tcp://a:1", 9 };
-    ilea_assert(ilea_card_encode((struct ilea_span){ signed_manifest, size }, endpoint, 1,
-                                 &manifest.network, node, good, sizeof good, &good_size)
+    struct ilea_span endpoint = { (const uint8_t *)"tcp://a:1", 9 }, lobby = { (const uint8_t *)"tcp://a:2", 9 };
+    uint8_t second[2048];
+    struct ilea_span chain[2] = { { signed_manifest, size }, { second, 0 } };
+    manifest.index = 1;
+    manifest.agency = manifest.id;
+    memcpy(manifest.prev, manifest.hash, sizeof manifest.prev);
+    ilea_assert(ilea_manifest_encode(&manifest, node, roots, second, sizeof second, &chain[1].size)
+                == ILEA_ERROR_NONE);
+    ilea_assert(ilea_card_encode(chain, 2, endpoint, lobby, 1, node, good, sizeof good, &good_size)
                 == ILEA_ERROR_NONE);
     struct ilea_span bytes = { good, good_size };
     ilea_assert(ilea_card_decode(bytes, &card) == ILEA_ERROR_NONE);

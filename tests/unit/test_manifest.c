@@ -1,85 +1,102 @@
-#include "crypto/random.h"
-#include "replication/record/manifest.h"
-#include "tests/support/codec.h"
-#include "crypto/secret.h"
+#include "tests/support/agency.h"
 
 static enum ilea_error
 decode(struct ilea_span input)
 {
     struct ilea_manifest manifest;
-    struct ilea_agency_id agency;
-    enum ilea_error error = ilea_manifest_decode(input, &manifest, &agency);
+    enum ilea_error error = ilea_manifest_decode(input, &manifest);
     if (error == ILEA_ERROR_NONE) check_msgpack_c_agrees(input);
     return error;
-}
-
-static enum ilea_error
-decode_card(struct ilea_span input)
-{
-    struct ilea_card card;
-    enum ilea_error error = ilea_card_decode(input, &card);
-    if (error == ILEA_ERROR_NONE) check_msgpack_c_agrees(input);
-    return error;
-}
-
-static enum ilea_error
-parse_card(struct ilea_span text)
-{
-    static uint8_t bytes[ILEA_CARD_SIZE_MAX];
-    struct ilea_card card;
-    return ilea_card_parse(text, bytes, &card);
-}
-
-static struct ilea_sign_secret *
-secret_of(const json_t *text)
-{
-    uint8_t seed[ILEA_SEED_SIZE];
-    struct ilea_sign_secret *secret = NULL;
-    json_t *vector = json_object();
-    json_object_set_new(vector, "seed", json_string(json_string_value(text)));
-    vector_fixed(vector, "seed", seed, sizeof seed);
-    json_decref(vector);
-    assert_int_equal(ilea_sign_secret_new(seed, &secret), ILEA_ERROR_NONE);
-    return secret;
 }
 
 /* Encoded again with the vector's keys it is the same bytes, and no room less is enough. */
 static void
-check_encode(const json_t *vector, const struct ilea_manifest *manifest, size_t size)
+check_encode(const json_t *vector, const struct ilea_manifest *decoded, size_t size)
 {
     const json_t *seeds = json_object_get(vector, "root_seeds");
     struct ilea_sign_secret *roots[ILEA_ROOTS_MAX],
         *node = secret_of(json_object_get(vector, "node_seed"));
     const struct ilea_sign_secret *borrowed[ILEA_ROOTS_MAX];
-    for (uint32_t i = 0; i < manifest->root_count; i++) {
+    for (uint32_t i = 0; i < decoded->root_count; i++) {
         borrowed[i] = roots[i] = secret_of(json_array_get(seeds, i));
     }
     uint8_t *bytes = malloc(size);
     assert_non_null(bytes);
     size_t written = 0;
-    assert_int_equal(ilea_manifest_encode(manifest, node, borrowed, bytes, size, &written),
+    struct ilea_manifest manifest = *decoded;
+    memset(manifest.hash, 0, sizeof manifest.hash);
+    memset(&manifest.id, 0, sizeof manifest.id);
+    assert_int_equal(ilea_manifest_encode(&manifest, node, borrowed, bytes, size, &written),
                      ILEA_ERROR_NONE);
     check_vector_bytes(vector, "signed", bytes, written);
+    check_vector_bytes(vector, "hash", manifest.hash, sizeof manifest.hash);
+    check_vector_bytes(vector, "agency", manifest.id.bytes, sizeof manifest.id.bytes);
     for (size_t capacity = 0; capacity < size; capacity += 41) {
-        assert_int_equal(ilea_manifest_encode(manifest, node, borrowed, bytes, capacity, &written),
+        assert_int_equal(ilea_manifest_encode(&manifest, node, borrowed, bytes, capacity, &written),
                          ILEA_ERROR_LIMIT);
     }
-    struct ilea_manifest other = *manifest;
-    other.threshold = manifest->root_count + 1;
-    assert_int_equal(ilea_manifest_encode(&other, node, borrowed, bytes, size, &written),
-                     ILEA_ERROR_INVALID);
-    other = *manifest;
-    other.roots[0] = manifest->roots[1];
-    other.roots[1] = manifest->roots[0];
-    assert_int_equal(ilea_manifest_encode(&other, node, borrowed, bytes, size, &written),
-                     ILEA_ERROR_INVALID);
-    other = *manifest;
-    other.code.size = 1;
-    assert_int_equal(ilea_manifest_encode(&other, node, borrowed, bytes, size, &written),
-                     ILEA_ERROR_INVALID);
     free(bytes);
-    for (uint32_t i = 0; i < manifest->root_count; i++) ilea_sign_secret_free(roots[i]);
+    for (uint32_t i = 0; i < decoded->root_count; i++) ilea_sign_secret_free(roots[i]);
     ilea_sign_secret_free(node);
+}
+
+static void
+check_keys(const json_t *vector, const char *name, const struct ilea_sign_public *keys, uint32_t count)
+{
+    const json_t *expected = json_object_get(vector, name);
+    assert_int_equal(count, json_array_size(expected));
+    for (uint32_t i = 0; i < count; i++) check_hex(json_array_get(expected, i), keys[i].bytes, 32);
+}
+
+/* Walked, and looked up by feed. */
+static void
+check_positions(const json_t *vector, const struct ilea_manifest *manifest)
+{
+    const json_t *expected = json_object_get(vector, "positions");
+    assert_int_equal(manifest->position_count, json_array_size(expected));
+    struct ilea_msgpack_reader reader;
+    struct ilea_position position, found;
+    ilea_msgpack_reader_init(&reader, manifest->positions);
+    for (uint32_t i = 0; i < manifest->position_count; i++) {
+        const json_t *one = json_array_get(expected, i);
+        ilea_position_get(&reader, &position);
+        check_hex(json_array_get(one, 0), position.feed.bytes, 32);
+        assert_true(position.seq == (uint64_t)json_integer_value(json_array_get(one, 1)));
+        check_hex(json_array_get(one, 2), position.id.bytes, 32);
+        assert_true(ilea_manifest_position(manifest, &position.feed, &found));
+        assert_memory_equal(found.feed.bytes, position.feed.bytes, 32);
+        assert_memory_equal(found.id.bytes, position.id.bytes, 32);
+        assert_true(found.seq == position.seq);
+    }
+    assert_true(ilea_msgpack_reader_done(&reader));
+    memset(&position, 0xee, sizeof position);
+    assert_false(ilea_manifest_position(manifest, &position.feed, &found));
+}
+
+static void
+check_fields(const json_t *vector, const struct ilea_manifest *manifest)
+{
+    check_vector_bytes(vector, "agency", manifest->id.bytes, 32);
+    check_vector_bytes(vector, "agency_field", manifest->agency.bytes, 32);
+    check_vector_bytes(vector, "hash", manifest->hash, 32);
+    check_vector_bytes(vector, "prev", manifest->prev, 32);
+    check_vector_bytes(vector, "network", manifest->network.bytes, 32);
+    check_vector_bytes(vector, "code", manifest->code.data, manifest->code.size);
+    check_vector_bytes(vector, "country", manifest->country.data, manifest->country.size);
+    check_vector_bytes(vector, "name_text", manifest->name.data, manifest->name.size);
+    check_vector_bytes(vector, "next_roots", manifest->next_roots, 32);
+    check_vector_bytes(vector, "node", manifest->node.bytes, 32);
+    check_vector_bytes(vector, "transport", manifest->transport.bytes, 32);
+    check_vector_bytes(vector, "reading", manifest->reading.bytes, 32);
+    assert_int_equal(manifest->threshold, vector_number(vector, "threshold"));
+    assert_true(manifest->index == vector_number(vector, "index"));
+    check_keys(vector, "roots", manifest->roots, manifest->root_count);
+    check_keys(vector, "admins", manifest->admins, manifest->admin_count);
+    check_keys(vector, "revoked", manifest->revoked, manifest->revoked_count);
+    check_positions(vector, manifest);
+    char fingerprint[ILEA_FINGERPRINT_SIZE];
+    ilea_fingerprint(manifest->id.bytes, fingerprint);
+    assert_string_equal(fingerprint, vector_text(vector, "fingerprint"));
 }
 
 static void
@@ -92,151 +109,38 @@ check_manifest_vector(const json_t *vector)
     expect_error(vector, error);
     if (error == ILEA_ERROR_NONE) {
         struct ilea_manifest manifest;
-        struct ilea_agency_id agency;
-        assert_int_equal(ilea_manifest_decode(input, &manifest, &agency), ILEA_ERROR_NONE);
-        check_vector_bytes(vector, "agency", agency.bytes, sizeof agency.bytes);
-        check_vector_bytes(vector, "network", manifest.network.bytes, 32);
-        check_vector_bytes(vector, "code", manifest.code.data, manifest.code.size);
-        check_vector_bytes(vector, "country", manifest.country.data, manifest.country.size);
-        check_vector_bytes(vector, "name_text", manifest.name.data, manifest.name.size);
-        check_vector_bytes(vector, "next_roots", manifest.next_roots, 32);
-        check_vector_bytes(vector, "node", manifest.node.bytes, 32);
-        check_vector_bytes(vector, "transport", manifest.transport.bytes, 32);
-        check_vector_bytes(vector, "reading", manifest.reading.bytes, 32);
-        assert_int_equal(manifest.threshold, vector_number(vector, "threshold"));
-        assert_int_equal(manifest.index, 0);
-        const json_t *roots = json_object_get(vector, "roots");
-        assert_int_equal(manifest.root_count, json_array_size(roots));
-        for (uint32_t i = 0; i < manifest.root_count; i++) {
-            check_hex(json_array_get(roots, i), manifest.roots[i].bytes, 32);
-        }
-        char fingerprint[ILEA_FINGERPRINT_SIZE];
-        ilea_fingerprint(agency.bytes, fingerprint);
-        assert_string_equal(fingerprint, vector_text(vector, "fingerprint"));
+        assert_int_equal(ilea_manifest_decode(input, &manifest), ILEA_ERROR_NONE);
+        check_fields(vector, &manifest);
         if (json_object_get(vector, "root_seeds") != NULL) check_encode(vector, &manifest, size);
         check_cuts(decode, bytes, size);
-        assert_int_equal(check_mutations(decode, bytes, size, 61), 0); /* all of it is signed */
+        assert_int_equal(check_mutations(decode, bytes, size, 83), 0); /* all of it is signed */
     }
     free(bytes);
 }
 
 static void
-check_card_vector(const json_t *vector)
+check_succession_vector(const json_t *vector)
 {
-    size_t size;
-    uint8_t *bytes = ilea_vector_bytes(vector, "card", &size);
-    struct ilea_span input = { bytes, size };
-    enum ilea_error error = decode_card(input);
-    expect_error(vector, error);
-    if (error == ILEA_ERROR_NONE) {
-        struct ilea_card card;
-        struct ilea_network_id network;
-        assert_int_equal(ilea_card_decode(input, &card), ILEA_ERROR_NONE);
-        check_vector_bytes(vector, "signed", card.signed_manifest.data, card.signed_manifest.size);
-        check_vector_bytes(vector, "endpoint", card.endpoint.data, card.endpoint.size);
-        check_vector_bytes(vector, "agency", card.agency.bytes, sizeof card.agency.bytes);
-        assert_true(card.made_ms == vector_number(vector, "made_ms"));
-        /* Which network it is for is the reader's to compare: here it is only told. */
-        check_vector_bytes(vector, "network", card.manifest.network.bytes, 32);
-
-        struct ilea_sign_secret *node = secret_of(json_object_get(vector, "node_seed"));
-        uint8_t *again = malloc(size);
-        assert_non_null(again);
-        size_t written = 0;
-        vector_fixed(vector, "network", network.bytes, sizeof network.bytes);
-        assert_int_equal(ilea_card_encode(card.signed_manifest, card.endpoint, card.made_ms,
-                                          &network, node, again, size, &written), ILEA_ERROR_NONE);
-        check_vector_bytes(vector, "card", again, written);
-        assert_int_equal(ilea_card_encode(card.signed_manifest, card.endpoint, card.made_ms,
-                                          &network, node, again, size - 1, &written),
-                         ILEA_ERROR_LIMIT);
-        struct ilea_span not_one = { (const uint8_t *)"http://a:1", 10 };
-        assert_int_equal(ilea_card_encode(card.signed_manifest, not_one, card.made_ms, &network,
-                                          node, again, size, &written), ILEA_ERROR_INVALID);
-        free(again);
-        ilea_sign_secret_free(node);
-
-        size_t text_size;
-        uint8_t *expected = ilea_vector_bytes(vector, "text", &text_size);
-        char *text = malloc(text_size + 1);
-        assert_non_null(text);
-        assert_int_equal(ilea_card_format(&card, input, text, text_size + 1, &written),
-                         ILEA_ERROR_NONE);
-        assert_int_equal(written, text_size);
-        assert_memory_equal(text, expected, text_size);
-        for (size_t capacity = 0; capacity <= text_size; capacity++) {
-            assert_int_equal(ilea_card_format(&card, input, text, capacity, &written),
-                             ILEA_ERROR_LIMIT);
-        }
-        free(text);
-        free(expected);
-        check_cuts(decode_card, bytes, size);
-        assert_int_equal(check_mutations(decode_card, bytes, size, 83), 0);
+    static const char *const names[] = { "none", "ordinary", "roots" };
+    struct ilea_manifest before, after;
+    size_t before_size, after_size;
+    uint8_t *before_bytes = ilea_vector_bytes(vector, "before", &before_size);
+    uint8_t *after_bytes = ilea_vector_bytes(vector, "after", &after_size);
+    assert_int_equal(ilea_manifest_decode((struct ilea_span){ before_bytes, before_size }, &before),
+                     ILEA_ERROR_NONE);
+    assert_int_equal(ilea_manifest_decode((struct ilea_span){ after_bytes, after_size }, &after),
+                     ILEA_ERROR_NONE);
+    enum ilea_succession succession = ilea_manifest_succession(&before, &after);
+    if (strcmp(names[succession], vector_text(vector, "succession")) != 0) {
+        fail_msg("%s: %s", vector_text(vector, "name"), names[succession]);
     }
-    free(bytes);
-}
-
-/* Goal: of the text no byte can change, but for blanks and line feeds where mail changes them. */
-static void
-check_text_damage(const uint8_t *text, size_t size)
-{
-    static const uint8_t changes[] = { 0x01, 0x20, 0x80, 'A' ^ 'B' };
-    uint8_t *copy = ilea_exact_copy(text, size);
-    for (size_t i = 0; i < size; i++) {
-        for (size_t k = 0; i + 1 < size && k < sizeof changes; k++) {
-            copy[i] = text[i] ^ changes[k];
-            if (parse_card((struct ilea_span){ copy, size }) == ILEA_ERROR_NONE) {
-                fail_msg("byte %zu changed to %02x", i, copy[i]);
-            }
-        }
-        static const uint8_t white[] = { ' ', '\t', '\r', '\n', '\0' };
-        for (size_t k = 0; k < sizeof white; k++) {
-            copy[i] = white[k];
-            enum ilea_error error = parse_card((struct ilea_span){ copy, size });
-            bool is_allowed = white[k] == text[i] || (i + 1 == size && white[k] != '\0');
-            assert_int_equal(error == ILEA_ERROR_NONE, is_allowed);
-        }
-        copy[i] = text[i];
+    if (succession != ILEA_SUCCESSION_NONE) {
+        assert_int_equal(ilea_manifest_succession(&after, &before), ILEA_SUCCESSION_NONE);
+        after.network.bytes[0] ^= 1;
+        assert_int_equal(ilea_manifest_succession(&before, &after), ILEA_SUCCESSION_NONE);
     }
-    free(copy);
-
-    for (size_t cut = 0; cut < size; cut++) { /* every line, and every place in it */
-        if (text[cut] != '\n' && cut % 7 != 0) continue;
-        enum ilea_error error = decode_copy(parse_card, text, cut);
-        assert_int_equal(error == ILEA_ERROR_NONE, cut == size - 1); /* the last line feed may go */
-    }
-    size_t start = 0; /* a line twice */
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] != '\n') continue;
-        size_t length = i + 1 - start;
-        uint8_t *doubled = malloc(size + length);
-        assert_non_null(doubled);
-        memcpy(doubled, text, i + 1);
-        memcpy(doubled + i + 1, text + start, size - start);
-        assert_int_not_equal(parse_card((struct ilea_span){doubled, size + length}),
-                             ILEA_ERROR_NONE);
-        free(doubled);
-        start = i + 1;
-    }
-}
-
-static void
-check_text_vector(const json_t *vector)
-{
-    static uint8_t bytes[ILEA_CARD_SIZE_MAX];
-    size_t size;
-    uint8_t *text = ilea_vector_bytes(vector, "text", &size);
-    struct ilea_card card;
-    enum ilea_error error = ilea_card_parse((struct ilea_span){ text, size }, bytes, &card);
-    expect_error(vector, error);
-    if (error == ILEA_ERROR_NONE) {
-        size_t card_size;
-        uint8_t *expected = ilea_vector_bytes(vector, "card", &card_size);
-        assert_memory_equal(bytes, expected, card_size);
-        free(expected);
-    }
-    if (strcmp(vector_text(vector, "name"), "text: as written") == 0) check_text_damage(text, size);
-    free(text);
+    free(before_bytes);
+    free(after_bytes);
 }
 
 static void
@@ -244,8 +148,7 @@ check_vector(const json_t *vector)
 {
     const char *check = vector_text(vector, "check");
     if (strcmp(check, "manifest") == 0) check_manifest_vector(vector);
-    if (strcmp(check, "card") == 0) check_card_vector(vector);
-    if (strcmp(check, "text") == 0) check_text_vector(vector);
+    if (strcmp(check, "succession") == 0) check_succession_vector(vector);
     if (strcmp(check, "endpoint") == 0) {
         size_t size;
         uint8_t *endpoint = ilea_vector_bytes(vector, "endpoint", &size);
@@ -277,143 +180,197 @@ test_manifest_vectors(void **state)
     for_each_vector("manifest.jsonl", check_vector);
 }
 
-struct agency {
-    struct ilea_manifest manifest;
-    struct ilea_sign_secret *node, *roots[ILEA_ROOTS_MAX];
-    struct ilea_reading_secret *reading;
-    struct ilea_transport_secret *transport;
-};
-
-/* An agency with fresh keys; its roots in order. */
-static void
-make_agency(struct agency *agency, uint32_t root_count)
-{
-    memset(agency, 0, sizeof *agency);
-    struct ilea_manifest *manifest = &agency->manifest;
-    manifest->network.bytes[0] = 1;
-    manifest->threshold = 1;
-    manifest->root_count = root_count;
-    for (uint32_t i = 0; i < root_count; i++) {
-        struct ilea_sign_public public_key;
-        struct ilea_sign_secret *secret = NULL;
-        assert_int_equal(ilea_sign_generate(&secret, &public_key), ILEA_ERROR_NONE);
-        uint32_t at = i; /* insert in order */
-        for (; at > 0; at--) {
-            int order = 0;
-            for (size_t k = 0; order == 0 && k < sizeof public_key.bytes; k++) {
-                order = manifest->roots[at - 1].bytes[k] - public_key.bytes[k];
-            }
-            if (order < 0) break;
-            manifest->roots[at] = manifest->roots[at - 1];
-            agency->roots[at] = agency->roots[at - 1];
-        }
-        manifest->roots[at] = public_key;
-        agency->roots[at] = secret;
-    }
-    assert_int_equal(ilea_sign_generate(&agency->node, &manifest->node), ILEA_ERROR_NONE);
-    assert_int_equal(ilea_reading_generate(&agency->reading, &manifest->reading), ILEA_ERROR_NONE);
-    assert_int_equal(ilea_transport_generate(&agency->transport, &manifest->transport),
-                     ILEA_ERROR_NONE);
-}
-
-static void
-free_agency(struct agency *agency)
-{
-    for (uint32_t i = 0; i < agency->manifest.root_count; i++)
-        ilea_sign_secret_free(agency->roots[i]);
-    ilea_sign_secret_free(agency->node);
-    ilea_reading_secret_free(agency->reading);
-    ilea_transport_secret_free(agency->transport);
-}
-
+/* `count` positions of feeds that ascend, encoded into `bytes`. */
 static struct ilea_span
-span_of(const char *text)
+many_positions(uint32_t count, uint8_t *bytes, size_t capacity)
 {
-    return (struct ilea_span){ (const uint8_t *)text, strlen(text) };
-}
-
-/* Make the manifest, its card, the card's text, and read that again. */
-static enum ilea_error
-whole_trip(struct agency *agency, const char *endpoint, struct ilea_card *card)
-{
-    static uint8_t manifest[ILEA_MANIFEST_SIZE_MAX], bytes[ILEA_CARD_SIZE_MAX];
-    static uint8_t parsed[ILEA_CARD_SIZE_MAX];
-    static char text[2 * ILEA_CARD_SIZE_MAX];
-    const struct ilea_sign_secret *roots[ILEA_ROOTS_MAX];
-    size_t size = 0, card_size = 0, text_size = 0;
-    memcpy(roots, agency->roots, sizeof roots);
-    enum ilea_error error = ilea_manifest_encode(&agency->manifest, agency->node, roots, manifest,
-                                                 sizeof manifest, &size);
-    if (error != ILEA_ERROR_NONE) return error;
-    error = ilea_card_encode((struct ilea_span){ manifest, size }, span_of(endpoint), 5,
-                             &agency->manifest.network, agency->node, bytes, sizeof bytes,
-                             &card_size);
-    if (error == ILEA_ERROR_NONE)
-        error = ilea_card_decode((struct ilea_span){bytes, card_size}, card);
-    if (error == ILEA_ERROR_NONE) {
-        error = ilea_card_format(card, (struct ilea_span){ bytes, card_size }, text, sizeof text,
-                                 &text_size);
+    struct ilea_msgpack_writer writer;
+    ilea_msgpack_writer_init(&writer, bytes, capacity);
+    for (uint32_t i = 0; i < count; i++) {
+        struct ilea_position position = { .seq = UINT64_MAX - i };
+        position.feed.bytes[0] = (uint8_t)(i >> 8);
+        position.feed.bytes[1] = (uint8_t)i;
+        position.id.bytes[31] = (uint8_t)i;
+        ilea_position_put(&writer, &position);
     }
-    if (error != ILEA_ERROR_NONE) return error;
-    return ilea_card_parse((struct ilea_span){ (const uint8_t *)text, text_size }, parsed, card);
+    assert_false(writer.failed);
+    return ilea_msgpack_written(&writer);
 }
 
-/* Goal: whatever may be signed can also be written as a card and read again. */
+/* Goal: all that a manifest may hold fits it, and nothing beyond. */
 static void
-test_card_of_any_agency(void **state)
+test_limits(void **state)
 {
     (void)state;
-    static const char *const names[] = { "A", "-----END", "-----END ILEANET CARD-----",
-                                         "-----BEGIN ILEANET CARD-----", "Polizei (DE) Zürich",
-                                         "%s%n", "警察庁" };
-    char longest[ILEA_NAME_SIZE_MAX + 2];
-    memset(longest, 'n', sizeof longest);
-    longest[ILEA_NAME_SIZE_MAX] = '\0';
-    for (uint32_t root_count = 1; root_count <= ILEA_ROOTS_MAX; root_count += 5) {
-        struct agency agency;
-        struct ilea_card card;
-        make_agency(&agency, root_count);
-        agency.manifest.country = span_of("INT");
-        agency.manifest.code = span_of("ABCDEFGHIJKLMN-9"); /* 16 bytes */
-        agency.manifest.threshold = root_count;
-        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-            agency.manifest.name = span_of(names[i]);
-            assert_int_equal(whole_trip(&agency, "tcp://[::1]:65535", &card), ILEA_ERROR_NONE);
-            assert_int_equal(card.manifest.name.size, strlen(names[i]));
-            assert_int_equal(card.manifest.root_count, root_count);
-            assert_int_equal(card.made_ms, 5);
-        }
-        agency.manifest.name = span_of(longest);
-        assert_int_equal(whole_trip(&agency, "", &card), ILEA_ERROR_NONE);
-        assert_int_equal(card.endpoint.size, 0);
-        agency.manifest.name = (struct ilea_span){(const uint8_t *)longest, ILEA_NAME_SIZE_MAX + 1};
-        assert_int_equal(whole_trip(&agency, "", &card), ILEA_ERROR_INVALID);
-        free_agency(&agency);
-    }
+    static struct agency agency;
+    static uint8_t positions[(ILEA_POSITIONS_MAX + 1) * 80], over[ILEA_MANIFEST_SIZE_MAX + 1];
+    struct keys admins, revoked;
+    make_agency(&agency, ILEA_ROOTS_MAX);
+    make_keys(&admins, ILEA_ADMINS_MAX);
+    make_keys(&revoked, ILEA_REVOKED_MAX);
+    struct ilea_manifest *manifest = &agency.manifest;
+    static char name[ILEA_NAME_SIZE_MAX + 1];
+    memset(name, 'n', ILEA_NAME_SIZE_MAX);
+    manifest->name = span_of(name);
+    manifest->code = span_of("ABCDEFGHIJKLMN-9");
+    manifest->country = span_of("INT");
+    manifest->threshold = ILEA_ROOTS_MAX;
+    manifest->admin_count = ILEA_ADMINS_MAX;
+    memcpy(manifest->admins, admins.publics, sizeof manifest->admins);
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_NONE);
+    next_manifest(&agency);
+    manifest->index = UINT64_MAX;
+    manifest->revoked_count = ILEA_REVOKED_MAX;
+    memcpy(manifest->revoked, revoked.publics, sizeof manifest->revoked);
+    manifest->position_count = ILEA_POSITIONS_MAX;
+    manifest->positions = many_positions(ILEA_POSITIONS_MAX, positions, sizeof positions);
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_NONE);
+    assert_in_range(agency.size, 80 * 1024, ILEA_MANIFEST_SIZE_MAX);
+
+    struct ilea_manifest decoded;
+    assert_int_equal(ilea_manifest_decode((struct ilea_span){ agency.bytes, agency.size }, &decoded),
+                     ILEA_ERROR_NONE);
+    struct ilea_position found;
+    struct ilea_feed_id feed = { { (ILEA_POSITIONS_MAX - 1) >> 8, (ILEA_POSITIONS_MAX - 1) & 255 } };
+    assert_true(ilea_manifest_position(&decoded, &feed, &found));
+    assert_true(found.seq == UINT64_MAX - (ILEA_POSITIONS_MAX - 1));
+    assert_int_equal(ilea_manifest_succession(&decoded, &decoded), ILEA_SUCCESSION_NONE);
+
+    manifest->positions = many_positions(ILEA_POSITIONS_MAX + 1, positions, sizeof positions);
+    manifest->position_count = ILEA_POSITIONS_MAX + 1;
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_INVALID);
+    manifest->position_count = ILEA_POSITIONS_MAX; /* fewer than there are */
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_INVALID);
+    manifest->position_count = 0;
+    manifest->positions.size = 0;
+    manifest->admin_count = ILEA_ADMINS_MAX + 1;
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_INVALID);
+    manifest->admin_count = ILEA_ADMINS_MAX;
+    manifest->revoked_count = ILEA_REVOKED_MAX + 1;
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_INVALID);
+    manifest->revoked_count = 0;
+    manifest->root_count = ILEA_ROOTS_MAX + 1;
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_INVALID);
+    assert_int_equal(decode((struct ilea_span){ over, ILEA_MANIFEST_SIZE_MAX }), ILEA_ERROR_MALFORMED);
+    assert_int_equal(decode((struct ilea_span){ over, sizeof over }), ILEA_ERROR_LIMIT);
+    free_keys(&admins);
+    free_keys(&revoked);
+    free_agency(&agency);
 }
 
 /* Goal: our own mistakes are refused before anything is read out of bounds. */
 static void
-test_manifest_encode_refuses(void **state)
+test_encode_refuses(void **state)
 {
     (void)state;
-    struct agency agency;
-    struct ilea_card card;
+    static struct agency agency;
+    make_agency(&agency, 2);
+    struct ilea_manifest *manifest = &agency.manifest;
+    const struct ilea_manifest good = *manifest;
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_NONE);
+#define REFUSED(change)                                                        \
+    do {                                                                       \
+        *manifest = good;                                                      \
+        change;                                                                \
+        assert_int_equal(sign_manifest(&agency), ILEA_ERROR_INVALID);          \
+    } while (0)
+    REFUSED(manifest->root_count = 0);
+    REFUSED(manifest->threshold = 0);
+    REFUSED(manifest->threshold = 3);
+    REFUSED(manifest->index = 1);
+    REFUSED(manifest->prev[31] = 1);
+    REFUSED(manifest->agency.bytes[31] = 1);
+    REFUSED(manifest->code.size = 1);
+    REFUSED(manifest->name.size = 0);
+    REFUSED(manifest->country.size = 1);
+    REFUSED(manifest->roots[1] = manifest->roots[0]);
+    REFUSED(manifest->roots[0] = manifest->roots[1]; manifest->roots[1] = good.roots[0]);
+    REFUSED(manifest->admins[0] = manifest->node; manifest->admin_count = 1);
+    REFUSED(manifest->admins[0] = manifest->roots[1]; manifest->admin_count = 1);
+    REFUSED(memset(&manifest->admins[0], 0, sizeof manifest->admins[0]); manifest->admin_count = 1);
+    REFUSED(manifest->revoked[0] = manifest->node; manifest->revoked_count = 1);
+    REFUSED(ilea_manifest_roots_hash(manifest, manifest->next_roots));
+    REFUSED(memset(&manifest->reading, 0, sizeof manifest->reading));
+    REFUSED(manifest->node.bytes[5] ^= 1); /* not the secret's */
+#undef REFUSED
+    *manifest = good;
+    free_agency(&agency);
+}
+
+/* Goal: a manifest needs its threshold of secrets, and they must be those of its roots. */
+static void
+test_some_roots_sign(void **state)
+{
+    (void)state;
+    static struct agency agency;
+    make_agency(&agency, 3);
+    agency.manifest.threshold = 2;
+    struct keys all = agency.roots;
+    agency.roots.secrets[1] = NULL;
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_NONE);
+    assert_int_equal(decode((struct ilea_span){ agency.bytes, agency.size }), ILEA_ERROR_NONE);
+    agency.roots.secrets[0] = NULL;
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_INVALID);
+    agency.roots.secrets[0] = all.secrets[1];
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_INVALID);
+    agency.roots = all;
+    free_agency(&agency);
+}
+
+static void
+decode_last(const struct agency *agency, struct ilea_manifest *manifest)
+{
+    assert_int_equal(ilea_manifest_decode((struct ilea_span){ agency->bytes, agency->size }, manifest),
+                     ILEA_ERROR_NONE);
+}
+
+/* Goal: who has the roots alone can go on for a while and can never put other roots in their place; the agency
+ * takes its place back with those it committed to. */
+static void
+test_stolen_roots(void **state)
+{
+    (void)state;
+    static struct agency agency, thief;
+    struct ilea_manifest first, stolen, further, recovered;
     make_agency(&agency, 1);
-    agency.manifest.code = span_of("FR-PN");
-    agency.manifest.country = span_of("FR");
-    agency.manifest.name = span_of("name");
-    assert_int_equal(whole_trip(&agency, "", &card), ILEA_ERROR_NONE);
-    agency.manifest.root_count = 0;
-    assert_int_equal(whole_trip(&agency, "", &card), ILEA_ERROR_INVALID);
-    agency.manifest.root_count = ILEA_ROOTS_MAX + 1;
-    assert_int_equal(whole_trip(&agency, "", &card), ILEA_ERROR_INVALID);
-    agency.manifest.root_count = 1;
-    agency.manifest.index = 1;
-    assert_int_equal(whole_trip(&agency, "", &card), ILEA_ERROR_INVALID);
-    agency.manifest.index = 0;
-    agency.manifest.prev[31] = 1;
-    assert_int_equal(whole_trip(&agency, "", &card), ILEA_ERROR_INVALID);
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_NONE);
+    decode_last(&agency, &first);
+    next_manifest(&agency);
+
+    thief = agency; /* has the roots, has a node key of its own */
+    thief.node = NULL;
+    rotate_node(&thief);
+    assert_int_equal(sign_manifest(&thief), ILEA_ERROR_NONE);
+    decode_last(&thief, &stolen);
+    assert_int_equal(ilea_manifest_succession(&first, &stolen), ILEA_SUCCESSION_ORDINARY);
+    struct keys own;
+    make_keys(&own, 1);
+    struct agency *taken = malloc(sizeof *taken);
+    assert_non_null(taken);
+    *taken = thief; /* roots of its own, and a commitment of its own: neither follows */
+    taken->roots = own;
+    taken->manifest.roots[0] = own.publics[0];
+    assert_int_equal(sign_manifest(taken), ILEA_ERROR_NONE);
+    decode_last(taken, &further);
+    assert_int_equal(ilea_manifest_succession(&first, &further), ILEA_SUCCESSION_NONE);
+    *taken = thief;
+    ilea_roots_hash(1, own.publics, 1, taken->manifest.next_roots);
+    assert_int_equal(sign_manifest(taken), ILEA_ERROR_NONE);
+    decode_last(taken, &further);
+    assert_int_equal(ilea_manifest_succession(&first, &further), ILEA_SUCCESSION_NONE);
+
+    rotate_roots(&agency); /* of the same index as the thief's */
+    rotate_node(&agency);
+    assert_int_equal(sign_manifest(&agency), ILEA_ERROR_NONE);
+    decode_last(&agency, &recovered);
+    assert_true(recovered.index == stolen.index);
+    assert_memory_equal(recovered.prev, stolen.prev, sizeof recovered.prev);
+    assert_int_equal(ilea_manifest_succession(&first, &recovered), ILEA_SUCCESSION_ROOTS);
+    assert_int_equal(ilea_manifest_succession(&stolen, &recovered), ILEA_SUCCESSION_NONE);
+
+    free(taken);
+    free_keys(&own);
+    ilea_sign_secret_free(thief.node);
     free_agency(&agency);
 }
 
@@ -438,8 +395,10 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_manifest_vectors),
-        cmocka_unit_test(test_card_of_any_agency),
-        cmocka_unit_test(test_manifest_encode_refuses),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_encode_refuses),
+        cmocka_unit_test(test_some_roots_sign),
+        cmocka_unit_test(test_stolen_roots),
         cmocka_unit_test(test_code_is_valid),
     };
     if (ilea_crypto_init() != ILEA_ERROR_NONE) return 1;

@@ -35,9 +35,20 @@ MEMBERS_MAX = 1024
 HEADS_MAX = 64
 PREDECESSORS_MAX = 1024
 HISTORY_KEYS_MAX = 1024
-MANIFEST_SIZE_MAX = 8 * 1024
+MANIFEST_SIZE_MAX = 96 * 1024
 ROOTS_MAX = 16
-CARD_SIZE_MAX = 16 * 1024
+ADMINS_MAX = 16
+REVOKED_MAX = 16
+POSITIONS_MAX = 1024
+CARD_SIZE_MAX = 128 * 1024
+CARD_CHAIN_MAX = 256
+FORK_SIZE_MAX = 2048
+ACT_SIZE_MAX = 16 * 1024
+ACT_PAIRS_MAX = 32
+ACT_KIND_MAX = 32
+ACT_VALUE_MAX = 1000
+ACT_SIGS_MAX = 16
+ENTRY_SIZE_MAX = 24 * 1024
 WRAPPED_KEY_SIZE = 140
 RECORD_WRITES_MAX = 1 << 20
 UINT32_MAX = 2**32 - 1
@@ -542,24 +553,22 @@ def decode_manifest(data):
     body = outer.bin(MANIFEST_SIZE_MAX)
     reader = Reader(body)
     fields, version = reader.array(32), reader.uint()
-    if version != 1:
+    if version != 2:
         raise Refused("unknown")
-    malformed(fields != 14)
-    manifest = {"network": reader.bytes(32), "index": reader.uint(), "prev": reader.bytes(32),
-                "code": reader.str(16), "country": reader.str(3), "name_text": reader.str(200),
+    malformed(fields != 18)
+    manifest = {"network": reader.bytes(32), "agency_field": reader.bytes(32),
+                "index": reader.uint(), "prev": reader.bytes(32), "code": reader.str(16),
+                "country": reader.str(3), "name_text": reader.str(200),
                 "threshold": reader.uint(ROOTS_MAX)}
     manifest["roots"] = [reader.bytes(32) for _ in range(reader.array(ROOTS_MAX))]
     for name in ("next_roots", "node", "transport", "reading"):
         manifest[name] = reader.bytes(32)
+    manifest["admins"] = [reader.bytes(32) for _ in range(reader.array(ADMINS_MAX))]
+    manifest["revoked"] = [reader.bytes(32) for _ in range(reader.array(REVOKED_MAX))]
+    manifest["positions"] = [read_position(reader) for _ in range(reader.array(POSITIONS_MAX))]
     manifest["pop"] = reader.bytes(64)
     reader.end()
-    name = manifest["name_text"]
-    malformed(manifest["index"] != 0 or manifest["prev"] != bytes(32)
-              or not re.fullmatch(rb"[A-Z][A-Z0-9-]*[A-Z0-9]", manifest["code"])
-              or not re.fullmatch(rb"[A-Z]{2,3}", manifest["country"])
-              or name == b"" or b"\n" in name or b"\t" in name
-              or not 1 <= manifest["threshold"] <= len(manifest["roots"])
-              or not ascends(manifest["roots"]) or manifest["node"] in manifest["roots"])
+    check_manifest_rules(manifest)
     if manifest["transport"] == manifest["reading"]:
         raise Refused("bad_signature")
     indexes = []
@@ -573,8 +582,36 @@ def decode_manifest(data):
     except Refused:
         raise Refused("bad_signature") from None
     outer.end()
-    manifest.update(manifest=body, agency=agency_id_of(body))
+    manifest.update(manifest=body, hash=agency_id_of(body))
+    manifest["agency"] = manifest["hash"] if manifest["index"] == 0 else manifest["agency_field"]
     return manifest
+
+
+def check_manifest_rules(manifest):
+    first, name = manifest["index"] == 0, manifest["name_text"]
+    roots, admins, revoked = (manifest[keys] for keys in ("roots", "admins", "revoked"))
+    malformed(first != (manifest["prev"] == bytes(32))
+              or first != (manifest["agency_field"] == bytes(32))
+              or first and (revoked or manifest["positions"])
+              or not re.fullmatch(rb"[A-Z][A-Z0-9-]*[A-Z0-9]", manifest["code"])
+              or not re.fullmatch(rb"[A-Z]{2,3}", manifest["country"])
+              or name == b"" or b"\n" in name or b"\t" in name
+              or not 1 <= manifest["threshold"] <= len(roots)
+              or not all(ascends(keys) for keys in (roots, admins, revoked))
+              or not ascends([feed for feed, _, _ in manifest["positions"]])
+              or manifest["node"] in roots + admins + revoked or set(roots) & set(admins)
+              or manifest["next_roots"] == roots_hash_of(manifest["threshold"], roots))
+
+
+def succession_of(before, after):
+    """How one decoded manifest follows another."""
+    if (after["index"] != before["index"] + 1 or after["prev"] != before["hash"]
+            or any(after[name] != before[name] for name in ("agency", "network", "code"))):
+        return "none"
+    if all(after[name] == before[name] for name in ("roots", "threshold", "next_roots")):
+        return "ordinary"
+    committed = roots_hash_of(after["threshold"], after["roots"]) == before["next_roots"]
+    return "roots" if committed else "none"
 
 
 def decode_card(data):
@@ -582,16 +619,22 @@ def decode_card(data):
         raise Refused("limit")
     reader = Reader(data)
     fields, version = reader.array(32), reader.uint()
-    if version != 1:
+    if version != 2:
         raise Refused("unknown")
-    malformed(fields != 5)
-    card = {"signed": reader.bin(MANIFEST_SIZE_MAX), "endpoint": reader.str(200),
-            "made_ms": reader.uint()}
+    malformed(fields != 6)
+    card = {"chain": [reader.bin(MANIFEST_SIZE_MAX) for _ in range(reader.array(CARD_CHAIN_MAX))],
+            "endpoint": reader.str(200), "lobby": reader.str(200), "made_ms": reader.uint()}
     card["hash"] = digest("ilea/card/v1", data[:reader.at])
     card["signature"] = reader.bytes(64)
     reader.end()
-    malformed(not endpoint_is_valid(card["endpoint"]))
-    card["manifest"] = decode_manifest(card["signed"])
+    malformed(not card["chain"] or not endpoint_is_valid(card["endpoint"])
+              or not endpoint_is_valid(card["lobby"]))
+    manifests = [decode_manifest(signed) for signed in card["chain"]]
+    malformed(manifests[0]["index"] != 0
+              or any(succession_of(*pair) == "none" for pair in zip(manifests, manifests[1:])))
+    card["manifest"] = manifests[-1]
+    card["agency"] = manifests[-1]["agency"]
+    card["roots_hash"] = roots_hash_of(manifests[-1]["threshold"], manifests[-1]["roots"])
     return card
 
 
@@ -603,7 +646,8 @@ def card_text(card_bytes):
              "Agency:      %s (%s) %s" % (manifest["code"].decode(), manifest["country"].decode(),
                                           manifest["name_text"].decode()),
              "Fingerprint: " + fingerprint_of(manifest["agency"]),
-             "Endpoint:    " + (card["endpoint"].decode() or "none"), ""]
+             "Endpoint:    " + (card["endpoint"].decode() or "none"),
+             "Lobby:       " + (card["lobby"].decode() or "none"), ""]
     lines += [coded[i:i + 72] for i in range(0, len(coded), 72)]
     return ("\n".join(lines + ["-----END ILEANET CARD-----"]) + "\n").encode()
 
@@ -620,6 +664,90 @@ def parse_card_text(text):
         raise Refused("malformed") from None
     malformed(card_text(data).rstrip(b"\n") != plain)
     return data
+
+
+# --- forks, acts, audit -------------------------------------------------------------------------
+
+def decode_fork(data, network):
+    """All but the signatures."""
+    if len(data) > FORK_SIZE_MAX:
+        raise Refused("limit")
+    reader = Reader(data)
+    fields, version = reader.array(32), reader.uint()
+    if version != 1:
+        raise Refused("unknown")
+    malformed(fields != 9)
+    fork = {"agency": reader.bytes(32), "node": reader.bytes(32), "incarnation": reader.bytes(16),
+            "scope": reader.uint(2)}
+    for side in "ab":
+        fork["header_" + side] = reader.bin(HEADER_SIZE_MAX)
+        fork["signature_" + side] = reader.bytes(64)
+    reader.end()
+    malformed(fork["scope"] == 0)
+    a, b = (decode_header(fork["header_" + side]) for side in "ab")
+    fork.update(a=commit_id_of(fork["header_a"]), b=commit_id_of(fork["header_b"]), seq=a["seq"],
+                prev=a["prev"], hash=digest("ilea/fork/v1", data),
+                feed=feed_id_of(network, *(fork[name] for name in (
+                    "agency", "node", "incarnation", "scope"))))
+    malformed(a["seq"] != b["seq"] or fork["a"] >= fork["b"])
+    if a["feed"] != fork["feed"] or b["feed"] != fork["feed"]:
+        raise Refused("bad_hash")
+    return fork
+
+
+def read_word(reader):
+    word = reader.str(ACT_KIND_MAX)
+    malformed(not re.fullmatch(rb"[a-z.-]+", word))
+    return word
+
+
+def read_pair(reader):
+    reader.array_of(2)
+    return read_word(reader), reader.str(ACT_VALUE_MAX)
+
+
+def decode_act(data):
+    if len(data) > ACT_SIZE_MAX:
+        raise Refused("limit")
+    reader = Reader(data)
+    fields, version = reader.array(32), reader.uint()
+    if version != 1:
+        raise Refused("unknown")
+    malformed(fields != 7)
+    act = {"agency": reader.bytes(32), "nonce": reader.bytes(16), "made_ms": reader.uint(),
+           "kind": read_word(reader), "subject": reader.bin(32)}
+    act["pairs"] = [read_pair(reader) for _ in range(reader.array(ACT_PAIRS_MAX))]
+    reader.end()
+    malformed(len(act["subject"]) not in (0, 32) or not ascends([key for key, _ in act["pairs"]]))
+    act["hash"] = digest("ilea/act/v1", data)
+    return act
+
+
+def read_act_signature(reader):
+    reader.array_of(2)
+    return reader.bytes(32), reader.bytes(64)
+
+
+def decode_entry(data):
+    """Form alone; the node signs `signed`, a hash."""
+    if len(data) > ENTRY_SIZE_MAX:
+        raise Refused("limit")
+    reader = Reader(data)
+    fields, version = reader.array(32), reader.uint()
+    if version != 1:
+        raise Refused("unknown")
+    malformed(fields != 7)
+    entry = {"seq": reader.uint(), "prev": reader.bytes(32), "time_ms": reader.uint(),
+             "act": reader.bin(ACT_SIZE_MAX)}
+    entry["signatures"] = [read_act_signature(reader) for _ in range(reader.array(ACT_SIGS_MAX))]
+    entry["signed"] = digest("ilea/audit/v1", data[:reader.at])
+    entry["node_signature"] = reader.bytes(64)
+    reader.end()
+    malformed(entry["seq"] == 0 or (entry["seq"] == 1) != (entry["prev"] == bytes(32))
+              or not ascends([admin for admin, _ in entry["signatures"]]))
+    decode_act(entry["act"])
+    entry["hash"] = digest("ilea/audit/v1", data)
+    return entry
 
 
 # --- messages -----------------------------------------------------------------------------------
@@ -819,18 +947,42 @@ def check_manifest(vector):
             raise LeftOut
         expect_equal(vector, manifest)
         assert fingerprint_of(manifest["agency"]) == vector["fingerprint"]
+    elif vector["check"] == "succession":
+        pair = [decode_manifest(raw(vector, name)) for name in ("before", "after")]
+        assert succession_of(*pair) == vector["succession"]
     elif vector["check"] == "card":
         card = decode_card(raw(vector, "card"))
         if vector.get("error") == "bad_signature":
             raise LeftOut
         expect_equal(vector, card)
-        assert card["manifest"]["agency"] == raw(vector, "agency")
         assert card_text(raw(vector, "card")) == raw(vector, "text")
     else:
         card = parse_card_text(raw(vector, "text"))
         if vector.get("error") == "bad_signature":
             raise LeftOut
         assert card == raw(vector, "card")
+
+
+def check_fork(vector):
+    fork = decode_fork(raw(vector, "proof"), raw(vector, "network"))
+    if vector.get("error") == "bad_signature":
+        raise LeftOut
+    expect_equal(vector, fork)
+    for commit in vector["commits"]:
+        commit = decode_commit(bytes.fromhex(commit))
+        side = "ab"[commit_id_of(commit["header"]) == fork["b"]]
+        assert commit["header"] == fork["header_" + side]
+        assert commit["signature"] == fork["signature_" + side]
+
+
+def check_act(vector):
+    if vector["check"] == "act":
+        expect_equal(vector, decode_act(raw(vector, "act")))
+    else:
+        entry = decode_entry(raw(vector, "entry"))
+        if vector.get("error") == "bad_signature":
+            raise LeftOut
+        expect_equal(vector, entry)
 
 
 def check_message(vector):
@@ -882,7 +1034,8 @@ def check_schema(vector):
 
 FILES = {"hash": check_hash, "sign": check_sign, "keyring": check_keyring, "msgpack": check_msgpack,
          "change": check_change, "item": check_item, "commit": check_commit,
-         "statement": check_statement, "manifest": check_manifest, "message": check_message,
+         "statement": check_statement, "manifest": check_manifest, "fork": check_fork,
+         "act": check_act, "message": check_message,
          "record": check_record, "schema": check_schema}
 
 

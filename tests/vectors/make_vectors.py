@@ -77,31 +77,52 @@ def encrypt(key, nonce, data, plaintext):
 # --- one small federation -----------------------------------------------------------------------
 
 NETWORK = digest("ilea/network/v1", b"test vectors")
-NODE, ROOT_A, ROOT_B, ROOT_C = (Signer(name) for name in ("node", "root a", "root b", "root c"))
+NODE, NODE_2, ROOT_A, ROOT_B, ROOT_C = (
+    Signer(name) for name in ("node", "node 2", "root a", "root b", "root c"))
 TRANSPORT, READING, OTHER = Box("transport"), Box("reading"), Box("other")
 EPOCH_KEY = fixed("epoch key")
-ROOTS = sorted((ROOT_A, ROOT_B, ROOT_C), key=lambda root: root.public)
 
 
-def signed_manifest(changed=None, signers=(0, 1, 2), roots=None, **replaced):
-    """The signed manifest and its body. `changed` edits the list of fields before it is encoded."""
+def in_key_order(signers):
+    return sorted(signers, key=lambda signer: signer.public)
+
+
+def publics(signers):
+    return [signer.public for signer in signers]
+
+
+ROOTS = in_key_order((ROOT_A, ROOT_B, ROOT_C))
+NEXT_ROOTS = in_key_order(Signer("next root %d" % i) for i in range(3))
+LATER_ROOTS = in_key_order(Signer("later root %d" % i) for i in range(2))
+ADMINS = in_key_order(Signer("admin %s" % name) for name in "ab")
+
+
+def signed_manifest(signers=(0, 1, 2), roots=None, node=NODE, more=(), **replaced):
+    """The signed manifest and its body. `replaced` are fields as they are encoded, whatever they should be."""
     roots = ROOTS if roots is None else roots
-    keys = {"node": NODE.public, "transport": TRANSPORT.public, "reading": READING.public}
-    keys.update((name, replaced[name]) for name in keys if name in replaced)
-    possession = (b"".join(root.public for root in roots) + keys["node"] + keys["transport"]
-                  + keys["reading"])
-    fields = [1, NETWORK, 0, bytes(32), Text(b"FR-PN"), Text(b"FR"),
-              Text("Police nationale – innovation".encode()), 2, [root.public for root in roots],
-              rules.roots_hash_of(2, [fixed("next root %d" % i) for i in range(3)]),
-              keys["node"], keys["transport"], keys["reading"],
-              NODE.sign("ilea/manifest-pop/v1", NETWORK, possession)]
-    if changed is not None:
-        changed(fields)
-    body = encode(fields)
-    agency = rules.agency_id_of(body)
-    network = fields[1]
-    signatures = [[i, roots[i].sign("ilea/manifest-sig/v1", network, agency)] for i in signers]
+    possession = (b"".join(publics(roots)) + node.public + TRANSPORT.public + READING.public)
+    fields = {"version": 2, "network": NETWORK, "agency": bytes(32), "index": 0, "prev": bytes(32),
+              "code": Text(b"FR-PN"), "country": Text(b"FR"),
+              "name": Text("Police nationale – innovation".encode()), "threshold": 2,
+              "roots": publics(roots), "next_roots": rules.roots_hash_of(2, publics(NEXT_ROOTS)),
+              "node": node.public, "transport": TRANSPORT.public, "reading": READING.public,
+              "admins": [], "revoked": [], "positions": [],
+              "pop": node.sign("ilea/manifest-pop/v1", NETWORK, possession)}
+    assert set(replaced) <= set(fields)
+    fields.update(replaced)
+    body = encode([*fields.values(), *more])
+    hash_ = rules.agency_id_of(body)
+    signatures = [[i, roots[i].sign("ilea/manifest-sig/v1", fields["network"], hash_)]
+                  for i in signers]
     return [body, signatures], body
+
+
+def next_manifest(before, **replaced):
+    """The one after a signed manifest."""
+    decoded = rules.decode_manifest(encode(before))
+    fields = {"agency": decoded["agency"], "index": decoded["index"] + 1, "prev": decoded["hash"]}
+    fields.update(replaced)
+    return signed_manifest(**fields)[0]
 
 
 SIGNED, MANIFEST = signed_manifest()
@@ -595,12 +616,27 @@ def commit():
     return file
 
 
-def make_card(signed, endpoint=b"tcp://node.example.fr:4717", made_ms=1735689600000, version=1,
-              signer=NODE, network=NETWORK, more=()):
-    start = bytes([0x95 + len(more)]) + b"".join(
-        encode(part) for part in (version, signed, Text(endpoint), made_ms))
+def make_card(chain, endpoint=b"tcp://node.example.fr:4717", lobby=b"", made_ms=1735689600000,
+              version=2, signer=NODE, network=NETWORK, more=()):
+    start = bytes([0x96 + len(more)]) + b"".join(
+        encode(part) for part in (version, chain, Text(endpoint), Text(lobby), made_ms))
     signature = signer.sign("ilea/card/v1", network, digest("ilea/card/v1", start))
     return start + encode(signature) + b"".join(encode(part) for part in more)
+
+
+def revoking(before, **replaced):
+    """The node key is revoked and another takes its place; two of its feeds end, the others are void."""
+    fields = {"node": NODE_2, "admins": publics(ADMINS), "revoked": [NODE.public],
+              "positions": sorted([position("a", 12), position("b", 2**40)])}
+    fields.update(replaced)
+    return next_manifest(before, **fields)
+
+
+def with_next_roots(before, **replaced):
+    """The roots that the first manifest committed to, and a new commitment."""
+    fields = {"roots": NEXT_ROOTS, "next_roots": rules.roots_hash_of(2, publics(LATER_ROOTS))}
+    fields.update(replaced)
+    return next_manifest(before, **fields)
 
 
 def manifest():
@@ -609,60 +645,119 @@ def manifest():
     for threshold, roots in ((1, next_roots[:1]), (2, next_roots), (3, next_roots[::-1])):
         file.good("roots: %d of %d" % (threshold, len(roots)), check="roots", threshold=threshold,
                   roots=roots, hash=rules.roots_hash_of(threshold, roots))
+    good_manifests(file)
+    bad_manifests(file)
+    successions(file)
+    endpoints(file)
+    cards(file)
+    return file
 
-    def good(name, signed, **more):
+
+def good_manifests(file):
+    def good(name, signed, node=NODE, roots=None):
         data = encode(signed)
         decoded = rules.decode_manifest(data)
+        more = {} if roots is None else {"node_seed": node.seed,
+                                         "root_seeds": [root.seed for root in roots]}
         file.good(name, check="manifest", signed=data, **decoded,
                   fingerprint=rules.fingerprint_of(decoded["agency"]), **more)
 
+    good("2 of 3, all sign", SIGNED, roots=ROOTS)
+    good("2 of 3, two sign", signed_manifest(signers=(0, 2))[0])
+    good("1 of 1", signed_manifest((0,), ROOTS[:1], threshold=1)[0])
+    good("two admins", signed_manifest(admins=publics(ADMINS))[0], roots=ROOTS)
+    good("a second manifest with another node key", next_manifest(SIGNED, node=NODE_2), NODE_2, ROOTS)
+    good("a second manifest that revokes the node key", revoking(SIGNED), NODE_2, ROOTS)
+    good("a second manifest with the next roots", with_next_roots(SIGNED), roots=NEXT_ROOTS)
+    good("a second manifest that ends a feed of a key in use",
+         next_manifest(SIGNED, positions=[position("a", 1)]), roots=ROOTS)
+    good("an index that needs 8 bytes", next_manifest(SIGNED, index=2**53 - 1), roots=ROOTS)
+
+
+def bad_manifests(file):
     def bad(name, expect, signed, error="malformed"):
         data = signed if isinstance(signed, bytes) else encode(signed)
         file.bad(name, expect, error, check="manifest", signed=data)
 
-    good("2 of 3, all sign", SIGNED, node_seed=NODE.seed, root_seeds=[root.seed for root in ROOTS])
-    good("2 of 3, two sign", signed_manifest(signers=(0, 2))[0])
-    good("1 of 1", signed_manifest(lambda fields: fields.__setitem__(7, 1), (0,), ROOTS[:1])[0])
+    def changed(name, expect, error="malformed", /, **replaced):
+        bad(name, expect, signed_manifest(**replaced)[0], error)
 
-    def changed(name, expect, index, value, error="malformed"):
-        signed = signed_manifest(lambda fields: fields.__setitem__(index, value))[0]
-        bad(name, expect, signed, error)
+    def changed_next(name, expect, error="malformed", /, **replaced):
+        bad("second: " + name, expect, revoking(SIGNED, **replaced), error)
 
-    changed("version 2", "newer", 0, 2, "unknown")
-    changed("index 1", "range", 2, 1)
-    changed("prev not zeros", "range", 3, fixed("prev"))
+    changed("version 1", "newer", "unknown", version=1)
+    changed("version 3", "newer", "unknown", version=3)
+    changed("index 1 without an agency", "range", index=1)
+    changed("prev not zeros", "range", prev=fixed("prev"))
+    changed("agency not zeros", "range", agency=AGENCY)
+    changed("a key revoked by the first", "range", revoked=[NODE_2.public])
+    changed("a position in the first", "range", positions=[position("a", 1)])
     for name, code in (("lower case", b"fr-pn"), ("one letter", b"F"), ("a digit first", b"1FR"),
                        ("a dash first", b"-FR"), ("a dash last", b"FR-"), ("a blank", b"FR PN"),
                        ("17 letters", b"F" * 17), ("empty", b"")):
-        changed("code: " + name, "text", 4, Text(code))
+        changed("code: " + name, "text", code=Text(code))
     for name, country in (("lower case", b"fr"), ("one letter", b"F"), ("4 letters", b"FRAN"),
                           ("a digit", b"F1")):
-        changed("country: " + name, "text", 5, Text(country))
+        changed("country: " + name, "text", country=Text(country))
     for name, text in (("empty", b""), ("a line feed", b"a\nb"), ("a tab", b"a\tb"),
                        ("201 bytes", b"a" * 201), ("not UTF-8", b"a\xff"),
                        ("an escape", b"a\x1b[1m")):
-        changed("name: " + name, "text", 6, Text(text))
-    changed("threshold 0", "range", 7, 0)
-    changed("threshold 4 of 3", "range", 7, 4)
-    changed("no roots", "range", 8, [])
-    changed("roots out of order", "order", 8, [root.public for root in ROOTS][::-1])
-    changed("a root twice", "duplicate", 8, [ROOTS[0].public] * 2)
-    changed("the node key is a root", "duplicate", 10, ROOTS[1].public)
-    changed("a root of 31 bytes", "size", 8, [ROOTS[0].public[:31]])
-    changed("a root that is no good key", "key", 8, [bytes(32)] + [r.public for r in ROOTS[:2]],
-            "bad_signature")
-    changed("a transport key of small order", "key", 11, bytes(32), "bad_signature")
-    changed("transport key is the reading key", "key", 11, READING.public, "bad_signature")
-    changed("another reading key than the node key vouches for", "possession", 12, OTHER.public,
-            "bad_signature")
-    changed("another proof of possession", "possession", 13, bytes(64), "bad_signature")
-    changed("proof of possession from another network", "possession", 1, fixed("network"),
-            "bad_signature")
-    bad("a field more", "count", signed_manifest(lambda fields: fields.append(0))[0])
+        changed("name: " + name, "text", name=Text(text))
+    many = sorted(fixed("key %d" % i) for i in range(17))
+    a, b = sorted([position("a", 1), position("b", 2)])
+    changed("threshold 0", "range", threshold=0)
+    changed("threshold 4 of 3", "range", threshold=4)
+    bad("no roots", "range", signed_manifest((), [])[0])
+    bad("roots out of order", "order", signed_manifest(roots=ROOTS[::-1])[0])
+    bad("a root twice", "duplicate", signed_manifest((0, 1), [ROOTS[0]] * 2)[0])
+    bad("the node key is a root", "duplicate", signed_manifest(node=ROOTS[1])[0])
+    bad("the next roots are the roots", "duplicate",
+        signed_manifest(next_roots=rules.roots_hash_of(2, publics(ROOTS)))[0])
+    changed("next roots of 31 bytes", "size", next_roots=bytes(31))
+    changed("a transport key of small order", "key", "bad_signature", transport=bytes(32))
+    changed("transport key is the reading key", "key", "bad_signature", transport=READING.public)
+    changed("another reading key than the node key vouches for", "possession", "bad_signature",
+            reading=OTHER.public)
+    changed("another proof of possession", "possession", "bad_signature", pop=bytes(64))
+    changed("proof of possession from another network", "possession", "bad_signature",
+            network=fixed("network"))
+    changed("admins out of order", "order", admins=publics(ADMINS)[::-1])
+    changed("an admin twice", "duplicate", admins=[ADMINS[0].public] * 2)
+    changed("an admin is the node", "duplicate", admins=[NODE.public])
+    changed("an admin is a root", "duplicate", admins=[ROOTS[2].public])
+    changed("an admin that is no good key", "key", "bad_signature", admins=[bytes(32)])
+    changed("17 admins", "limit", admins=many)
+    changed("an admin of 31 bytes", "size", admins=[bytes(31)])
+    changed_next("agency zeros", "range", agency=bytes(32))
+    changed_next("prev zeros", "range", prev=bytes(32))
+    changed_next("index 0", "range", index=0)
+    changed_next("revoked keys out of order", "order", revoked=many[:2][::-1])
+    changed_next("a revoked key twice", "duplicate", revoked=[NODE.public] * 2)
+    changed_next("its own key revoked", "duplicate", revoked=[NODE_2.public])
+    changed_next("17 revoked keys", "limit", revoked=many)
+    changed_next("positions out of order", "order", positions=[b, a])
+    changed_next("a feed twice", "duplicate", positions=[a, a])
+    changed_next("a feed at two positions", "duplicate", positions=[a, [a[0], 9, a[2]]])
+    changed_next("position at seq 0", "range", positions=[[a[0], 0, a[2]]])
+    changed_next("position of 2 fields", "count", positions=[a[:2]])
+    changed_next("4294967295 positions", "count", positions=Raw(b"\xdd\xff\xff\xff\xff"))
+    bad("a root that is no good key", "key", bad_root_manifest(), "bad_signature")
+    bad("a field more", "count", signed_manifest(more=(0,))[0])
     bad("one signature of two", "signature", signed_manifest(signers=(1,))[0], "bad_signature")
     bad("no signature", "signature", signed_manifest(signers=())[0], "bad_signature")
     bad("one signature twice", "duplicate", signed_manifest(signers=(1, 1))[0], "bad_signature")
     bad("signatures out of order", "order", signed_manifest(signers=(2, 1))[0], "bad_signature")
+    bad_signed_lists(bad)
+
+
+def bad_root_manifest():
+    """Its first root is the neutral element: a point, and nobody's key."""
+    neutral = Signer("nobody")
+    neutral.public = b"\x01" + bytes(31)
+    return signed_manifest((1, 2), [neutral] + ROOTS[:2])[0]
+
+
+def bad_signed_lists(bad):
     two = signed_manifest(signers=(0, 1))[0]
     bad("a signature under another's index", "signature",
         [two[0], [[0, two[1][0][1]], [2, two[1][1][1]]]], "bad_signature")
@@ -672,12 +767,50 @@ def manifest():
         "bad_signature")
     bad("the name changed after signing", "signature",
         [two[0].replace(b"innovation", b"Innovation"), two[1]], "bad_signature")
+    bad("signed by the next roots alone", "signature",
+        [with_next_roots(SIGNED)[0], next_manifest(SIGNED)[1]], "bad_signature")
     bad("a byte after the manifest", "trailing", [two[0] + b"\0", two[1]])
     bad("a byte after the signatures", "trailing", encode(two) + b"\0")
     bad("4294967295 roots", "count", [two[0].replace(
         b"\x02\x93\xc4\x20", b"\x02\xdd\xff\xff\xff\xff"), two[1]])
-    bad("over 8192 bytes", "limit", encode([bytes(8200), []]), "limit")
 
+
+def successions(file):
+    def pair(name, before, after):
+        decoded = [rules.decode_manifest(encode(one)) for one in (before, after)]
+        file.good("succession: " + name, check="succession", before=encode(before),
+                  after=encode(after), succession=rules.succession_of(*decoded))
+
+    later = rules.roots_hash_of(2, publics(LATER_ROOTS))
+    ordinary, recovery = revoking(SIGNED), with_next_roots(SIGNED)
+    pair("nothing changed", SIGNED, next_manifest(SIGNED))
+    pair("the node key revoked", SIGNED, ordinary)
+    pair("another name and country", SIGNED,
+         next_manifest(SIGNED, name=Text(b"Another"), country=Text(b"EU")))
+    pair("the next roots", SIGNED, recovery)
+    pair("the next roots, two levels on", recovery, with_next_roots(
+        recovery, roots=LATER_ROOTS, signers=(0, 1),
+        next_roots=rules.roots_hash_of(2, publics(ROOTS))))
+    pair("nothing changed after the next roots", recovery,
+         with_next_roots(recovery))
+    pair("the same one", SIGNED, SIGNED)
+    pair("the other way round", ordinary, SIGNED)
+    pair("an index left out", SIGNED, next_manifest(SIGNED, index=2))
+    pair("after another manifest", SIGNED, next_manifest(SIGNED, prev=fixed("prev")))
+    pair("after another of the same index", ordinary, next_manifest(recovery))
+    pair("of another agency", SIGNED, next_manifest(SIGNED, agency=fixed("agency")))
+    pair("another code", SIGNED, next_manifest(SIGNED, code=Text(b"FR-PX")))
+    pair("other roots than were committed to", SIGNED, next_manifest(
+        SIGNED, roots=LATER_ROOTS, signers=(0, 1)))
+    pair("the next roots with another threshold", SIGNED,
+         with_next_roots(SIGNED, threshold=3))
+    pair("some of the next roots", SIGNED, with_next_roots(SIGNED, roots=NEXT_ROOTS[:2],
+                                                           signers=(0, 1)))
+    pair("the same roots with another threshold", SIGNED, next_manifest(SIGNED, threshold=3))
+    pair("the same roots with other next roots", SIGNED, next_manifest(SIGNED, next_roots=later))
+
+
+def endpoints(file):
     for endpoint in (b"", b"tcp://a:1", b"tcp://[2001:db8::1]:65535",
                      b"tcp://node.example.fr:4717"):
         file.good("endpoint %s" % endpoint.decode(), check="endpoint", endpoint=endpoint)
@@ -688,34 +821,57 @@ def manifest():
         file.bad("endpoint %s" % endpoint.decode().strip(), "text", check="endpoint",
                  endpoint=endpoint)
 
-    signed = encode(SIGNED)
 
-    def card(name, data):
+def cards(file):
+    signed, second = encode(SIGNED), revoking(SIGNED)
+    third = encode(with_next_roots(second, node=NODE_2))
+    second = encode(second)
+
+    def card(name, data, node=NODE):
         decoded = rules.decode_card(data)
-        file.good(name, check="card", card=data, signed=signed, agency=AGENCY, network=NETWORK,
-                  node_seed=NODE.seed, endpoint=decoded["endpoint"], made_ms=decoded["made_ms"],
-                  hash=decoded["hash"], signature=decoded["signature"], text=rules.card_text(data))
+        del decoded["manifest"]
+        file.good(name, check="card", card=data, network=NETWORK, node_seed=node.seed,
+                  text=rules.card_text(data), **decoded)
 
     def bad_card(name, expect, data, error="malformed"):
         file.bad(name, expect, error, check="card", card=data)
 
-    plain = make_card(signed)
+    plain = make_card([signed])
     card("card", plain)
-    card("card that cannot be dialled", make_card(signed, b""))
-    bad_card("card: version 2", "newer", make_card(signed, version=2), "unknown")
-    bad_card("card: a field more", "count", make_card(signed, more=(0,)))
-    bad_card("card: endpoint", "text", make_card(signed, b"http://a:1"))
-    bad_card("card: signed by a root", "signature", make_card(signed, signer=ROOTS[0]),
+    card("card that cannot be dialled", make_card([signed], b""))
+    card("card with a lobby", make_card([signed], lobby=b"tcp://node.example.fr:4718"))
+    card("card with a lobby alone", make_card([signed], b"", b"tcp://[2001:db8::1]:65535"))
+    card("card of two manifests", make_card([signed, second], signer=NODE_2), NODE_2)
+    card("card of three manifests", make_card([signed, second, third], signer=NODE_2), NODE_2)
+    bad_card("card: version 1", "newer", make_card([signed], version=1), "unknown")
+    bad_card("card: version 3", "newer", make_card([signed], version=3), "unknown")
+    bad_card("card: a field more", "count", make_card([signed], more=(0,)))
+    bad_card("card: endpoint", "text", make_card([signed], b"http://a:1"))
+    bad_card("card: lobby", "text", make_card([signed], lobby=b"http://a:1"))
+    bad_card("card: no manifest", "range", make_card([]))
+    bad_card("card: 257 manifests", "limit", make_card([b"\0"] * 257))
+    bad_card("card: not from index 0", "range", make_card([second], signer=NODE_2))
+    bad_card("card: a manifest left out", "order", make_card([signed, third], signer=NODE_2))
+    bad_card("card: a manifest twice", "duplicate", make_card([signed, signed]))
+    bad_card("card: the wrong way round", "order", make_card([second, signed]))
+    bad_card("card: two manifests of one index", "order",
+             make_card([signed, second, encode(with_next_roots(SIGNED))]))
+    bad_card("card: signed by an earlier node key", "signature",
+             make_card([signed, second], signer=NODE), "bad_signature")
+    bad_card("card: signed by a root", "signature", make_card([signed], signer=ROOTS[0]),
              "bad_signature")
     bad_card("card: signed for another network", "signature",
-             make_card(signed, network=fixed("network")), "bad_signature")
+             make_card([signed], network=fixed("network")), "bad_signature")
     bad_card("card: another endpoint than was signed", "signature",
              plain.replace(b"node.example", b"evil.example"), "bad_signature")
     bad_card("card: another time than was signed", "signature",
              plain.replace(encode(1735689600000), encode(1735689600001)), "bad_signature")
     bad_card("card: a byte after", "trailing", plain + b"\0")
-    bad_card("card: not a manifest", "truncated", make_card(b""))
+    bad_card("card: not a manifest", "truncated", make_card([b""]))
+    card_texts(file, plain)
 
+
+def card_texts(file, plain):
     text = rules.card_text(plain)
 
     def good_text(name, data):
@@ -735,20 +891,216 @@ def manifest():
     bad_text("another fingerprint in the heading", "heading",
              text.replace(b"Fingerprint: ", b"Fingerprint: 00000 "))
     bad_text("another endpoint in the heading", "heading", text.replace(b":4717\n", b":4718\n"))
+    bad_text("another lobby in the heading", "heading", text.replace(b"none\n", b"tcp://a:1\n"))
+    bad_text("no lobby in the heading", "heading", text.replace(b"Lobby:       none\n", b""))
     bad_text("a blank before a line", "heading", text.replace(b"\nAgency", b"\n Agency"))
     bad_text("a text before", "heading", b"Dear colleague,\n" + text)
     bad_text("a text after", "heading", text + b"Regards\n")
     bad_text("NUL after", "heading", text + b"\0")
     bad_text("no end line", "truncated", text[:text.index(b"-----END")])
     bad_text("a line of base64 missing", "heading", b"\n".join(
-        line for i, line in enumerate(text.split(b"\n")) if i != 6))
+        line for i, line in enumerate(text.split(b"\n")) if i != 7))
     bad_text("a letter of base64 changed", "hash",
-             text.replace(text.split(b"\n")[9], text.split(b"\n")[9][:-1] + b"!"))
+             text.replace(text.split(b"\n")[10], text.split(b"\n")[10][:-1] + b"!"))
     bad_text("lines of another length", "heading",
-             text.replace(text.split(b"\n")[6], text.split(b"\n")[6][:40] + b"\n"
-                          + text.split(b"\n")[6][40:]))
+             text.replace(text.split(b"\n")[7], text.split(b"\n")[7][:40] + b"\n"
+                          + text.split(b"\n")[7][40:]))
     bad_text("nothing", "truncated", b"")
+
+
+def make_fork(one, other, **replaced):
+    """A proof of two commits, in this order."""
+    one, other = (rules.decode_commit(data) for data in (one, other))
+    fields = {"version": 1, "agency": AGENCY, "node": NODE.public, "incarnation": INCARNATION,
+              "scope": SCOPE, "header_a": one["header"], "signature_a": one["signature"],
+              "header_b": other["header"], "signature_b": other["signature"]}
+    assert set(replaced) <= {*fields, "more"}
+    more = replaced.pop("more", ())
+    fields.update(replaced)
+    return encode([*fields.values(), *more])
+
+
+def fork():
+    file = File()
+    prev, other_prev = fixed("commit before"), fixed("another commit before")
+
+    def commits(seq, *prevs, **options):
+        """Two commits of one feed and seq, in the order of their ids."""
+        made = [make_commit(seq, prevs[i], [encode([2, fixed("statement %d" % i, 40)])], **options)
+                for i in range(2)]
+        return sorted(made, key=lambda data: rules.commit_id_of(rules.decode_commit(data)["header"]))
+
+    def good(name, pair):
+        proof = make_fork(*pair)
+        file.good(name, proof=proof, network=NETWORK, commits=pair,
+                  **rules.decode_fork(proof, NETWORK))
+
+    def bad(name, expect, proof, error="malformed", network=NETWORK):
+        file.bad(name, expect, error, proof=proof, network=network)
+
+    pair = commits(7, prev, prev)
+    good("two commits after one", pair)
+    good("two commits after two", commits(7, prev, other_prev))
+    good("two openings", commits(1, bytes(32), bytes(32)))
+    good("a high seq", commits(2**53 - 1, prev, prev))
+
+    def changed(name, expect, error="malformed", /, **replaced):
+        bad(name, expect, make_fork(*pair, **replaced), error)
+
+    changed("version 2", "newer", "unknown", version=2)
+    changed("version 0", "newer", "unknown", version=0)
+    changed("a field more", "count", more=(0,))
+    changed("scope 0", "range", scope=0)
+    changed("scope 3", "range", scope=3)
+    changed("agency of 31 bytes", "size", agency=bytes(31))
+    changed("incarnation of 17 bytes", "size", incarnation=bytes(17))
+    changed("signature of 63 bytes", "size", signature_b=bytes(63))
+    changed("a header of 513 bytes", "limit", header_b=bytes(513))
+    changed("a header that is none", "truncated", header_a=b"")
+    changed("another agency", "hash", "bad_hash", agency=fixed("agency"))
+    changed("another node key", "hash", "bad_hash", node=NODE_2.public)
+    changed("another scope", "hash", "bad_hash", scope=1)
+    changed("another incarnation", "hash", "bad_hash", incarnation=fixed("other", 16))
+    changed("the first signature twice", "signature", "bad_signature",
+            signature_b=rules.decode_commit(pair[0])["signature"])
+    changed("the second signature twice", "signature", "bad_signature",
+            signature_a=rules.decode_commit(pair[1])["signature"])
+    bad("the wrong way round", "order", make_fork(*pair[::-1]))
+    bad("one commit twice", "duplicate", make_fork(pair[0], pair[0]))
+    bad("two seqs", "range", make_fork(*sorted(
+        [pair[0], commits(8, prev, prev)[0]],
+        key=lambda data: rules.commit_id_of(rules.decode_commit(data)["header"]))))
+
+    def of_another_feed(fields):
+        fields[2] = fixed("feed")
+
+    foreign = make_commit(7, prev, [encode([2, bytes(40)])], edit=of_another_feed)
+    bad("a header of another feed", "hash", make_fork(*sorted(
+        [pair[0], foreign],
+        key=lambda data: rules.commit_id_of(rules.decode_commit(data)["header"]))), "bad_hash")
+    bad("signed by another key", "signature", make_fork(*commits(7, prev, prev, signer=NODE_2)),
+        "bad_signature")
+    bad("signed for another network", "signature",
+        make_fork(*commits(7, prev, prev, network=fixed("network"))), "bad_signature")
+    bad("read in another network", "hash", make_fork(*pair), "bad_hash", fixed("network"))
+
+    changed("a header of a newer version", "newer", "unknown", header_b=encode([2] + [0] * 8))
+    bad("a byte after", "trailing", make_fork(*pair) + b"\0")
+    bad("cut", "truncated", make_fork(*pair)[:-1])
+    bad("over 2048 bytes", "limit", make_fork(*pair, more=(bytes(2048),)), "limit")
     return file
+
+
+def make_act(kind=b"peer.approve", subject=None, pairs=(), more=(), **replaced):
+    fields = {"version": 1, "agency": AGENCY, "nonce": fixed("act nonce", 16),
+              "made_ms": 1735689600000, "kind": Text(kind),
+              "subject": fixed("agency") if subject is None else subject,
+              "pairs": [[Text(key), Text(value)] for key, value in pairs]}
+    fields.update(replaced)
+    return encode([*fields.values(), *more])
+
+
+def make_entry(act, seq=1, prev=bytes(32), signatures=(), signer=NODE, network=NETWORK, more=(),
+               version=1):
+    start = bytes([0x97 + len(more)]) + b"".join(
+        encode(part) for part in (version, seq, prev, 1735689600123, act, list(signatures)))
+    signature = signer.sign("ilea/audit-sig/v1", network, digest("ilea/audit/v1", start))
+    return start + encode(signature) + b"".join(encode(part) for part in more)
+
+
+def act():
+    file = File()
+    acts(file)
+    entries(file)
+    return file
+
+
+GRANT = ((b"areas", b""), (b"scopes", b"connect follow relay"), (b"tlp-max", b"amber"))
+
+
+def acts(file):
+    def good(name, data):
+        decoded = rules.decode_act(data)
+        file.good(name, check="act", act=data, **decoded, network=NETWORK, admin_seed=ADMINS[0].seed,
+                  signature=ADMINS[0].sign("ilea/admin-sig/v1", NETWORK, decoded["hash"]))
+
+    def bad(name, expect, data, error="malformed"):
+        file.bad("act: " + name, expect, error, check="act", act=data)
+
+    good("approval", make_act(pairs=GRANT))
+    good("no subject, no pairs", make_act(b"policy.set", b""))
+    good("32 pairs", make_act(pairs=[(b"k" * (i + 1), b"v") for i in range(32)]))
+    good("a value of 1000 bytes", make_act(b"z" * 32, pairs=[(b"note", b"x" * 1000)]))
+    good("text of several lines", make_act(pairs=[(b"note", "Zürich\n\t東京".encode())]))
+    bad("version 2", "newer", make_act(version=2), "unknown")
+    bad("a field more", "count", make_act(more=(0,)))
+    bad("agency of 31 bytes", "size", make_act(agency=bytes(31)))
+    bad("nonce of 15 bytes", "size", make_act(nonce=bytes(15)))
+    bad("subject of 31 bytes", "size", make_act(subject=bytes(31)))
+    bad("subject of 33 bytes", "size", make_act(subject=bytes(33)))
+    for name, word in (("empty", b""), ("33 bytes", b"a" * 33), ("a capital", b"Peer"),
+                       ("a digit", b"peer2"), ("a blank", b"peer add"), ("a line feed", b"peer\n")):
+        bad("kind: " + name, "text", make_act(word))
+        bad("key: " + name, "text", make_act(pairs=[(word, b"v")]))
+    bad("a value of 1001 bytes", "limit", make_act(pairs=[(b"note", b"x" * 1001)]))
+    bad("a value with a control character", "control", make_act(pairs=[(b"note", b"\x1b[1m")]))
+    bad("a value as bin", "kind", make_act_of([[Text(b"note"), b"x"]]))
+    bad("a pair of 3", "count", make_act_of([[Text(b"note"), Text(b"x"), 0]]))
+    bad("33 pairs", "limit", make_act(pairs=[(b"k" * (i % 32 + 1), b"") for i in range(33)]))
+    bad("keys out of order", "order", make_act(pairs=[(b"b", b""), (b"a", b"")]))
+    bad("a key twice", "duplicate", make_act(pairs=[(b"a", b"1"), (b"a", b"2")]))
+    bad("over 16384 bytes", "limit",
+        make_act(pairs=[(b"k" * (i + 1), b"x" * 1000) for i in range(17)]), "limit")
+    bad("a byte after", "trailing", make_act() + b"\0")
+    bad("cut", "truncated", make_act()[:-1])
+
+
+def make_act_of(pairs):
+    """An act whose pairs are encoded as they come."""
+    return make_act()[:-1] + encode(pairs)
+
+
+def entries(file):
+    act_bytes = make_act(pairs=GRANT)
+    act_hash = rules.decode_act(act_bytes)["hash"]
+    signatures = [[admin.public, admin.sign("ilea/admin-sig/v1", NETWORK, act_hash)]
+                  for admin in ADMINS]
+    prev = fixed("entry before")
+
+    def good(name, data):
+        file.good(name, check="entry", entry=data, **rules.decode_entry(data), network=NETWORK,
+                  node=NODE.public, node_seed=NODE.seed)
+
+    def bad(name, expect, data, error="malformed"):
+        file.bad("entry: " + name, expect, error, check="entry", entry=data, network=NETWORK,
+                 node=NODE.public)
+
+    good("the first entry", make_entry(make_act(b"agency.init", b"")))
+    good("a later entry, two admins", make_entry(act_bytes, 7, prev, signatures))
+    good("a high seq", make_entry(act_bytes, 2**53 - 1, prev, signatures[:1]))
+    bad("version 2", "newer", make_entry(act_bytes, version=2), "unknown")
+    bad("a field more", "count", make_entry(act_bytes, more=(0,)))
+    bad("seq 0", "range", make_entry(act_bytes, 0))
+    bad("seq 1 with a prev", "range", make_entry(act_bytes, 1, prev))
+    bad("seq 2 without a prev", "range", make_entry(act_bytes, 2))
+    bad("prev of 31 bytes", "size", make_entry(act_bytes, 2, prev[:31]))
+    bad("no act", "truncated", make_entry(b""))
+    bad("an act of a newer version", "newer", make_entry(make_act(version=2)), "unknown")
+    bad("an act that is none", "text", make_entry(make_act(b"Peer")))
+    bad("admins out of order", "order", make_entry(act_bytes, 7, prev, signatures[::-1]))
+    bad("an admin twice", "duplicate", make_entry(act_bytes, 7, prev, [signatures[0]] * 2))
+    bad("17 signatures", "limit", make_entry(act_bytes, 7, prev, [
+        [key, bytes(64)] for key in sorted(fixed("key %d" % i) for i in range(17))]))
+    bad("a signature of 63 bytes", "size",
+        make_entry(act_bytes, 7, prev, [[signatures[0][0], bytes(63)]]))
+    bad("signed by another key", "signature", make_entry(act_bytes, signer=NODE_2), "bad_signature")
+    bad("signed for another network", "signature",
+        make_entry(act_bytes, network=fixed("network")), "bad_signature")
+    plain = make_entry(act_bytes)
+    bad("another time than was signed", "signature",
+        plain.replace(encode(1735689600123), encode(1735689600124)), "bad_signature")
+    bad("a byte after", "trailing", plain + b"\0")
+    bad("cut", "truncated", plain[:-1])
 
 
 def message():
@@ -968,7 +1320,8 @@ def record():
 
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
-    for make in (msgpack, change, item, commit, statement, manifest, message, record):
+    for make in (msgpack, change, item, commit, statement, manifest, fork, act, message,
+                 record):
         with open(os.path.join(folder, make.__name__ + ".jsonl"), "w", encoding="ascii") as out:
             for vector in make().vectors:
                 out.write(json.dumps(vector) + "\n")
