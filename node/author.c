@@ -138,6 +138,24 @@ ilea_author_transaction(struct ilea_author *author)
     return author->txn;
 }
 
+const struct ilea_log_identity *
+ilea_author_identity(const struct ilea_author *author)
+{
+    return author->identity;
+}
+
+const struct ilea_keys *
+ilea_author_keys(const struct ilea_author *author)
+{
+    return author->keys;
+}
+
+uint64_t
+ilea_author_now(const struct ilea_author *author)
+{
+    return author->now_ms;
+}
+
 /* Forget records that were written so long ago that the view shows them. */
 static void
 forget_pending(struct ilea_author *author, uint64_t view_position)
