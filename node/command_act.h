@@ -49,9 +49,9 @@ int ilea_command_act_print(const struct ilea_command *command, const struct ilea
 /* Load an agency by code or id, that is not us. Exit code, after a message. */
 int ilea_command_act_agency(struct ilea_command_act *act, const char *name, struct ilea_agency *agency);
 
-/* --passphrase-file or the like: `file` NULL: systemd's credential, then the terminal with `prompt`. */
-bool ilea_command_secret(const char *file, const char *credential, const char *prompt, bool twice, uint8_t *bytes,
-                         size_t *size);
+/* An act's pairs, and what waits for signatures, as JSON (new references). */
+json_t *ilea_command_pairs(const struct ilea_act *act);
+json_t *ilea_command_proposals(struct ilea_command_act *act);
 
 /* Names of admins by their keys, as the audit feed has them; `name` is cut to its size; "" if unknown. */
 enum { ILEA_ADMIN_NAME_SIZE = 41 };

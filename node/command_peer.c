@@ -231,8 +231,7 @@ join_vouches(struct ilea_command_act *act, json_t *peer, json_t *vouches)
     json_array_foreach(list, i, vouch) {
         json_object_set_new(vouch, "current_keys", json_boolean(strcmp(text(vouch, "manifest"), hex) == 0));
     }
-    json_object_set(peer, "vouches", list != NULL ? list : json_array());
-    if (list == NULL) json_decref(json_object_get(peer, "vouches")); /* set took a reference of its own */
+    json_object_set_new(peer, "vouches", list != NULL ? json_incref(list) : json_array());
 }
 
 static void

@@ -296,7 +296,8 @@ fill_answer(struct decide *decide)
     answer->agency = decide->subject.row.id;
     (void)snprintf(answer->code, sizeof answer->code, "%.*s", (int)decide->subject.manifest.code.size,
                    (const char *)decide->subject.manifest.code.data);
-    ilea_agency_words(&decide->subject.row, answer->state);
+    (void)snprintf(answer->state, sizeof answer->state, "%s", ilea_agency_state_name(decide->subject.row.state));
+    ilea_agency_words(&decide->subject.row, answer->words);
 }
 
 enum ilea_error

@@ -20,13 +20,6 @@ enum {
     ILEA_CLOCK_AHEAD_DAYS = 400              /* after it by more: it may be */
 };
 
-struct ilea_trust_request {
-    struct ilea_span act;                    /* encoded */
-    struct ilea_act_signature sigs[ILEA_ACT_SIGS_MAX];
-    uint32_t sig_count;
-    struct ilea_span payload;                /* a signed manifest of ours, where the kind brings one; else empty */
-};
-
 /*
  * Decide. Inside node->author's group commit; the caller commits if *answer.error and the return value are
  * NONE, else aborts. The answer says what was done, or in its reason why not; the return value tells of
