@@ -135,7 +135,8 @@ ilea_card_encode(const struct ilea_span *chain, uint32_t count, struct ilea_span
  * end line. The heading is made from the bytes and must match them, so that
  * nobody reads one name and approves another.
  *   parse: ILEA_ERROR_MALFORMED  truncated, altered or not a card; then errors as decode; NO_MEMORY.
- *   A text takes less than 2 * ILEA_CARD_SIZE_MAX bytes. `bytes` (ILEA_CARD_SIZE_MAX) receives the decoded bytes, which *card borrows. */
+ *   A text takes less than 2 * ILEA_CARD_SIZE_MAX bytes. `bytes` (ILEA_CARD_SIZE_MAX) receives the decoded
+ *   bytes, which *card borrows. */
 ILEA_MUST_USE enum ilea_error ilea_card_format(const struct ilea_card *card, struct ilea_span bytes,
                                                char *text, size_t capacity, size_t *size);
 ILEA_MUST_USE enum ilea_error ilea_card_parse(struct ilea_span text, uint8_t *bytes,
