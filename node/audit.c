@@ -16,7 +16,7 @@ ilea_audit_append(struct ilea_author *author, struct ilea_span act, const struct
 {
     struct ilea_transaction *txn = ilea_author_transaction(author);
     ilea_assert(txn != NULL && sig_count <= ILEA_ACT_SIGS_MAX);
-    struct ilea_entry *entry = calloc(1, sizeof *entry);
+    struct ilea_audit_entry *entry = calloc(1, sizeof *entry);
     uint8_t *bytes = malloc(ILEA_ENTRY_SIZE_MAX);
     enum ilea_error error = entry != NULL && bytes != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
     uint64_t last = 0;
@@ -87,7 +87,7 @@ ilea_audit_last_time(struct ilea_transaction *txn, uint64_t *time_ms)
     uint64_t last = 0;
     uint8_t hash[ILEA_HASH_SIZE];
     *time_ms = 0;
-    struct ilea_entry *entry = malloc(sizeof *entry);
+    struct ilea_audit_entry *entry = malloc(sizeof *entry);
     if (entry == NULL) return ILEA_ERROR_NO_MEMORY;
     enum ilea_error error = ilea_log_audit_last(txn, &last, hash);
     for (uint64_t seq = last; seq > 0 && last - seq < LOOKED_AT_MAX && error == ILEA_ERROR_NONE; seq--) {
@@ -112,7 +112,7 @@ struct check {
     uint32_t approvals;
     uint64_t seq;               /* of the entry at hand */
     uint8_t prev[ILEA_HASH_SIZE];
-    struct ilea_entry entry;
+    struct ilea_audit_entry entry;
 };
 
 static void
@@ -146,7 +146,7 @@ number_of(const struct ilea_act *act, const char *key)
 static void
 check_admins(struct check *check, const struct ilea_decision_kind *kind)
 {
-    const struct ilea_entry *entry = &check->entry;
+    const struct ilea_audit_entry *entry = &check->entry;
     for (uint32_t i = 0; i < entry->sig_count; i++) {
         if (!is_admin(&check->keys, &entry->sigs[i].admin)) {
             report(check, "signed by a key that was no admin's then");
@@ -185,7 +185,7 @@ take_keys(struct check *check)
 static void
 check_entry(struct check *check, struct ilea_span bytes)
 {
-    struct ilea_entry *entry = &check->entry;
+    struct ilea_audit_entry *entry = &check->entry;
     if (ilea_entry_decode(bytes, entry) != ILEA_ERROR_NONE) {
         report(check, "is damaged");
         memset(check->prev, 0, sizeof check->prev);

@@ -312,7 +312,7 @@ ilea_command_act_print(const struct ilea_command *command, const struct ilea_con
 
 /* Whether an entry says how the key's admin is called. */
 static bool
-names_admin(const struct ilea_entry *entry, const char *hex, char name[ILEA_ADMIN_NAME_SIZE])
+names_admin(const struct ilea_audit_entry *entry, const char *hex, char name[ILEA_ADMIN_NAME_SIZE])
 {
     struct ilea_span key = ilea_act_value(&entry->act, "key"), text = ilea_act_value(&entry->act, "name");
     if (key.size != strlen(hex) || memcmp(key.data, hex, key.size) != 0 || text.size == 0) return false;
@@ -329,7 +329,7 @@ ilea_command_admin_name(struct ilea_transaction *txn, const struct ilea_sign_pub
     uint8_t hash[ILEA_HASH_SIZE];
     name[0] = '\0';
     ilea_command_hex(admin->bytes, sizeof admin->bytes, hex);
-    struct ilea_entry *entry = malloc(sizeof *entry);
+    struct ilea_audit_entry *entry = malloc(sizeof *entry);
     if (entry == NULL || ilea_log_audit_last(txn, &last, hash) != ILEA_ERROR_NONE) last = 0;
     for (uint64_t seq = last; seq > 0; seq--) {
         struct ilea_span bytes;

@@ -25,7 +25,7 @@ name_subject(struct ilea_transaction *txn, const struct ilea_act *act, char text
 }
 
 static json_t *
-entry_json(struct ilea_transaction *txn, const struct ilea_entry *entry)
+entry_json(struct ilea_transaction *txn, const struct ilea_audit_entry *entry)
 {
     char time[ILEA_TIME_SIZE], made[ILEA_TIME_SIZE], subject[2 * ILEA_ID_SIZE + 1], hash[2 * ILEA_HASH_SIZE + 1];
     ilea_time_format(entry->time_ms, time);
@@ -85,7 +85,7 @@ print_entries(struct ilea_command_act *act, uint64_t seq, uint64_t time_ms)
 {
     uint64_t last = 0;
     uint8_t hash[ILEA_HASH_SIZE];
-    struct ilea_entry *entry = malloc(sizeof *entry);
+    struct ilea_audit_entry *entry = malloc(sizeof *entry);
     if (entry == NULL) return ILEA_ERROR_NO_MEMORY;
     enum ilea_error error = ilea_log_audit_last(act->txn, &last, hash);
     for (seq = seq > 0 ? seq : 1; seq <= last && error == ILEA_ERROR_NONE; seq++) {

@@ -23,7 +23,7 @@ add_history(struct ilea_command_act *act, const char *feed, json_t *json)
 {
     uint64_t last = 0;
     uint8_t hash[ILEA_HASH_SIZE];
-    struct ilea_entry *entry = malloc(sizeof *entry);
+    struct ilea_audit_entry *entry = malloc(sizeof *entry);
     static const struct ilea_span seen = { (const uint8_t *)"fork.seen", 9 };
     if (entry == NULL || ilea_log_audit_last(act->txn, &last, hash) != ILEA_ERROR_NONE) last = 0;
     for (uint64_t seq = last; seq > 0; seq--) {

@@ -20,7 +20,7 @@ time_of(struct ilea_transaction *txn, const struct ilea_manifest *manifest)
     uint64_t last = 0, time_ms = 0;
     uint8_t hash[ILEA_HASH_SIZE];
     ilea_command_hex(manifest->hash, sizeof manifest->hash, hex);
-    struct ilea_entry *entry = malloc(sizeof *entry);
+    struct ilea_audit_entry *entry = malloc(sizeof *entry);
     if (entry == NULL || ilea_log_audit_last(txn, &last, hash) != ILEA_ERROR_NONE) last = 0;
     for (uint64_t seq = 1; seq <= last && time_ms == 0; seq++) {
         struct ilea_span bytes;
