@@ -6,8 +6,10 @@
 #define ILEA_NODE_COMMAND_ACT_H
 
 #include "node/agency.h"
+#include "node/chain.h"
 #include "node/command.h"
 #include "node/own_keys.h"
+#include "node/trust.h"
 #include "replication/record/act.h"
 
 /* A decision being made. The home is not locked: what changes meanwhile, the decision is checked against. */
