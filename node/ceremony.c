@@ -7,10 +7,9 @@
 #include "node/chain.h"
 #include "replication/record/put.h"
 
-/* The digits of the two newest manifests, in whatever order. */
-static enum ilea_error
-offline_digits(struct ilea_transaction *txn, const struct ilea_agency_id *one, const struct ilea_agency_id *other,
-               char digits[9])
+enum ilea_error
+ilea_ceremony_offline(struct ilea_transaction *txn, const struct ilea_agency_id *one,
+                      const struct ilea_agency_id *other, char digits[9])
 {
     struct ilea_manifest *manifests = malloc(2 * sizeof *manifests);
     if (manifests == NULL) return ILEA_ERROR_NO_MEMORY;
@@ -38,7 +37,7 @@ ilea_ceremony_check(struct ilea_transaction *txn, const struct ilea_log_identity
 {
     char digits[9], typed[9];
     size_t count = 0;
-    enum ilea_error error = offline_digits(txn, &identity->agency, agency, digits);
+    enum ilea_error error = ilea_ceremony_offline(txn, &identity->agency, agency, digits);
     if (error != ILEA_ERROR_NONE) return error;
     for (; *code != '\0' && count < 9; code++) {
         if (*code >= '0' && *code <= '9') typed[count++] = *code;

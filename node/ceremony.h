@@ -12,4 +12,8 @@ ILEA_MUST_USE enum ilea_error ilea_ceremony_check(struct ilea_transaction *txn,
                                                   const struct ilea_agency_id *agency, const char *code,
                                                   enum ilea_verified *how, char *reason);
 
+/* The digits that two nodes show that are not connected: of the two newest manifests. */
+ILEA_MUST_USE enum ilea_error ilea_ceremony_offline(struct ilea_transaction *txn, const struct ilea_agency_id *one,
+                                                    const struct ilea_agency_id *other, char digits[9]);
+
 #endif
