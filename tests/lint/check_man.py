@@ -48,7 +48,7 @@ def commands_in_help(usage):
             continue
         rest = re.sub(r"\([^)]*\)|\[[^]]*\]", "", found.group(3))
         verbs = re.findall(r"(?:^|\|) ([a-z]+)", rest)
-        commands |= {f"{noun} {verb}" for verb in verbs if verb != noun} | ({noun} if noun in verbs or not verbs else set())
+        commands |= {f"{noun} {verb}" for verb in verbs} or {noun}
     return commands
 
 
