@@ -250,6 +250,8 @@ ilea_replicator_link_status(const struct ilea_replicator *r, uint32_t index,
     status->ready = link->state == SESSION_READY;
     status->known = !is_zero(link->follows_hash, sizeof link->follows_hash);
     status->agency = r->agencies[link->agency].id;
+    status->has_own_manifest = link->synced && r->link_agencies[index][0].told
+        && r->link_agencies[index][0].manifest_index >= r->agencies[0].manifest_index;
     for (uint32_t i = 0; i < r->feed_count; i++) {
         const struct feed *feed = &r->feeds[i];
         if (!is_common(r, link, feed)) continue;

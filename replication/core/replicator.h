@@ -70,6 +70,7 @@ uint64_t ilea_replicator_deadline(const struct ilea_replicator *replicator);
 struct ilea_link_status {
     bool exists, ready;
     bool known;              /* the peer told what it holds, since this replicator began */
+    bool has_own_manifest;   /* the peer holds our newest manifest, as it told */
     struct ilea_agency_id agency;
     uint64_t lag_commits;    /* commits still to go: those we push and it has not acknowledged, and those
                               * it has and we lack */
