@@ -331,6 +331,21 @@ label_of(const struct ilea_author *author, enum ilea_scope scope)
 }
 
 static bool
+is_listed(struct ilea_span element, const char *list)
+{
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, element);
+    struct ilea_span code = ilea_msgpack_get_str(&reader, (uint32_t)element.size);
+    for (const char *at = list; !reader.failed && at != NULL;) {
+        const char *end = strchr(at, ',');
+        size_t size = end != NULL ? (size_t)(end - at) : strlen(at);
+        if (size == code.size && memcmp(at, code.data, size) == 0) return true;
+        at = end != NULL ? end + 1 : NULL;
+    }
+    return false;
+}
+
+static bool
 writes_key(const struct ilea_author *author, const struct ilea_entry *entry)
 {
     for (uint32_t i = 0; i < author->op_count; i++) {
@@ -338,6 +353,25 @@ writes_key(const struct ilea_author *author, const struct ilea_entry *entry)
         if (op->field == entry->field && spans_equal(op->key, entry->key)) return true;
     }
     return false;
+}
+
+bool
+ilea_author_is_within(const struct ilea_author *author, const char *areas)
+{
+    bool has_area = false;
+    for (uint32_t i = 0; i < author->op_count; i++) {
+        const struct ilea_op *op = &author->ops[i];
+        if (op->field != ILEA_FIELD_AREAS || op->value.size == 0) continue;
+        has_area = true;
+        if (!is_listed(op->key, areas)) return false;
+    }
+    for (uint32_t i = 0; i < author->record.entry_count; i++) {
+        const struct ilea_entry *entry = &author->record.entries[i];
+        if (entry->field != ILEA_FIELD_AREAS || writes_key(author, entry)) continue;
+        has_area = true;
+        if (!is_listed(entry->key, areas)) return false;
+    }
+    return has_area;
 }
 
 /* Whether the ops remove the last value of a field. */
@@ -406,6 +440,25 @@ add_ref(struct ilea_author *author, const struct ilea_type *type, uint32_t *ref)
     return add_op(author, ILEA_FIELD_REF, nothing, ilea_msgpack_written(&writer), 0, 0);
 }
 
+/* Our own code, which never changes. */
+static enum ilea_error
+load_code(struct ilea_author *author)
+{
+    struct ilea_manifest *manifest = malloc(sizeof *manifest);
+    struct ilea_span bytes;
+    if (manifest == NULL) return ILEA_ERROR_NO_MEMORY;
+    enum ilea_error error = ilea_log_manifest(author->txn, &author->identity->agency, 0, &bytes);
+    if (error == ILEA_ERROR_NONE && ilea_manifest_decode(bytes, manifest) != ILEA_ERROR_NONE) {
+        error = ILEA_ERROR_CORRUPT;
+    }
+    if (error == ILEA_ERROR_NONE) {
+        memcpy(author->code, manifest->code.data, manifest->code.size);
+        author->code_size = manifest->code.size;
+    }
+    free(manifest);
+    return error;
+}
+
 /* FR-PN-N42, for the answer. */
 static enum ilea_error
 name_record(struct ilea_author *author, const struct ilea_type *type, uint32_t ref,
@@ -418,13 +471,8 @@ name_record(struct ilea_author *author, const struct ilea_type *type, uint32_t r
         if (error != ILEA_ERROR_NONE) return error;
     }
     if (author->code_size == 0) {
-        struct ilea_span bytes;
-        struct ilea_manifest manifest; /* an agency keeps the code of its first */
-        enum ilea_error error = ilea_log_manifest(author->txn, &author->identity->agency, 0, &bytes);
-        if (error == ILEA_ERROR_NONE) error = ilea_manifest_decode(bytes, &manifest);
-        if (error != ILEA_ERROR_NONE) return ILEA_ERROR_CORRUPT;
-        memcpy(author->code, manifest.code.data, manifest.code.size);
-        author->code_size = manifest.code.size;
+        enum ilea_error error = load_code(author);
+        if (error != ILEA_ERROR_NONE) return error;
     }
     ilea_ref_format((struct ilea_span){ author->code, author->code_size }, type->letter, ref, index,
                     result->ref);

@@ -117,20 +117,19 @@ ask_passphrase(const char *prompt, uint8_t *bytes, size_t *size)
 }
 
 bool
-ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t *bytes, size_t *size)
+ilea_command_secret(const char *file, const char *credential, const char *prompt, bool twice, uint8_t *bytes,
+                    size_t *size)
 {
-    if (command->passphrase_file != NULL) {
-        return read_passphrase(command->passphrase_file, bytes, size);
-    }
+    if (file != NULL) return read_passphrase(file, bytes, size);
     const char *credentials = getenv("CREDENTIALS_DIRECTORY"); /* systemd's LoadCredential= */
-    if (credentials != NULL) {
+    if (credentials != NULL && credential != NULL) {
         char path[ILEA_PATH_SIZE];
-        if (snprintf(path, sizeof path, "%s/passphrase", credentials) < (int)sizeof path
+        if (snprintf(path, sizeof path, "%s/%s", credentials, credential) < (int)sizeof path
             && read_passphrase(path, bytes, size)) {
             return true;
         }
     }
-    if (!ask_passphrase("Passphrase: ", bytes, size)) return false;
+    if (!ask_passphrase(prompt, bytes, size)) return false;
     if (!twice) return true;
     uint8_t again[ILEA_PASSPHRASE_SIZE_MAX];
     size_t again_size = 0;
@@ -140,18 +139,32 @@ ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t 
     return same;
 }
 
+bool
+ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t *bytes, size_t *size)
+{
+    return ilea_command_secret(command->passphrase_file, "passphrase", "Passphrase: ", twice, bytes, size);
+}
+
+void
+ilea_command_locked_reason(const struct ilea_command *command, char reason[ILEA_REASON_SIZE])
+{
+    if (command->passphrase_file != NULL && access(command->passphrase_file, R_OK) != 0) {
+        (void)snprintf(reason, ILEA_REASON_SIZE, "no passphrase: %.100s: %s", command->passphrase_file, strerror(errno));
+    } else if (command->passphrase_file != NULL) {
+        (void)snprintf(reason, ILEA_REASON_SIZE, "wrong passphrase: the first line of %.100s does not open the keys",
+                       command->passphrase_file);
+    } else {
+        (void)snprintf(reason, ILEA_REASON_SIZE,
+                       "wrong passphrase, or none: the keys are protected; give --passphrase-file FILE");
+    }
+}
+
 int
 ilea_command_locked(const struct ilea_command *command)
 {
-    if (command->passphrase_file != NULL && access(command->passphrase_file, R_OK) != 0) {
-        return ilea_command_fail(EX_NOPERM, "no passphrase: %s: %s", command->passphrase_file, strerror(errno));
-    }
-    if (command->passphrase_file != NULL) {
-        return ilea_command_fail(EX_NOPERM, "wrong passphrase: the first line of %s does not open the keys",
-                                 command->passphrase_file);
-    }
-    return ilea_command_fail(EX_NOPERM, "wrong passphrase, or none: the keys are protected; give "
-                                        "--passphrase-file FILE");
+    char reason[ILEA_REASON_SIZE];
+    ilea_command_locked_reason(command, reason);
+    return ilea_command_fail(EX_NOPERM, "%s", reason);
 }
 
 /* If the keys turn out to be protected, ask and open again. */
@@ -171,6 +184,7 @@ ilea_command_writer(const struct ilea_command *command, ilea_writer_answer *answ
         ilea_wipe(bytes, sizeof bytes);
     }
     if (error == ILEA_ERROR_NONE) return 0;
+    if (error == ILEA_ERROR_PASSPHRASE) return ilea_command_locked(command);
     return ilea_command_fail(error == ILEA_ERROR_INVALID ? EX_CONFIG : ilea_exit_code(error), "%s", reason);
 }
 

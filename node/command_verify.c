@@ -84,7 +84,7 @@ verify_view(struct ilea_verify *verify, const struct ilea_keys *keys)
         ilea_view_generation_path(home, SCRATCH, path);
         error = ilea_view_open(path, false, false, &rebuilt);
     }
-    if (error == ILEA_ERROR_NONE) error = ilea_view_builder_new(verify->log, rebuilt, keys->reading, &builder);
+    if (error == ILEA_ERROR_NONE) error = ilea_view_builder_new(verify->log, rebuilt, keys, &builder);
     uint64_t position = meta.position;
     bool caught_up = false;
     while (error == ILEA_ERROR_NONE && !caught_up) {
@@ -103,14 +103,14 @@ verify_view(struct ilea_verify *verify, const struct ilea_keys *keys)
 }
 
 static int
-load_keys(const struct ilea_command *command, struct ilea_keys *keys)
+load_keys(const struct ilea_command *command, struct ilea_log *log, struct ilea_keys *keys)
 {
     uint8_t bytes[ILEA_PASSPHRASE_SIZE_MAX];
     struct ilea_span passphrase = { bytes, 0 };
-    enum ilea_error error = ilea_keys_load(command->home, NULL, keys);
+    enum ilea_error error = ilea_keys_load(command->home, log, NULL, keys);
     if (error == ILEA_ERROR_PASSPHRASE
         && ilea_command_passphrase(command, false, bytes, &passphrase.size)) {
-        error = ilea_keys_load(command->home, &passphrase, keys);
+        error = ilea_keys_load(command->home, log, &passphrase, keys);
     }
     ilea_wipe(bytes, sizeof bytes);
     if (error == ILEA_ERROR_NONE) return 0;
@@ -126,7 +126,7 @@ ilea_command_verify(const struct ilea_command *command)
     int code = ilea_command_log(command, &verify.log);
     if (code != 0) return code;
     struct ilea_keys keys = { .node = NULL };
-    code = load_keys(command, &keys);
+    code = load_keys(command, verify.log, &keys);
     verify.list = json_array();
     ilea_progress_begin(&verify.progress);
     enum ilea_error error = ILEA_ERROR_NONE;
@@ -139,18 +139,24 @@ ilea_command_verify(const struct ilea_command *command)
             in_log = verify.faults;
             error = verify_view(&verify, &keys);
         }
-        if (error != ILEA_ERROR_NONE) {
+        /* What keeps us from looking is no fault of what is looked at. */
+        bool is_blind = error == ILEA_ERROR_FULL || error == ILEA_ERROR_IO || error == ILEA_ERROR_NO_MEMORY;
+        if (error != ILEA_ERROR_NONE && !is_blind) {
             ilea_verify_fault(&verify, "the view cannot be checked: %s", ilea_error_text(error));
         }
         bool view_is_bad = verify.faults > in_log && (error == ILEA_ERROR_NONE || error == ILEA_ERROR_CORRUPT);
         if (view_is_bad) ilea_damage_mark(command->home);
         ilea_progress_end(&verify.progress);
         if (command->json) {
-            ilea_command_print(json_pack("{s:b,s:I,s:O}", "ok", verify.faults == 0, "commits",
+            ilea_command_print(json_pack("{s:b,s:I,s:O}", "ok", verify.faults == 0 && !is_blind, "commits",
                                          (json_int_t)verify.commits, "faults", verify.list));
-        } else if (verify.faults == 0) {
+        } else if (verify.faults == 0 && !is_blind) {
             (void)printf("ok: %llu commits, every hash, signature and link; the view equals a rebuild\n",
                          (unsigned long long)verify.commits);
+        }
+        if (is_blind && verify.faults == 0) {
+            code = ilea_command_fail(ilea_exit_code(error), "the log is sound; the view could not be checked: %s",
+                                     ilea_error_text(error));
         }
         if (verify.faults > 0) {
             code = ilea_command_fail(EX_DATAERR, "%llu faults; %s", (unsigned long long)verify.faults,

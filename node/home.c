@@ -1,5 +1,6 @@
 #include "node/home.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -103,6 +104,34 @@ ilea_home_create(const char *home)
     return sync_folder(home);
 }
 
+/* A folder of ours with plain files in it. */
+static void
+remove_folder(const char *home, const char *name)
+{
+    char path[ILEA_PATH_SIZE], file[ILEA_PATH_SIZE + 256];
+    ilea_home_path(home, name, path);
+    DIR *stream = opendir(path);
+    const struct dirent *entry;
+    while (stream != NULL && (entry = readdir(stream)) != NULL) {
+        if (entry->d_name[0] == '.') continue;
+        (void)snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        (void)unlink(file);
+    }
+    if (stream != NULL) closedir(stream);
+    (void)rmdir(path);
+}
+
+void
+ilea_home_take_back(const char *home)
+{
+    static const char *const folders[] = { "log", "keys", "view", "state" };
+    for (unsigned i = 0; i < sizeof folders / sizeof folders[0]; i++) remove_folder(home, folders[i]);
+    char path[ILEA_PATH_SIZE];
+    ilea_home_path(home, "ilea.conf", path);
+    (void)unlink(path);
+    (void)rmdir(home);
+}
+
 static enum ilea_error
 write_whole(int fd, const uint8_t *bytes, size_t size)
 {
@@ -161,7 +190,7 @@ ilea_home_config(const char *home, struct ilea_config *config, char *reason)
 {
     char path[ILEA_PATH_SIZE], text[ILEA_CONFIG_FILE_SIZE_MAX + 1], phrase[100];
     ilea_home_path(home, "ilea.conf", path);
-    *config = (struct ilea_config){ .listen = "" };
+    *config = (struct ilea_config){ .approvals = 1 };
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) return ILEA_ERROR_NONE;
     if (fd < 0) return from_errno();

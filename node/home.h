@@ -30,6 +30,9 @@ bool ilea_home_is_local(const char *path);
 /* Make the folders of a new home. EXISTS: there is a home already; INVALID: on a network file
  * system; PERMISSION, FULL, IO. */
 ILEA_MUST_USE enum ilea_error ilea_home_create(const char *home);
+/* Take back a home that could not be made whole: call it only after ilea_home_create() made this one. A folder
+ * that holds anything else stays. */
+void ilea_home_take_back(const char *home);
 /* Write a small file by a temporary name, fsync and rename. */
 ILEA_MUST_USE enum ilea_error ilea_home_write_file(const char *home, const char *name,
                                                    const void *bytes, size_t size);

@@ -13,7 +13,7 @@ enum { KEYS_MAX = 32768, AGENCY_KEYS_MAX = 1024, STATE_SIZE_START = 256 * 1024 }
 struct ilea_view_builder {
     struct ilea_log *log;
     struct ilea_environment *view;
-    const struct ilea_reading_secret *reading;
+    const struct ilea_keys *keys;
     struct ilea_keyring *ring;
     struct ilea_record record;
     struct ilea_view_meta meta;
@@ -35,9 +35,8 @@ load_keys(struct ilea_view_builder *builder, struct ilea_transaction *txn)
         enum ilea_error error = ilea_view_epoch(txn, i, &epoch);
         if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
         if (error != ILEA_ERROR_NONE) return error;
-        error = ilea_keyring_unwrap(builder->ring, builder->reading,
-                                    &ilea_log_identity(builder->log)->network, &epoch.audience,
-                                    epoch.aek_commit, epoch.wrapped);
+        error = ilea_keys_unwrap(builder->keys, builder->ring, &ilea_log_identity(builder->log)->network,
+                                 &epoch.audience, epoch.aek_commit, epoch.wrapped);
         if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH) return ILEA_ERROR_CORRUPT;
         if (error != ILEA_ERROR_NONE) return error;
         builder->key_counts[epoch.agency % ILEA_VIEW_AGENCIES_MAX]++;
@@ -46,14 +45,14 @@ load_keys(struct ilea_view_builder *builder, struct ilea_transaction *txn)
 
 enum ilea_error
 ilea_view_builder_new(struct ilea_log *log, struct ilea_environment *view,
-                      const struct ilea_reading_secret *reading,
+                      const struct ilea_keys *keys,
                       struct ilea_view_builder **builder)
 {
     struct ilea_view_builder *made = calloc(1, sizeof *made);
     if (made == NULL) return ILEA_ERROR_NO_MEMORY;
     made->log = log;
     made->view = view;
-    made->reading = reading;
+    made->keys = keys;
     ilea_record_init(&made->record);
     made->state_capacity = STATE_SIZE_START;
     made->state = malloc(made->state_capacity);
@@ -313,9 +312,9 @@ try_key(struct ilea_view_builder *builder, const struct ilea_view_epoch *epoch, 
     if (ilea_keyring_holds(builder->ring, &id)) return ILEA_ERROR_NONE;
     uint32_t *held = &builder->key_counts[builder->agency % ILEA_VIEW_AGENCIES_MAX];
     if (*held >= AGENCY_KEYS_MAX) return ILEA_ERROR_NONE; /* what is under it stays parked */
-    enum ilea_error error = ilea_keyring_unwrap(
-        builder->ring, builder->reading, &ilea_log_identity(builder->log)->network,
-        &epoch->audience, epoch->aek_commit, epoch->wrapped);
+    enum ilea_error error =
+        ilea_keys_unwrap(builder->keys, builder->ring, &ilea_log_identity(builder->log)->network,
+                         &epoch->audience, epoch->aek_commit, epoch->wrapped);
     *opened = error == ILEA_ERROR_NONE;
     if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH || error == ILEA_ERROR_FULL) {
         return ILEA_ERROR_NONE;

@@ -9,7 +9,7 @@
 #ifndef ILEA_NODE_VIEW_BUILDER_H
 #define ILEA_NODE_VIEW_BUILDER_H
 
-#include "crypto/keyring.h"
+#include "node/keys.h"
 #include "replication/store/log_store.h"
 #include "replication/store/view_store.h"
 
@@ -22,7 +22,7 @@ struct ilea_view_builder;
  */
 ILEA_MUST_USE enum ilea_error ilea_view_builder_new(struct ilea_log *log,
                                                     struct ilea_environment *view,
-                                                    const struct ilea_reading_secret *reading,
+                                                    const struct ilea_keys *keys,
                                                     struct ilea_view_builder **builder);
 void ilea_view_builder_free(struct ilea_view_builder *builder);
 
