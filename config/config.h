@@ -4,6 +4,7 @@
  *     [node]
  *     listen = tcp://192.0.2.10:7101     ; where peers connect; empty: this node only dials
  *     guard = /run/ilea                  ; memory-backed folder for the feed guard
+ *     generation = /path                 ; file that changes when this machine is put back to a snapshot
  *
  * Unknown sections and keys are errors: a misspelt one must not be silently ignored.
  */
@@ -19,6 +20,7 @@ enum { ILEA_CONFIG_VALUE_SIZE = 256, ILEA_CONFIG_FILE_SIZE_MAX = 64 * 1024 };
 struct ilea_config {
     char listen[ILEA_CONFIG_VALUE_SIZE]; /* "" if not set */
     char guard[ILEA_CONFIG_VALUE_SIZE];  /* "" if not set */
+    char generation[ILEA_CONFIG_VALUE_SIZE]; /* "" if not set */
 };
 
 /*

@@ -24,7 +24,7 @@ struct ilea_command {
     /* Other options; NULL or false where not given. */
     const char *home_option, *agency, *country, *name, *listen, *network, *out, *to, *profile, *title,
         *limit, *type, *since, *passphrase_file;
-    bool json, help, version, yes, follow, passphrase;
+    bool json, help, version, yes, follow, passphrase, peers_unchanged;
 };
 
 /* One line on stderr, "ilea: ..."; returns `code`. */
@@ -99,5 +99,7 @@ int ilea_command_export(const struct ilea_command *command);
 int ilea_command_changes(const struct ilea_command *command);
 int ilea_command_status(const struct ilea_command *command);
 int ilea_command_verify(const struct ilea_command *command);
+int ilea_command_backup(const struct ilea_command *command);
+int ilea_command_restore(const struct ilea_command *command);
 
 #endif

@@ -40,6 +40,8 @@ static const char help[] =
     "  changes [--since LSN] [--follow]\n"
     "  status                              is all well\n"
     "  verify                              check every hash, signature and link\n"
+    "  backup DIR                          a copy of log, keys and settings\n"
+    "  restore DIR [--yes] [--peers-unchanged]\n"
     "\n"
     "AUDIENCE is agency (the default) or all-peers: nothing leaves the agency unless\n"
     "you say so. DIR is --home, else $ILEA_HOME, else /var/lib/ilea.\n"
@@ -59,6 +61,7 @@ static const struct {
     { "publish", ilea_command_publish }, { "import", ilea_command_import },
     { "export", ilea_command_export },   { "changes", ilea_command_changes },
     { "status", ilea_command_status },   { "verify", ilea_command_verify },
+    { "backup", ilea_command_backup },   { "restore", ilea_command_restore },
 };
 
 /* Where an option's value goes: one of the two, or the list of sets. */
@@ -84,7 +87,8 @@ parse_option(struct ilea_command *command, int argc, char **argv, int *at)
         { "set", NULL, NULL, true },                    { "json", NULL, &command->json, false },
         { "help", NULL, &command->help, false },        { "version", NULL, &command->version, false },
         { "yes", NULL, &command->yes, false },          { "follow", NULL, &command->follow, false },
-        { "passphrase", NULL, &command->passphrase, false } };
+        { "passphrase", NULL, &command->passphrase, false },
+        { "peers-unchanged", NULL, &command->peers_unchanged, false } };
     const char *text = argv[*at] + 2;
     const char *equals = strchr(text, '=');
     size_t length = equals != NULL ? (size_t)(equals - text) : strlen(text);
