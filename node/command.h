@@ -30,7 +30,7 @@ struct ilea_command {
         *limit, *type, *since, *passphrase_file, *admin, *admin_passphrase_file, *new_passphrase_file, *threshold,
         *code, *scope, *tlp_max, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
         *keep, *new_admin;
-    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right;
+    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged;
 };
 
 /* One line on stderr, "ilea: ..."; returns `code`. */
@@ -114,5 +114,7 @@ int ilea_command_fork(const struct ilea_command *command);
 int ilea_command_audit(const struct ilea_command *command);
 int ilea_command_status(const struct ilea_command *command);
 int ilea_command_verify(const struct ilea_command *command);
+int ilea_command_backup(const struct ilea_command *command);
+int ilea_command_restore(const struct ilea_command *command);
 
 #endif

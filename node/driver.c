@@ -149,6 +149,8 @@ say_start(struct driver *driver)
         ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "no_guard", "reason",
                           driver->node->guard_error == ILEA_ERROR_BUSY
                               ? "a copy of this node runs on this machine"
+                          : driver->node->guard_error == ILEA_ERROR_INVALID
+                              ? "the file of the setting generation cannot be read: each start opens a new feed"
                               : "no memory-backed folder: each start opens a new feed", NULL);
     }
 }

@@ -71,6 +71,14 @@ sync_folder(const char *path)
     return error;
 }
 
+enum ilea_error
+ilea_home_sync(const char *home, const char *folder)
+{
+    char path[ILEA_PATH_SIZE];
+    ilea_home_path(home, folder, path);
+    return sync_folder(path);
+}
+
 bool
 ilea_home_is_local(const char *path)
 {
