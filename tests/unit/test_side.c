@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "crypto/random.h"
 #include "node/side.h"
 #include "tests/support/home.h"
 
@@ -222,5 +223,6 @@ main(void)
 #define IN_HOME(test) cmocka_unit_test_setup_teardown(test, make_home, remove_home)
     const struct CMUnitTest tests[] = { IN_HOME(test_side_merges), IN_HOME(test_side_keeps_the_head),
                                         IN_HOME(test_side_is_shortened), IN_HOME(test_side_finds_damage) };
+    if (ilea_crypto_init() != ILEA_ERROR_NONE) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
