@@ -13,7 +13,7 @@
 #include "replication/record/msgpack_reader.h"
 #include "replication/record/msgpack_writer.h"
 
-enum { SIZE_SIZE = 4, TAG_SIZE = 16, KIND_DECISION = 1, KIND_HEAD = 2, MANIFESTS_MAX = 1024,
+enum { HEAD_SIZE = 4 + 4, TAG_SIZE = 16, KIND_DECISION = 1, KIND_HEAD = 2, MANIFESTS_MAX = 1024,
        LONG_FILE = 256 * 1024, HEAD_BODY_MAX = 64, DECISION_ROOM = 128 };
 
 /* The newest decision about an agency, as its record's body. */
@@ -61,6 +61,17 @@ tag_of(const uint8_t before[TAG_SIZE], struct ilea_span body, uint8_t tag[TAG_SI
     memcpy(tag, hash, TAG_SIZE);
 }
 
+/* What stands before a body: its size, and a check of that, so that a damaged one is not taken for a tail that a
+ * crash tore off. */
+static void
+put_size(const uint8_t before[TAG_SIZE], uint32_t size, uint8_t head[HEAD_SIZE])
+{
+    uint8_t tag[TAG_SIZE];
+    ilea_key_put_u32(head, size);
+    tag_of(before, (struct ilea_span){ head, 4 }, tag);
+    memcpy(head + 4, tag, 4);
+}
+
 static bool
 is_state(uint32_t state)
 {
@@ -99,18 +110,20 @@ enum ilea_error
 ilea_side_decode(struct ilea_span input, const uint8_t before[16], struct ilea_side_record *record)
 {
     *record = (struct ilea_side_record){ .size = 0 };
-    if (input.size < SIZE_SIZE) return ILEA_ERROR_NOT_FOUND;
+    if (input.size < HEAD_SIZE) return ILEA_ERROR_NOT_FOUND;
     uint32_t size = ilea_key_u32(input.data);
-    if (size > ILEA_SIDE_BODY_MAX) return ILEA_ERROR_CORRUPT;
-    if (input.size - SIZE_SIZE < (size_t)size + TAG_SIZE) return ILEA_ERROR_NOT_FOUND;
-    const struct ilea_span body = { input.data + SIZE_SIZE, size };
+    uint8_t head[HEAD_SIZE];
+    put_size(before, size, head);
+    if (size > ILEA_SIDE_BODY_MAX || memcmp(head, input.data, sizeof head) != 0) return ILEA_ERROR_CORRUPT;
+    if (input.size - HEAD_SIZE < (size_t)size + TAG_SIZE) return ILEA_ERROR_NOT_FOUND;
+    const struct ilea_span body = { input.data + HEAD_SIZE, size };
     tag_of(before, body, record->tag);
     if (memcmp(record->tag, body.data + size, TAG_SIZE) != 0) return ILEA_ERROR_CORRUPT;
-    record->size = SIZE_SIZE + (size_t)size + TAG_SIZE;
+    record->size = HEAD_SIZE + (size_t)size + TAG_SIZE;
     return decode_body(body, record);
 }
 
-/* Remember what a record says, if it is newer than what is known. */
+/* Remember what a record says, in place of what an earlier one said. */
 static enum ilea_error
 take(struct ilea_side *side, const struct ilea_side_record *record, struct ilea_span body)
 {
@@ -140,6 +153,15 @@ take(struct ilea_side *side, const struct ilea_side_record *record, struct ilea_
     return ILEA_ERROR_NONE;
 }
 
+/* A crash may leave a file its new length and none of the bytes. */
+static bool
+is_zero(const uint8_t *bytes, size_t size)
+{
+    size_t at = 0;
+    while (at < size && bytes[at] == 0) at++;
+    return at == size;
+}
+
 /* All records of the file. What a crash tore off at the end was never relied on, and is cut. */
 static enum ilea_error
 read_all(struct ilea_side *side, const uint8_t *bytes, size_t size)
@@ -149,9 +171,9 @@ read_all(struct ilea_side *side, const uint8_t *bytes, size_t size)
         struct ilea_side_record record;
         const struct ilea_span rest = { bytes + at, size - at };
         enum ilea_error error = ilea_side_decode(rest, side->tag, &record);
-        if (error == ILEA_ERROR_NOT_FOUND) break;
+        if (error == ILEA_ERROR_NOT_FOUND || is_zero(rest.data, rest.size)) break;
         if (error != ILEA_ERROR_NONE) return error;
-        const struct ilea_span body = { rest.data + SIZE_SIZE, record.size - SIZE_SIZE - TAG_SIZE };
+        const struct ilea_span body = { rest.data + HEAD_SIZE, record.size - HEAD_SIZE - TAG_SIZE };
         error = take(side, &record, body);
         if (error != ILEA_ERROR_NONE) return error;
         memcpy(side->tag, record.tag, sizeof side->tag);
@@ -164,12 +186,12 @@ read_all(struct ilea_side *side, const uint8_t *bytes, size_t size)
 static enum ilea_error
 append(struct ilea_side *side, struct ilea_span body)
 {
-    uint8_t *bytes = malloc(SIZE_SIZE + body.size + TAG_SIZE);
+    uint8_t *bytes = malloc(HEAD_SIZE + body.size + TAG_SIZE);
     if (bytes == NULL) return ILEA_ERROR_NO_MEMORY;
-    size_t size = SIZE_SIZE + body.size + TAG_SIZE, done = 0;
-    ilea_key_put_u32(bytes, (uint32_t)body.size);
-    memcpy(bytes + SIZE_SIZE, body.data, body.size);
-    tag_of(side->tag, body, bytes + SIZE_SIZE + body.size);
+    size_t size = HEAD_SIZE + body.size + TAG_SIZE, done = 0;
+    put_size(side->tag, (uint32_t)body.size, bytes);
+    memcpy(bytes + HEAD_SIZE, body.data, body.size);
+    tag_of(side->tag, body, bytes + HEAD_SIZE + body.size);
     enum ilea_error error = ILEA_ERROR_NONE;
     while (done < size) {
         ssize_t part = pwrite(side->fd, bytes + done, size - done, (off_t)(side->size + done));
@@ -182,7 +204,7 @@ append(struct ilea_side *side, struct ilea_span body)
     }
     if (error == ILEA_ERROR_NONE && fsync(side->fd) != 0) error = from_errno();
     if (error == ILEA_ERROR_NONE) {
-        memcpy(side->tag, bytes + SIZE_SIZE + body.size, TAG_SIZE);
+        memcpy(side->tag, bytes + HEAD_SIZE + body.size, TAG_SIZE);
         side->size += size;
     } else {
         (void)!ftruncate(side->fd, (off_t)side->size);

@@ -6,7 +6,8 @@
  * shorter was cut. A file of records that only grows; each is chained to the one before, so that damage in
  * the middle is told from a tail that a crash tore off.
  *
- *   file    record ...                size u32 | body | tag 16:  first half of H(SIDE, tag before || body)
+ *   file    record ...                size u32 | check 4 | body | tag 16
+ *           tag: first half of H(SIDE, tag before || body); check: first 4 of the same over the size
  *   body    [ 1, agency: bin 32, state, seq, [ signed manifest: bin ... ] ]    a decision, by entry `seq` of the
  *           audit feed, about an agency whose chain is this, as far as it fits
  *         | [ 2, seq, hash: bin 32 ]                                           the head of the audit feed

@@ -29,22 +29,30 @@ walk(const uint8_t *data, size_t size)
     }
 }
 
+static void
+put_tag(const uint8_t before[16], const uint8_t *data, size_t size, uint8_t *tag, size_t tag_size)
+{
+    uint8_t hash[ILEA_HASH_SIZE];
+    struct ilea_hasher hasher;
+    ilea_hash_begin(&hasher, ILEA_DOMAIN_SIDE);
+    ilea_hash_add(&hasher, before, 16);
+    ilea_hash_add(&hasher, data, size);
+    ilea_hash_end(&hasher, hash);
+    memcpy(tag, hash, tag_size);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     walk(data, size);
     static const uint8_t before[16];
-    uint8_t hash[ILEA_HASH_SIZE], *record = malloc(4 + size + 16);
+    uint8_t *record = malloc(8 + size + 16);
     if (record == NULL) abort();
-    struct ilea_hasher hasher;
-    ilea_hash_begin(&hasher, ILEA_DOMAIN_SIDE);
-    ilea_hash_add(&hasher, before, sizeof before);
-    ilea_hash_add(&hasher, data, size);
-    ilea_hash_end(&hasher, hash);
     for (unsigned i = 0; i < 4; i++) record[i] = (uint8_t)(size >> (24 - 8 * i));
-    if (size > 0) memcpy(record + 4, data, size);
-    memcpy(record + 4 + size, hash, 16);
-    walk(record, 4 + size + 16);
+    put_tag(before, record, 4, record + 4, 4);
+    if (size > 0) memcpy(record + 8, data, size);
+    put_tag(before, data, size, record + 8 + size, 16);
+    walk(record, 8 + size + 16);
     free(record);
     return 0;
 }

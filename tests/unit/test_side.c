@@ -113,7 +113,7 @@ test_side_is_shortened(void **state)
     struct ilea_side *side = open_side(home);
     struct ilea_transaction *txn = begin(home);
     put_row(txn, OTHER(1), ILEA_AGENCY_APPROVED, 1);
-    for (uint64_t i = 2; i < 2500; i++) {
+    for (uint64_t i = 2; i < 3000; i++) {
         ILEA_TEST_OK(ilea_side_put_decision(side, txn, &OTHER(1), ILEA_AGENCY_REVOKED, i));
     }
     uint8_t hash[ILEA_HASH_SIZE] = { 7 };
@@ -180,20 +180,16 @@ test_side_finds_damage(void **state)
         assert_int_equal(seq, cut / record);
         ilea_side_close(side);
     }
+    memset(bytes + size, 0, 300); /* a length without the bytes */
+    write_file(path, bytes, size + 300);
+    ilea_side_close(open_side(home));
+    assert_int_equal(read_file(path, bytes, sizeof bytes), size);
     for (size_t at = 0; at < size; at++) {
         for (unsigned bit = 0; bit < 8; bit++) {
             bytes[at] ^= (uint8_t)(1u << bit);
             write_file(path, bytes, size);
             struct ilea_side *opened = NULL;
-            enum ilea_error error = ilea_side_open(home->path, &opened);
-            if (error == ILEA_ERROR_NONE) { /* a size that reaches beyond the end looks like a torn tail */
-                uint64_t seq;
-                ilea_side_head(opened, &seq, seen);
-                assert_true(seq < 3);
-                ilea_side_close(opened);
-            } else {
-                assert_int_equal(error, ILEA_ERROR_CORRUPT);
-            }
+            assert_int_equal(ilea_side_open(home->path, &opened), ILEA_ERROR_CORRUPT);
             bytes[at] ^= (uint8_t)(1u << bit);
         }
     }
