@@ -41,7 +41,7 @@ feed_of_guard(struct ilea_transaction *txn, const struct ilea_guard_entry *entry
     if (error != ILEA_ERROR_NONE) return error;
     bool matches = memcmp(chain.id.bytes, entry->id.bytes, sizeof chain.id.bytes) == 0
         && memcmp(row.origin.node.bytes, node->bytes, sizeof node->bytes) == 0 /* else the key was replaced */
-        && row.origin.scope == scope && !row.closed;
+        && row.origin.scope == scope && !row.closed && row.limit_seq == ILEA_SEQ_NONE;
     if (matches) *feed = row;
     return ILEA_ERROR_NONE;
 }
@@ -256,7 +256,8 @@ ilea_author_end_commit(struct ilea_author *author)
     return ILEA_ERROR_NONE;
 }
 
-/* The last positions of our other feeds of this scope, by feed id, into *positions (heap). */
+/* The last positions of our other feeds of this scope that no opening of ours names yet, by feed id, into
+ * *positions (heap). What is named once need not be again: a thousand starts leave one feed to name. */
 static enum ilea_error
 predecessors(struct ilea_author *author, enum ilea_scope scope, struct ilea_position **positions,
              uint32_t *count)
@@ -269,15 +270,19 @@ predecessors(struct ilea_author *author, enum ilea_scope scope, struct ilea_posi
         enum ilea_error error = ilea_log_feed(author->txn, number, &row);
         if (error == ILEA_ERROR_NOT_FOUND) break;
         if (error != ILEA_ERROR_NONE) return error;
-        if (row.origin.scope != scope || row.seq == 0
+        uint64_t seq = row.seq < row.limit_seq ? row.seq : row.limit_seq; /* of a fork: what all agree on */
+        if (row.origin.scope != scope || seq <= row.named_seq
             || memcmp(row.origin.agency.bytes, author->identity->agency.bytes, ILEA_ID_SIZE) != 0) {
             continue;
         }
+        struct ilea_chain_row chain;
+        error = ilea_log_chain(author->txn, number, seq, &chain);
+        if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
         uint32_t at = (*count)++;
         for (; at > 0 && memcmp((*positions)[at - 1].feed.bytes, row.id.bytes, ILEA_ID_SIZE) > 0; at--) {
             (*positions)[at] = (*positions)[at - 1];
         }
-        (*positions)[at] = (struct ilea_position){ row.id, row.seq, row.head };
+        (*positions)[at] = (struct ilea_position){ row.id, seq, chain.id };
     }
     return ILEA_ERROR_NONE;
 }

@@ -37,7 +37,7 @@ explain(enum ilea_error error, const char *what, char *reason)
 {
     const char *hint = "";
     switch ((int)error) {
-    case ILEA_ERROR_VERSION: hint = ": it was written by a newer version; upgrade this program"; break;
+    case ILEA_ERROR_VERSION: hint = ": it was written by another version, in another format; use that version"; break;
     case ILEA_ERROR_PASSPHRASE: hint = ": wrong or missing passphrase"; break;
     case ILEA_ERROR_PERMISSION:
         hint = ": permission denied; it must belong to you, with no access for others (chmod -R go= DIR)";

@@ -29,7 +29,7 @@ void ilea_view_builder_free(struct ilea_view_builder *builder);
 /*
  * Take in commits until about `bytes_max` of them are done, or the log's end or `position_max` is
  * reached, in one transaction. *caught_up: the end, or that position, was reached. *meta: where the view stands now.
- *   ILEA_ERROR_CORRUPT  the view is damaged: build another
+ *   ILEA_ERROR_CORRUPT  the view is damaged, or a feed was cut off since it was begun: build another
  *   ILEA_ERROR_BAD_HASH the log is damaged: ilea verify says where
  *   ILEA_ERROR_FULL     the disk is full: nothing was done
  * After an error nothing of the run is in the view and the builder is of no more use: free it.
