@@ -89,22 +89,21 @@ tell_agency(struct driver *driver, const struct ilea_agency *agency, bool follow
     ilea_driver_step(driver, &event);
 }
 
-/* The transport key of the agency's manifest before the newest one, if it was another and is not revoked: the
- * agency serves with it until all its peers know the new one. */
+/* The transport key that the agency had before its newest one. It serves with it until all its peers know the new one;
+ * that the node key beside it was revoked does not matter here, because BIND is signed by the newest. */
 static bool
 find_earlier_key(struct driver *driver, const struct ilea_agency *agency, struct ilea_transport_public *key)
 {
-    struct ilea_manifest before;
-    if (agency->manifest.index == 0) return false;
     struct ilea_transaction *own, *txn = ilea_driver_read(driver, &own);
-    bool found = txn != NULL
-        && ilea_chain_at(txn, &agency->row.id, agency->manifest.index - 1, &before) == ILEA_ERROR_NONE
-        && memcmp(before.transport.bytes, agency->manifest.transport.bytes, sizeof before.transport.bytes) != 0;
-    ilea_transaction_abort(own);
-    for (uint32_t i = 0; found && i < agency->manifest.revoked_count; i++) {
-        if (memcmp(agency->manifest.revoked[i].bytes, before.node.bytes, sizeof before.node.bytes) == 0) return false;
+    struct ilea_manifest *before = malloc(sizeof *before);
+    bool found = false;
+    for (uint64_t index = agency->manifest.index; txn != NULL && before != NULL && index-- > 0 && !found;) {
+        if (ilea_chain_at(txn, &agency->row.id, index, before) != ILEA_ERROR_NONE) break;
+        found = memcmp(before->transport.bytes, agency->manifest.transport.bytes, sizeof before->transport.bytes) != 0;
     }
-    if (found) *key = before.transport;
+    ilea_transaction_abort(own);
+    if (found) *key = before->transport;
+    free(before);
     return found;
 }
 

@@ -22,6 +22,19 @@ blame(struct driver *driver, uint32_t link, enum ilea_error error)
     ilea_driver_step(driver, &event);
 }
 
+static void
+remember_archived(struct driver *driver, const struct ilea_feed_id *feed)
+{
+    if (driver->archive_count == driver->archive_capacity) {
+        uint32_t larger = driver->archive_capacity == 0 ? 16 : driver->archive_capacity * 2;
+        struct ilea_feed_id *moved = realloc(driver->archive_due, larger * sizeof *moved);
+        if (moved == NULL) return; /* it is told at the next start, and costs a little until then */
+        driver->archive_due = moved;
+        driver->archive_capacity = larger;
+    }
+    driver->archive_due[driver->archive_count++] = *feed;
+}
+
 /* The replicator's picture of all feeds of an agency that end somewhere, as the log has them now. */
 static void
 tell_limited_feeds(struct driver *driver, const struct ilea_agency_id *agency)
@@ -32,14 +45,16 @@ tell_limited_feeds(struct driver *driver, const struct ilea_agency_id *agency)
         struct ilea_feed_row feed;
         error = ilea_log_feed(txn, number, &feed);
         if (error != ILEA_ERROR_NONE) break;
-        if (feed.origin.scope != ILEA_SCOPE_PEERS || feed.archived || feed.limit_seq == ILEA_SEQ_NONE
+        if (feed.origin.scope != ILEA_SCOPE_PEERS || feed.limit_seq == ILEA_SEQ_NONE
             || memcmp(feed.origin.agency.bytes, agency->bytes, ILEA_ID_SIZE) != 0) {
             continue;
         }
         ilea_driver_tell_feed(driver, &feed);
+        if (feed.archived) remember_archived(driver, &feed.id); /* a fork that was settled is archived like others */
     }
     ilea_transaction_abort(txn);
     if (error != ILEA_ERROR_NOT_FOUND) ilea_driver_log_error(driver, "log_read", error);
+    ilea_driver_tell_archived(driver);
 }
 
 /* What an agency's row and chain say now, to the replicator and ilea-link. */
@@ -232,19 +247,6 @@ ilea_driver_judge(struct driver *driver, const struct ilea_effect *effect)
     if (effect->type == ILEA_EFFECT_FORK) error = judge_fork(driver, effect->link, effect->fork);
     if (effect->type == ILEA_EFFECT_FORK_FOUND) error = make_proof(driver, effect);
     if (error != ILEA_ERROR_NONE) ilea_driver_recover(driver, "trust", error);
-}
-
-static void
-remember_archived(struct driver *driver, const struct ilea_feed_id *feed)
-{
-    if (driver->archive_count == driver->archive_capacity) {
-        uint32_t larger = driver->archive_capacity == 0 ? 16 : driver->archive_capacity * 2;
-        struct ilea_feed_id *moved = realloc(driver->archive_due, larger * sizeof *moved);
-        if (moved == NULL) return; /* it is told at the next start, and costs a little until then */
-        driver->archive_due = moved;
-        driver->archive_capacity = larger;
-    }
-    driver->archive_due[driver->archive_count++] = *feed;
 }
 
 /* A commit was put at the end of a feed: it, or those that its opening names, may be archived now, or no more. */

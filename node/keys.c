@@ -24,7 +24,8 @@ struct wanted {
     struct ilea_reading_public reading;
 };
 
-/* The transport key before the current one counts as long as the node key beside it was not revoked. */
+/* The transport key before the current one: peers that have not heard of the change know no other. It gives no authority,
+ * not even where the node key beside it was revoked: BIND is signed by the current one. */
 static enum ilea_error
 find_old_transport(struct ilea_transaction *txn, const struct ilea_agency_id *own,
                    const struct ilea_manifest *last, struct wanted *wanted)
@@ -37,11 +38,7 @@ find_old_transport(struct ilea_transaction *txn, const struct ilea_agency_id *ow
         if (error == ILEA_ERROR_NONE) error = ilea_manifest_decode(bytes, earlier);
         bool differs = error == ILEA_ERROR_NONE
             && memcmp(&earlier->transport, &wanted->transport, sizeof wanted->transport) != 0;
-        bool revoked = false;
-        for (uint32_t i = 0; differs && i < last->revoked_count; i++) {
-            revoked = revoked || memcmp(&last->revoked[i], &earlier->node, sizeof earlier->node) == 0;
-        }
-        if (differs && !revoked) wanted->old_transport = earlier->transport;
+        if (differs) wanted->old_transport = earlier->transport;
         free(earlier);
         if (error != ILEA_ERROR_NONE) return error;
         if (differs) return ILEA_ERROR_NONE;
