@@ -102,19 +102,24 @@ copy_agencies(struct ilea_view_builder *builder)
         last = row.id;
         after = &last;
         struct ilea_view_agency agency;
-        error = ilea_view_agency(builder->view_txn, row.number, &agency);
-        if (error == ILEA_ERROR_NONE && memcmp(agency.id.bytes, row.id.bytes, ILEA_ID_SIZE) == 0) {
-            continue;
-        }
         struct ilea_span bytes;
         struct ilea_manifest manifest;
+        uint8_t hash[ILEA_HASH_SIZE];
         uint64_t index;
         error = ilea_log_manifest_last(builder->log_txn, &row.id, &index, &bytes);
-        if (error == ILEA_ERROR_NONE) error = ilea_manifest_decode(bytes, &manifest);
+        if (error != ILEA_ERROR_NONE) return ILEA_ERROR_BAD_HASH;
+        ilea_hash_once(ILEA_DOMAIN_STORED, bytes.data, bytes.size, hash);
+        error = ilea_view_agency(builder->view_txn, row.number, &agency);
+        if (error == ILEA_ERROR_NONE && memcmp(agency.id.bytes, row.id.bytes, ILEA_ID_SIZE) == 0
+            && memcmp(agency.manifest, hash, sizeof hash) == 0) {
+            continue;
+        }
+        error = ilea_manifest_decode(bytes, &manifest);
         if (error == ILEA_ERROR_NO_MEMORY) return error;
         if (error != ILEA_ERROR_NONE) return ILEA_ERROR_BAD_HASH;
         agency = (struct ilea_view_agency){ .number = row.number, .id = row.id, .code = manifest.code,
                                             .country = manifest.country, .name = manifest.name };
+        memcpy(agency.manifest, hash, sizeof hash);
         error = ilea_view_put_agency(builder->view_txn, &agency);
         if (error != ILEA_ERROR_NONE) return error;
     }

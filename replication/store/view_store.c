@@ -11,7 +11,7 @@ enum view_database { DB_META, DB_RECORDS, DB_IDS, DB_TYPES, DB_REFS, DB_CHANGES,
 static const char *const databases[] = { "meta", "records", "ids", "types", "refs", "changes", "parked",
                                          "epochs", "agencies", NULL };
 
-enum { META_FIELDS = 10, CHANGE_FIELDS = 5, AGENCY_FIELDS = 4, EPOCH_FIELDS = 4,
+enum { META_FIELDS = 10, CHANGE_FIELDS = 5, AGENCY_FIELDS = 5, EPOCH_FIELDS = 4,
        ROW_PREFIX = 32 + 4 + 4 + 1 + 16 + 4, IDS_KEY = 16 + 4 + 4, TYPES_KEY = 4 + 4 + 8,
        REFS_KEY = 4 + 4 + 4 + 16, PARKED_KEY = 16 + 8 + 4 };
 
@@ -400,6 +400,7 @@ decode_agency(uint32_t number, struct ilea_span value, struct ilea_view_agency *
     agency->code = ilea_msgpack_get_str(&reader, ILEA_CODE_SIZE_MAX);
     agency->country = ilea_msgpack_get_str(&reader, 3);
     agency->name = ilea_msgpack_get_str(&reader, ILEA_NAME_SIZE_MAX);
+    ilea_msgpack_get_bytes(&reader, agency->manifest, sizeof agency->manifest);
     return decoded(&reader);
 }
 
@@ -447,6 +448,7 @@ ilea_view_put_agency(struct ilea_transaction *txn, const struct ilea_view_agency
     ilea_msgpack_put_str(&writer, agency->code);
     ilea_msgpack_put_str(&writer, agency->country);
     ilea_msgpack_put_str(&writer, agency->name);
+    ilea_msgpack_put_bin(&writer, agency->manifest, sizeof agency->manifest);
     ilea_assert(!writer.failed);
     ilea_key_put_u32(key, agency->number);
     return ilea_put(txn, DB_AGENCIES, (struct ilea_span){ key, sizeof key },

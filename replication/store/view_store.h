@@ -11,7 +11,7 @@
  *   changes    lsn u64                           -> one visible change
  *   parked     epoch id 16 | position u64 | index u32    -> nothing: items whose key has not come
  *   epochs     epoch id 16                       -> agency, audience, aek_commit, the key sealed to us
- *   agencies   agency number u32                 -> agency id, code, country, name
+ *   agencies   agency number u32                 -> agency id, code, country, name, hash of its manifest
  *
  * The hash in a record's row is H(RECORD, agency id || type u64 || scope u64 || id || record bytes): a
  * checksum of the row, and what the view's digest adds up.
@@ -70,6 +70,7 @@ struct ilea_view_agency {
     uint32_t number;
     struct ilea_agency_id id;
     struct ilea_span code, country, name; /* borrowed */
+    uint8_t manifest[ILEA_HASH_SIZE];     /* of the bytes that say so: names may change with the next one */
 };
 
 /* An epoch key we can open, as its statement gave it. */

@@ -355,6 +355,34 @@ test_view_builder_refuses_a_view_of_another_log(void **state)
     ilea_test_home_remove(&other);
 }
 
+/* A later manifest may say another name. */
+static void
+test_view_builder_follows_names(void **state)
+{
+    struct ilea_test_home *home = *state;
+    static uint8_t bytes[ILEA_MANIFEST_SIZE_MAX];
+    struct ilea_manifest next = home->own.manifest;
+    const struct ilea_sign_secret *const roots[] = { home->own.root };
+    struct ilea_view_agency agency;
+    struct ilea_transaction *txn;
+    size_t size = 0;
+    ilea_test_home_build(home);
+    next.agency = next.id;
+    next.index = 1;
+    memcpy(next.prev, home->own.manifest.hash, sizeof next.prev);
+    next.name = (struct ilea_span){ (const uint8_t *)"Another name", 12 };
+    ILEA_TEST_OK(ilea_manifest_encode(&next, home->own.keys.node, roots, bytes, sizeof bytes, &size));
+    ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(home->log), true, &txn));
+    ILEA_TEST_OK(ilea_log_put_manifest(txn, &next.id, 1, (struct ilea_span){ bytes, size }));
+    ILEA_TEST_OK(ilea_transaction_commit(txn));
+    ilea_test_home_build(home);
+    ILEA_TEST_OK(ilea_transaction_begin(home->view, false, &txn));
+    ILEA_TEST_OK(ilea_view_agency(txn, 1, &agency));
+    assert_int_equal(agency.name.size, 12);
+    assert_memory_equal(agency.name.data, "Another name", 12);
+    ilea_transaction_abort(txn);
+}
+
 int
 main(void)
 {
@@ -364,6 +392,7 @@ main(void)
         IN_HOME(test_view_builder_published_record),
         IN_HOME(test_view_builder_hides_foreign_audiences),
         IN_HOME(test_view_builder_bounds_keys),
+        IN_HOME(test_view_builder_follows_names),
         IN_HOME(test_view_builder_damaged_log),
         IN_HOME(test_view_builder_refuses_a_view_of_another_log),
     };
