@@ -6,6 +6,7 @@
  *     guard = /run/ilea                  ; memory-backed folder for the feed guard
  *     approvals = 2                      ; admins who must sign a decision, 1 to 16; default 1
  *     unverified = yes                   ; peers may be approved without comparing a code; default no
+ *     generation = /path                 ; file that changes when this machine is put back to a snapshot
  *
  * Unknown sections and keys are errors: a misspelt one must not be silently ignored.
  */
@@ -25,6 +26,7 @@ struct ilea_config {
     char guard[ILEA_CONFIG_VALUE_SIZE];  /* "" if not set */
     uint32_t approvals;                  /* 1 to ILEA_APPROVALS_MAX */
     bool unverified;
+    char generation[ILEA_CONFIG_VALUE_SIZE]; /* "" if not set */
 };
 
 /*

@@ -423,6 +423,13 @@ write_guard(struct ilea_author *author)
     return ilea_guard_write(author->guard, entries);
 }
 
+/* The machine was not put back to an earlier state, as far as anybody tells. */
+static bool
+is_alone(struct ilea_author *author)
+{
+    return author->guard == NULL || ilea_guard_is_alone(author->guard);
+}
+
 enum ilea_error
 ilea_author_commit(struct ilea_author *author, const struct ilea_author_commit **commits,
                    uint32_t *count)
@@ -437,6 +444,11 @@ ilea_author_commit(struct ilea_author *author, const struct ilea_author_commit *
     ilea_transaction_abort(author->view_txn);
     author->view_txn = NULL;
     struct ilea_transaction *txn = author->txn;
+    if (author->commit_count > 0 && !is_alone(author)) {
+        ilea_author_abort(author);
+        memset(author->feeds, 0, sizeof author->feeds);
+        return ILEA_ERROR_BUSY;
+    }
     error = ilea_transaction_commit(txn);
     author->txn = NULL;
     if (error != ILEA_ERROR_NONE) {
@@ -450,7 +462,7 @@ ilea_author_commit(struct ilea_author *author, const struct ilea_author_commit *
     settle_pending(author, author->position);
     if (author->commit_count > 0) {
         error = write_guard(author);
-        if (error != ILEA_ERROR_NONE) {
+        if (error != ILEA_ERROR_NONE || !is_alone(author)) {
             /* Durable but without permission to go on: what is in the log may be published, and the
              * next write opens a new incarnation. */
             memset(author->feeds, 0, sizeof author->feeds);

@@ -88,7 +88,8 @@ ILEA_MUST_USE enum ilea_error ilea_author_close_feed(struct ilea_author *author,
                                                      const struct ilea_feed_id *feed);
 
 /* Make it durable, then the guard. *commits: what was written, borrowed until the next begin.
- * On failure nothing was. */
+ * On failure nothing was.
+ *   ILEA_ERROR_BUSY  the machine was put back to an earlier state: write again, in new incarnations */
 ILEA_MUST_USE enum ilea_error ilea_author_commit(struct ilea_author *author,
                                                  const struct ilea_author_commit **commits,
                                                  uint32_t *count);

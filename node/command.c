@@ -145,18 +145,26 @@ ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t 
     return ilea_command_secret(command->passphrase_file, "passphrase", "Passphrase: ", twice, bytes, size);
 }
 
+void
+ilea_command_locked_reason(const struct ilea_command *command, char reason[ILEA_REASON_SIZE])
+{
+    if (command->passphrase_file != NULL && access(command->passphrase_file, R_OK) != 0) {
+        (void)snprintf(reason, ILEA_REASON_SIZE, "no passphrase: %.100s: %s", command->passphrase_file, strerror(errno));
+    } else if (command->passphrase_file != NULL) {
+        (void)snprintf(reason, ILEA_REASON_SIZE, "wrong passphrase: the first line of %.100s does not open the keys",
+                       command->passphrase_file);
+    } else {
+        (void)snprintf(reason, ILEA_REASON_SIZE,
+                       "wrong passphrase, or none: the keys are protected; give --passphrase-file FILE");
+    }
+}
+
 int
 ilea_command_locked(const struct ilea_command *command)
 {
-    if (command->passphrase_file != NULL && access(command->passphrase_file, R_OK) != 0) {
-        return ilea_command_fail(EX_NOPERM, "no passphrase: %s: %s", command->passphrase_file, strerror(errno));
-    }
-    if (command->passphrase_file != NULL) {
-        return ilea_command_fail(EX_NOPERM, "wrong passphrase: the first line of %s does not open the keys",
-                                 command->passphrase_file);
-    }
-    return ilea_command_fail(EX_NOPERM, "wrong passphrase, or none: the keys are protected; give "
-                                        "--passphrase-file FILE");
+    char reason[ILEA_REASON_SIZE];
+    ilea_command_locked_reason(command, reason);
+    return ilea_command_fail(EX_NOPERM, "%s", reason);
 }
 
 /* If the keys turn out to be protected, ask and open again. */
@@ -176,6 +184,7 @@ ilea_command_writer(const struct ilea_command *command, ilea_writer_answer *answ
         ilea_wipe(bytes, sizeof bytes);
     }
     if (error == ILEA_ERROR_NONE) return 0;
+    if (error == ILEA_ERROR_PASSPHRASE) return ilea_command_locked(command);
     return ilea_command_fail(error == ILEA_ERROR_INVALID ? EX_CONFIG : ilea_exit_code(error), "%s", reason);
 }
 

@@ -30,7 +30,7 @@ struct ilea_command {
         *limit, *type, *since, *passphrase_file, *admin, *admin_passphrase_file, *new_passphrase_file, *threshold,
         *code, *scope, *tlp_max, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
         *keep, *new_admin;
-    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right;
+    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged;
 };
 
 /* One line on stderr, "ilea: ..."; returns `code`. */
@@ -66,7 +66,8 @@ bool ilea_command_passphrase(const struct ilea_command *command, bool twice, uin
 bool ilea_command_secret(const char *file, const char *credential, const char *prompt, bool twice, uint8_t *bytes,
                          size_t *size);
 
-/* The keys did not open: what to do about it; returns the exit code. */
+/* The keys did not open: what to do about it; said, and the exit code returned. */
+void ilea_command_locked_reason(const struct ilea_command *command, char reason[ILEA_REASON_SIZE]);
 int ilea_command_locked(const struct ilea_command *command);
 
 /* --to as a scope: 0 if not given; -1 (after a message) if it is neither agency nor all-peers. */
@@ -113,5 +114,7 @@ int ilea_command_fork(const struct ilea_command *command);
 int ilea_command_audit(const struct ilea_command *command);
 int ilea_command_status(const struct ilea_command *command);
 int ilea_command_verify(const struct ilea_command *command);
+int ilea_command_backup(const struct ilea_command *command);
+int ilea_command_restore(const struct ilea_command *command);
 
 #endif

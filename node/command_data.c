@@ -31,8 +31,11 @@ take_answer(void *context, uint64_t line, enum ilea_error error, const struct il
 {
     struct import *import = context;
     if (error != ILEA_ERROR_NONE) {
-        bad_line(import, line, result->reason[0] != '\0' ? result->reason : ilea_error_text(error));
-        if (result->reason[0] == '\0') import->fatal = error;
+        if (result->reason[0] != '\0') {
+            bad_line(import, line, result->reason);
+        } else { /* not this line's fault: said once, at the end */
+            import->fatal = error;
+        }
         return;
     }
     switch (result->outcome) {
@@ -159,7 +162,7 @@ ilea_command_export(const struct ilea_command *command)
     }
     ilea_snapshot_end(snapshot);
     ilea_replica_close(replica);
-    if (error == ILEA_ERROR_NOT_FOUND) return fflush(stdout) == 0 ? 0 : EX_IOERR;
+    if (error == ILEA_ERROR_NOT_FOUND) return 0;
     if (error == ILEA_ERROR_INVALID) {
         return ilea_command_fail(EX_USAGE, "no such type or agency; see ilea --help and ilea peer list");
     }

@@ -298,10 +298,14 @@ make_home(const struct ilea_command *command, struct identity *identity, const s
                                  command->home);
     }
     const char *listen = command->listen != NULL ? command->listen : "";
+    if (error == ILEA_ERROR_NOT_FOUND) {
+        return ilea_command_fail(EX_CANTCREAT, "cannot make %s: the folder above it does not exist", command->home);
+    }
     if (error == ILEA_ERROR_NONE) {
         int code = make_files(identity, command->home, listen, passphrase);
+        if (code == 0) error = make_log(identity, command->home, listen);
+        if (code != 0 || error != ILEA_ERROR_NONE) ilea_home_take_back(command->home); /* so that it can be given again */
         if (code != 0) return code;
-        error = make_log(identity, command->home, listen);
     }
     if (error == ILEA_ERROR_NONE) return 0;
     return ilea_command_fail(ilea_exit_code(error), "cannot make %s: %s", command->home, ilea_error_text(error));

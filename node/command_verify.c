@@ -139,18 +139,24 @@ ilea_command_verify(const struct ilea_command *command)
             in_log = verify.faults;
             error = verify_view(&verify, &keys);
         }
-        if (error != ILEA_ERROR_NONE) {
+        /* What keeps us from looking is no fault of what is looked at. */
+        bool is_blind = error == ILEA_ERROR_FULL || error == ILEA_ERROR_IO || error == ILEA_ERROR_NO_MEMORY;
+        if (error != ILEA_ERROR_NONE && !is_blind) {
             ilea_verify_fault(&verify, "the view cannot be checked: %s", ilea_error_text(error));
         }
         bool view_is_bad = verify.faults > in_log && (error == ILEA_ERROR_NONE || error == ILEA_ERROR_CORRUPT);
         if (view_is_bad) ilea_damage_mark(command->home);
         ilea_progress_end(&verify.progress);
         if (command->json) {
-            ilea_command_print(json_pack("{s:b,s:I,s:O}", "ok", verify.faults == 0, "commits",
+            ilea_command_print(json_pack("{s:b,s:I,s:O}", "ok", verify.faults == 0 && !is_blind, "commits",
                                          (json_int_t)verify.commits, "faults", verify.list));
-        } else if (verify.faults == 0) {
+        } else if (verify.faults == 0 && !is_blind) {
             (void)printf("ok: %llu commits, every hash, signature and link; the view equals a rebuild\n",
                          (unsigned long long)verify.commits);
+        }
+        if (is_blind && verify.faults == 0) {
+            code = ilea_command_fail(ilea_exit_code(error), "the log is sound; the view could not be checked: %s",
+                                     ilea_error_text(error));
         }
         if (verify.faults > 0) {
             code = ilea_command_fail(EX_DATAERR, "%llu faults; %s", (unsigned long long)verify.faults,

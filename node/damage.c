@@ -5,13 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "node/home.h"
 
 /* What the handler needs, made before: it can make nothing. */
-static char mark[ILEA_PATH_SIZE], message[ILEA_PATH_SIZE + 128];
+static char folder[ILEA_PATH_SIZE], mark[ILEA_PATH_SIZE], message[ILEA_PATH_SIZE + 128];
+static const char no_space[] = "no space left on the disk; free some and try again\n";
 
 static void
 mark_path(const char *home, char path[ILEA_PATH_SIZE])
@@ -29,7 +31,12 @@ leave_mark(const char *path)
 static void
 on_signal(int number)
 {
-    (void)number;
+    /* On a memory-backed disk that is full, touching a page that has no place yet ends so. */
+    struct statfs info;
+    if (number == SIGBUS && statfs(folder, &info) == 0 && info.f_bavail == 0) {
+        (void)!write(STDERR_FILENO, no_space, sizeof no_space - 1);
+        _exit(EX_IOERR);
+    }
     (void)!write(STDERR_FILENO, message, strlen(message));
     leave_mark(mark);
     _exit(EX_SOFTWARE);
@@ -39,6 +46,7 @@ void
 ilea_damage_watch(const char *program, const char *home)
 {
     mark_path(home, mark);
+    (void)snprintf(folder, sizeof folder, "%s", home);
     (void)snprintf(message, sizeof message,
                    "%s: reading the files of %s failed: they may be damaged; run ilea verify\n", program, home);
 #ifndef ILEA_SANITIZED

@@ -70,6 +70,7 @@ do_time(struct driver *driver)
     if (now >= driver->grants_check_ms) {
         driver->grants_check_ms = now + GRANTS_CHECK_MS;
         ilea_driver_check_grants(driver);
+        ilea_driver_retire_transport(driver);
     }
     if (driver->watchdog_ms > 0 && now >= driver->watchdog_due_ms) {
         driver->watchdog_due_ms = now + driver->watchdog_ms;
@@ -148,6 +149,8 @@ say_start(struct driver *driver)
         ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "no_guard", "reason",
                           driver->node->guard_error == ILEA_ERROR_BUSY
                               ? "a copy of this node runs on this machine"
+                          : driver->node->guard_error == ILEA_ERROR_INVALID
+                              ? "the file of the setting generation cannot be read: each start opens a new feed"
                               : "no memory-backed folder: each start opens a new feed", NULL);
     }
 }
@@ -200,6 +203,7 @@ ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_sp
     if (driver->pipe.fd != 0) ilea_link_pipe_deinit(&driver->pipe);
     ilea_control_server_close(&driver->control, node->home);
     free(driver->replicator);
+    free(driver->archive_due);
     free(driver);
     free(put);
     free(message);

@@ -20,25 +20,6 @@ ilea_driver_transaction(struct driver *driver)
     return ilea_author_begin(driver->node->author, ilea_wall_ms());
 }
 
-static uint32_t
-commit_size(void *context, const struct ilea_feed_id *id, uint64_t seq)
-{
-    struct driver *driver = context;
-    struct ilea_transaction *own = NULL, *txn = ilea_author_transaction(driver->node->author);
-    if (txn == NULL) {
-        if (ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &own) != ILEA_ERROR_NONE) {
-            return 0;
-        }
-        txn = own;
-    }
-    struct ilea_feed_row feed;
-    struct ilea_chain_row chain;
-    enum ilea_error error = ilea_log_feed_by_id(txn, id, &feed);
-    if (error == ILEA_ERROR_NONE) error = ilea_log_chain(txn, feed.number, seq, &chain);
-    ilea_transaction_abort(own);
-    return error == ILEA_ERROR_NONE ? chain.size : 0;
-}
-
 static void
 fill_random(struct ilea_event *event)
 {
@@ -58,12 +39,18 @@ tell_feed(struct driver *driver, const struct ilea_feed_row *feed, uint64_t seq,
           const struct ilea_commit_id *head, bool current)
 {
     struct ilea_event event = { .type = ILEA_EVENT_FEED };
-    event.feed.id = feed->id;
-    event.feed.origin = feed->origin;
+    ilea_driver_feed_state(feed, &event.feed);
     event.feed.seq = seq;
     event.feed.head = *head;
     event.feed.current = current;
     ilea_driver_step(driver, &event);
+}
+
+/* A feed as the log has it. */
+void
+ilea_driver_tell_feed(struct driver *driver, const struct ilea_feed_row *feed)
+{
+    tell_feed(driver, feed, feed->seq, &feed->head, is_current(driver, feed));
 }
 
 /* The replicator as the log has it: at start, and after a write that failed. */
@@ -72,10 +59,10 @@ ilea_driver_load_replicator(struct driver *driver)
 {
     struct ilea_node *node = driver->node;
     struct ilea_replicator_config config = { .network = ilea_log_identity(node->log)->network,
-                                             .agency = ilea_log_identity(node->log)->agency,
-                                             .commit_size = commit_size, .context = driver };
+                                             .agency = ilea_log_identity(node->log)->agency };
+    ilea_driver_replicator_log(driver, &config.log);
     ilea_sign_secret_public(node->keys.node, &config.node);
-    ilea_transport_secret_public(node->keys.transport, &config.transport);
+    ilea_transport_secret_public(ilea_driver_transport(driver), &config.transport);
     void *memory = calloc(1, ilea_replicator_size());
     struct ilea_transaction *txn = NULL;
     if (memory == NULL) return ILEA_ERROR_NO_MEMORY;
@@ -92,8 +79,8 @@ ilea_driver_load_replicator(struct driver *driver)
         struct ilea_feed_row feed;
         error = ilea_log_feed(txn, number, &feed);
         if (error == ILEA_ERROR_NOT_FOUND) break;
-        if (error != ILEA_ERROR_NONE || feed.origin.scope != ILEA_SCOPE_PEERS) continue;
-        tell_feed(driver, &feed, feed.seq, &feed.head, is_current(driver, &feed));
+        if (error != ILEA_ERROR_NONE || feed.origin.scope != ILEA_SCOPE_PEERS || feed.archived) continue;
+        ilea_driver_tell_feed(driver, &feed);
     }
     ilea_transaction_abort(txn);
     return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
@@ -114,39 +101,6 @@ send_bind(struct driver *driver, const struct ilea_effect *effect)
               (struct ilea_span){ NULL, 0 });
 }
 
-static void
-send_commits(struct driver *driver, const struct ilea_effect *effect)
-{
-    struct ilea_transaction *own = NULL, *txn = ilea_author_transaction(driver->node->author);
-    enum ilea_error error = ILEA_ERROR_NONE;
-    if (txn == NULL) {
-        error = ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &own);
-        txn = own;
-    }
-    struct ilea_msgpack_writer writer;
-    ilea_msgpack_writer_init(&writer, driver->message, ILEA_MESSAGE_SIZE_MAX);
-    ilea_message_put_commits_head(&writer, effect->commits.session, effect->commits.number,
-                                  &effect->commits.feed, effect->commits.count);
-    struct ilea_feed_row feed;
-    if (error == ILEA_ERROR_NONE) error = ilea_log_feed_by_id(txn, &effect->commits.feed, &feed);
-    for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < effect->commits.count; i++) {
-        struct ilea_chain_row chain;
-        struct ilea_log_commit commit;
-        error = ilea_log_chain(txn, feed.number, effect->commits.seq_first + i, &chain);
-        struct ilea_commit checked; /* what was damaged on our disk is not passed on */
-        if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(txn, chain.position, &commit);
-        if (error == ILEA_ERROR_NONE) error = ilea_log_check_commit(txn, &commit, &checked);
-        if (error == ILEA_ERROR_NONE) ilea_msgpack_put_bin(&writer, commit.bytes.data, commit.bytes.size);
-    }
-    ilea_transaction_abort(own);
-    if (error != ILEA_ERROR_NONE || writer.failed) { /* the frame's number is missing: a new session */
-        ilea_driver_log_error(driver, "log_read", error);
-        return;
-    }
-    ilea_driver_send_link(driver, ILEA_LINK_SEND, effect->link, ilea_msgpack_written(&writer),
-              (struct ilea_span){ NULL, 0 });
-}
-
 static enum ilea_error
 store_commit(struct driver *driver, const struct ilea_effect *effect)
 {
@@ -163,9 +117,13 @@ store_commit(struct driver *driver, const struct ilea_effect *effect)
         error = ilea_log_add_feed(txn, &feed);
     }
     uint64_t position;
+    const bool was_archived = feed.archived;
     if (error == ILEA_ERROR_NONE) {
         error = ilea_log_append(txn, &feed, effect->store.seq, &effect->store.id, effect->store.commit,
                                 &position);
+    }
+    if (error == ILEA_ERROR_NONE) {
+        ilea_driver_note_archived(driver, &feed, was_archived, effect->store.commit);
     }
     if (error == ILEA_ERROR_NONE && feed.closed) { /* ours, come back from a peer */
         error = ilea_author_take_back(driver->node->author, effect->store.commit, &effect->store.id);
@@ -236,7 +194,12 @@ perform(struct driver *driver)
             ilea_driver_send_link(driver, ILEA_LINK_SEND, effect->link, effect->send, (struct ilea_span){ NULL, 0 });
             break;
         case ILEA_EFFECT_SEND_BIND: send_bind(driver, effect); break;
-        case ILEA_EFFECT_SEND_COMMITS: send_commits(driver, effect); break;
+        case ILEA_EFFECT_SEND_COMMITS: ilea_driver_send_commits(driver, effect); break;
+        case ILEA_EFFECT_SEND_MANIFESTS: ilea_driver_send_manifests(driver, effect); break;
+        case ILEA_EFFECT_SEND_FORK: ilea_driver_send_fork(driver, effect); break;
+        case ILEA_EFFECT_MANIFEST:
+        case ILEA_EFFECT_FORK:
+        case ILEA_EFFECT_FORK_FOUND: break; /* the last one; judged when all others are performed */
         case ILEA_EFFECT_STORE:
             error = store_commit(driver, effect);
             driver->stored = true;
@@ -265,7 +228,10 @@ ilea_driver_step(struct driver *driver, struct ilea_event *event)
 {
     fill_random(event);
     ilea_replicator_step(driver->replicator, event, &driver->effects);
+    struct ilea_effect last = { .type = ILEA_EFFECT_TRACE };
+    if (driver->effects.count > 0) last = driver->effects.items[driver->effects.count - 1];
     perform(driver);
+    ilea_driver_judge(driver, &last);
 }
 
 /* What the author wrote is durable: the replicator passes it on. */
@@ -307,6 +273,7 @@ ilea_driver_commit_turn(struct driver *driver)
             ilea_driver_step(driver, &event);
         }
         tell_own_commits(driver, commits, count, waiting);
+        ilea_driver_tell_archived(driver);
         if (driver->worker.child.pid != 0) {
             (void)!send(driver->worker.child.fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* a poke */
         }

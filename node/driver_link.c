@@ -6,9 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "crypto/random.h"
+#include "node/chain.h"
 #include "node/driver_state.h"
+
+const struct ilea_transport_secret *
+ilea_driver_transport(const struct driver *driver)
+{
+    const struct ilea_keys *keys = &driver->node->keys;
+    return keys->old_transport != NULL ? keys->old_transport : keys->transport;
+}
 
 /* Whether we dial a peer: exactly one side does, where both can be dialled. */
 static bool
@@ -17,7 +26,7 @@ should_dial(const struct driver *driver, const struct peer *peer)
     if (peer->endpoint[0] == '\0') return false;
     if (driver->listen[0] == '\0') return true;
     struct ilea_transport_public own;
-    ilea_transport_secret_public(driver->node->keys.transport, &own);
+    ilea_transport_secret_public(ilea_driver_transport(driver), &own);
     return memcmp(own.bytes, peer->transport.bytes, sizeof own.bytes) < 0;
 }
 
@@ -65,32 +74,94 @@ find_peer(const struct driver *driver, const struct ilea_agency_id *agency)
     return free_place;
 }
 
+static void
+tell_agency(struct driver *driver, const struct ilea_agency *agency, bool followed)
+{
+    struct ilea_event event = { .type = ILEA_EVENT_AGENCY };
+    event.agency.id = agency->row.id;
+    event.agency.node = agency->manifest.node;
+    event.agency.followed = followed;
+    event.agency.manifest_index = agency->manifest.index;
+    memcpy(event.agency.manifest_hash, agency->manifest.hash, sizeof event.agency.manifest_hash);
+    struct ilea_transaction *own, *txn = ilea_driver_read(driver, &own);
+    if (txn != NULL) ilea_driver_archive(txn, &agency->row.id, &event.agency.archive);
+    ilea_transaction_abort(own);
+    ilea_driver_step(driver, &event);
+}
+
+/* The transport key of the agency's manifest before the newest one, if it was another and is not revoked: the
+ * agency serves with it until all its peers know the new one. */
+static bool
+find_earlier_key(struct driver *driver, const struct ilea_agency *agency, struct ilea_transport_public *key)
+{
+    struct ilea_manifest before;
+    if (agency->manifest.index == 0) return false;
+    struct ilea_transaction *own, *txn = ilea_driver_read(driver, &own);
+    bool found = txn != NULL
+        && ilea_chain_at(txn, &agency->row.id, agency->manifest.index - 1, &before) == ILEA_ERROR_NONE
+        && memcmp(before.transport.bytes, agency->manifest.transport.bytes, sizeof before.transport.bytes) != 0;
+    ilea_transaction_abort(own);
+    for (uint32_t i = 0; found && i < agency->manifest.revoked_count; i++) {
+        if (memcmp(agency->manifest.revoked[i].bytes, before.node.bytes, sizeof before.node.bytes) == 0) return false;
+    }
+    if (found) *key = before.transport;
+    return found;
+}
+
+/* Which of the agency's transport keys to use with it: the newest, but the one before for as long as it works. */
+static void
+choose_key(struct driver *driver, struct peer *peer, const struct ilea_agency *agency)
+{
+    struct ilea_transport_public earlier;
+    bool has_earlier = find_earlier_key(driver, agency, &earlier);
+    bool goes_on = has_earlier && peer->exists
+        && memcmp(peer->transport.bytes, earlier.bytes, sizeof earlier.bytes) == 0;
+    peer->transport = goes_on ? earlier : agency->manifest.transport;
+    peer->has_other = has_earlier;
+    if (has_earlier) peer->other = goes_on ? agency->manifest.transport : earlier;
+}
+
+static void
+tell_peer(struct driver *driver, uint32_t index, bool approved)
+{
+    struct ilea_event event = { .type = ILEA_EVENT_PEER, .link = index };
+    event.peer.agency = driver->peers[index].agency;
+    event.peer.transport = driver->peers[index].transport;
+    event.peer.approved = approved;
+    event.peer.relays = driver->peers[index].relays;
+    ilea_driver_step(driver, &event);
+}
+
 /* Bring the replicator and ilea-link in line with what the log says of one agency. */
 void
 ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency)
 {
     const struct ilea_agency_row *row = &agency->row;
-    if (row->state == ILEA_AGENCY_SELF) return;
+    if (row->state == ILEA_AGENCY_SELF) {
+        tell_agency(driver, agency, true);
+        return;
+    }
     bool approved = row->state == ILEA_AGENCY_APPROVED;
+    bool follows = approved && (row->grant.scopes & ILEA_GRANT_FOLLOW) != 0;
     bool connects = approved && (row->grant.scopes & ILEA_GRANT_CONNECT) != 0;
+    bool relays = (row->grant.scopes & ILEA_GRANT_RELAY) != 0;
     uint32_t index = find_peer(driver, &row->id);
     bool linked = index < ILEA_LINKS_MAX && driver->peers[index].exists;
-
-    struct ilea_event event = { .type = ILEA_EVENT_AGENCY };
-    event.agency.id = row->id;
-    event.agency.node = agency->manifest.node;
-    event.agency.followed = approved && (row->grant.scopes & ILEA_GRANT_FOLLOW) != 0;
-    ilea_driver_step(driver, &event);
+    /* Who only asked, or was turned down, was never followed: the replicator need not hear of it. */
+    bool is_strange = row->state == ILEA_AGENCY_PENDING || row->state == ILEA_AGENCY_DECLINED;
+    if (!is_strange || linked) tell_agency(driver, agency, follows);
     if (!connects && !linked) return;
     if (index == ILEA_LINKS_MAX) {
         ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "too_many_links", NULL);
         return; /* followed all the same, through others */
     }
     struct peer *peer = &driver->peers[index];
-    bool known = peer->exists && memcmp(peer->transport.bytes, agency->manifest.transport.bytes, 32) == 0;
+    const struct ilea_transport_public used = peer->transport;
+    choose_key(driver, peer, agency);
+    bool known = linked && peer->relays == relays && memcmp(peer->transport.bytes, used.bytes, sizeof used.bytes) == 0;
     peer->exists = connects;
     peer->agency = row->id;
-    peer->transport = agency->manifest.transport;
+    peer->relays = relays;
     (void)snprintf(peer->code, sizeof peer->code, "%.*s", (int)agency->manifest.code.size,
                    (const char *)agency->manifest.code.data);
     (void)snprintf(peer->endpoint, sizeof peer->endpoint, "%.*s", (int)row->endpoint.size,
@@ -98,11 +169,7 @@ ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency
     peer->dials = should_dial(driver, peer);
     if (!known || !connects) {
         peer->down_since_ms = ilea_monotonic_ms();
-        event = (struct ilea_event){ .type = ILEA_EVENT_PEER, .link = index };
-        event.peer.agency = row->id;
-        event.peer.transport = peer->transport;
-        event.peer.approved = connects;
-        ilea_driver_step(driver, &event);
+        tell_peer(driver, index, connects);
     }
     send_peer(driver, index);
 }
@@ -138,7 +205,7 @@ ilea_driver_start_link(struct driver *driver)
     }
     ilea_link_pipe_init(&driver->pipe, driver->link.child.fd);
     uint8_t body[34];
-    memcpy(body, ilea_transport_secret_bytes(driver->node->keys.transport), 32);
+    memcpy(body, ilea_transport_secret_bytes(ilea_driver_transport(driver)), 32);
     size_t length = strlen(driver->listen);
     body[32] = (uint8_t)(length >> 8);
     body[33] = (uint8_t)length;
@@ -205,6 +272,7 @@ link_frame(struct driver *driver, const struct ilea_link_frame *frame)
                    why_size > 0 ? (const char *)frame->body.data + 1 : "");
     switch (frame->kind) {
     case ILEA_LINK_READY:
+        if (frame->body.size > 0 && frame->body.data[0] == 1 && driver->listen[0] == '\0') return; /* it only dials */
         if (frame->body.size > 0 && frame->body.data[0] == 1) {
             ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "listening", "endpoint", driver->listen, NULL);
         } else {
@@ -290,10 +358,44 @@ ilea_driver_check_peers(struct driver *driver, uint64_t now)
         ilea_replicator_link_status(driver->replicator, i, &status);
         peer->up = status.ready;
         if (peer->up) {
-            peer->down_since_ms = now;
+            peer->down_since_ms = peer->swapped_ms = now;
+        } else if (peer->has_other && now >= peer->swapped_ms + KEY_SWAP_MS) {
+            const struct ilea_transport_public other = peer->other;
+            peer->other = peer->transport;
+            peer->transport = other;
+            peer->swapped_ms = now;
+            tell_peer(driver, i, true);
+            send_peer(driver, i);
         } else if (ilea_driver_awaits_dial(peer) && now >= peer->down_since_ms + FALLBACK_DIAL_MS) {
             peer->dials_too = true; /* perhaps only this direction is open */
             send_peer(driver, i);
         }
     }
+}
+
+/* All peers know our newest manifest: the transport key of the one before has done its work. */
+void
+ilea_driver_retire_transport(struct driver *driver)
+{
+    const struct ilea_keys *keys = &driver->node->keys;
+    if (keys->old_transport == NULL) return;
+    uint32_t peers = 0;
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        if (!driver->peers[i].exists) continue;
+        struct ilea_link_status status;
+        ilea_replicator_link_status(driver->replicator, i, &status);
+        if (!status.ready || !status.has_own_manifest) return;
+        peers++;
+    }
+    if (peers == 0) return; /* nobody can have been told yet */
+    char folder[ILEA_PATH_SIZE], path[ILEA_PATH_SIZE + ILEA_KEY_NAME_SIZE + 1], name[ILEA_KEY_NAME_SIZE];
+    struct ilea_transport_public old;
+    ilea_transport_secret_public(keys->old_transport, &old);
+    ilea_home_path(driver->node->home, "keys", folder);
+    enum ilea_error error = ilea_keys_find(folder, ILEA_KEY_TRANSPORT, old.bytes, name);
+    if (error != ILEA_ERROR_NONE) return;
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (unlink(path) != 0) return;
+    ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "old_transport_key_retired", NULL);
+    driver->reloading = true;
 }

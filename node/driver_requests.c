@@ -28,6 +28,7 @@ do_puts(struct driver *driver, struct ilea_control_client *client, struct ilea_s
         if (error == ILEA_ERROR_NONE) {
             error = ilea_driver_transaction(driver);
             if (error == ILEA_ERROR_NONE) error = ilea_author_put(driver->node->author, put, &result);
+            if (error == ILEA_ERROR_BUSY && driver->view_is_full) error = ILEA_ERROR_FULL;
             if (error == ILEA_ERROR_BUSY) {
                 client->waits_for_view = true;
                 return false;

@@ -17,6 +17,7 @@ enum {
     TURN_BYTES = 4 * 1024 * 1024,      /* taken in before a group commit */
     LINK_OUT_MAX = 24 * 1024 * 1024,   /* bytes on their way to ilea-link; more: the peer's session is dropped */
     RESTART_MS_MIN = 100, RESTART_MS_MAX = 5000,
+    KEY_SWAP_MS = 3000,                /* a peer that changed its transport key is tried with the other one */
     FALLBACK_DIAL_MS = 300,            /* the peer should dial us and does not: we dial it */
     SUSPECT_DEATHS = 3, SUSPECT_WINDOW_MS = 60000, SUSPECT_MS_MIN = 60000, SUSPECT_MS_MAX = 3600000,
     READERS_CHECK_MS = 60000, GRANTS_CHECK_MS = 30000, RETRY_MS = 1000
@@ -29,13 +30,15 @@ _Static_assert((int)ILEA_MESSAGE_SIZE_MAX == (int)ILEA_LINK_MESSAGE_MAX, "a mess
 struct peer {
     bool exists;
     struct ilea_agency_id agency;
-    struct ilea_transport_public transport;
+    struct ilea_transport_public transport; /* in use with it */
+    struct ilea_transport_public other;     /* its newest, or the one before: tried in turn while it is down */
+    bool has_other, relays;
     char code[ILEA_CODE_SIZE_MAX + 1];
     char endpoint[ILEA_ENDPOINT_SIZE_MAX + 1];
     bool dials;                /* by the rule: ours is the lower key, or we cannot be dialled */
     bool dials_too;            /* the fallback */
     bool up;                   /* it had a session when last looked at */
-    uint64_t down_since_ms;
+    uint64_t down_since_ms, swapped_ms;
     uint32_t suspicions;       /* ilea-link died while it was talking */
     uint64_t shunned_until_ms; /* kept away from ilea-link */
 };
@@ -68,7 +71,11 @@ struct driver {
     uint8_t report[8];              /* of the worker, being received */
     size_t report_size;
     uint64_t view_position;
+    bool view_is_full;              /* the worker ended for want of space, and has reported nothing since */
     uint32_t next_generation;       /* being rebuilt beside the current one; 0: no */
+
+    struct ilea_feed_id *archive_due;  /* they, or what they name, may be archived since the last commit */
+    uint32_t archive_count, archive_capacity;
 
     bool stored;                    /* STOREs are in the open transaction */
     bool trouble;                   /* the log cannot be written: retry at retry_ms */
@@ -86,6 +93,7 @@ void ilea_driver_commit_turn(struct driver *driver);
 enum ilea_error ilea_driver_load_replicator(struct driver *driver);
 void ilea_driver_recover(struct driver *driver, const char *what, enum ilea_error error);
 void ilea_driver_step(struct driver *driver, struct ilea_event *event);
+void ilea_driver_tell_feed(struct driver *driver, const struct ilea_feed_row *feed);
 enum ilea_error ilea_driver_transaction(struct driver *driver);
 
 /* driver_link.c */
@@ -98,6 +106,25 @@ bool ilea_driver_read_link(struct driver *driver);
 void ilea_driver_send_link(struct driver *driver, enum ilea_link_kind kind, uint32_t peer,
     struct ilea_span first, struct ilea_span second);
 void ilea_driver_start_link(struct driver *driver);
+/* The transport key that we serve and dial with: the old one for as long as some peer knows no other. */
+const struct ilea_transport_secret *ilea_driver_transport(const struct driver *driver);
+void ilea_driver_retire_transport(struct driver *driver);
+
+/* driver_log.c */
+void ilea_driver_archive(struct ilea_transaction *txn, const struct ilea_agency_id *agency,
+    struct ilea_archive *archive);
+void ilea_driver_feed_state(const struct ilea_feed_row *row, struct ilea_event_feed *feed);
+struct ilea_transaction *ilea_driver_read(struct driver *driver, struct ilea_transaction **own);
+void ilea_driver_replicator_log(struct driver *driver, struct ilea_replicator_log *log);
+void ilea_driver_send_commits(struct driver *driver, const struct ilea_effect *effect);
+void ilea_driver_send_fork(struct driver *driver, const struct ilea_effect *effect);
+void ilea_driver_send_manifests(struct driver *driver, const struct ilea_effect *effect);
+
+/* driver_trust.c */
+void ilea_driver_judge(struct driver *driver, const struct ilea_effect *effect);
+void ilea_driver_note_archived(struct driver *driver, const struct ilea_feed_row *feed, bool was_archived,
+    struct ilea_span bytes);
+void ilea_driver_tell_archived(struct driver *driver);
 
 /* driver_view.c */
 bool ilea_driver_abandon_view(struct driver *driver);

@@ -64,6 +64,12 @@ ilea_driver_start_worker(struct driver *driver)
     ilea_wipe(message, sizeof message);
 }
 
+static void
+let_clients_go_on(struct driver *driver)
+{
+    for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) driver->control.clients[i].waits_for_view = false;
+}
+
 void
 ilea_driver_worker_ended(struct driver *driver, int code)
 {
@@ -76,6 +82,8 @@ ilea_driver_worker_ended(struct driver *driver, int code)
                                                                        : RESTART_MS_MIN;
     if (driver->worker.backoff_ms > RESTART_MS_MAX) driver->worker.backoff_ms = RESTART_MS_MAX;
     driver->worker.restart_ms = now + driver->worker.backoff_ms;
+    driver->view_is_full = code == EX_IOERR;
+    if (driver->view_is_full) let_clients_go_on(driver); /* they would wait for nobody knows how long */
     bool damaged = code == EX_DATAERR || code == 128 + SIGSEGV || code == 128 + SIGBUS
         || code == 128 + SIGABRT;
     if (!damaged) return;
@@ -112,7 +120,8 @@ ilea_driver_read_worker(struct driver *driver)
         if (driver->report_size < sizeof driver->report) continue;
         driver->report_size = 0;
         driver->view_position = ilea_key_u64(driver->report);
+        driver->view_is_full = false;
     }
     if (ilea_author_transaction(driver->node->author) == NULL) switch_generation(driver);
-    for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) driver->control.clients[i].waits_for_view = false;
+    let_clients_go_on(driver);
 }

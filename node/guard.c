@@ -16,16 +16,23 @@
 enum { IDENTITY_SIZE = 32, ENTRY_SIZE = 32 + 8 + 32, BODY_SIZE = IDENTITY_SIZE + 2 * ENTRY_SIZE,
        FILE_SIZE = BODY_SIZE + ILEA_HASH_SIZE };
 
+/* Where QEMU's vmgenid device shows its id to the guest's root. */
+#define QEMU_GENERATION "/sys/firmware/qemu_fw_cfg/by_name/etc/vmgenid_guid/raw"
+
 struct ilea_guard {
     int fd;
-    uint8_t identity[IDENTITY_SIZE]; /* hash of boot, machine and database */
+    char generation_path[1024];           /* "": there is none */
+    uint8_t generation[ILEA_HASH_SIZE];   /* of its content */
+    uint8_t database[ILEA_DATABASE_ID_SIZE];
+    uint8_t identity[IDENTITY_SIZE];      /* hash of boot, machine, database and generation */
 };
 
-static void
+/* False: it cannot be read. The size comes first, so that nothing runs into what follows. */
+static bool
 add_file(struct ilea_hasher *hasher, const char *path)
 {
-    char text[128] = "";
-    ssize_t size = 0;
+    char text[4096] = "";
+    ssize_t size = -1;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
         size = read(fd, text, sizeof text);
@@ -33,6 +40,30 @@ add_file(struct ilea_hasher *hasher, const char *path)
     }
     ilea_hash_add_u64(hasher, size > 0 ? (uint64_t)size : 0);
     ilea_hash_add(hasher, text, size > 0 ? (size_t)size : 0);
+    return size >= 0;
+}
+
+/* What the generation file says now. One that was readable and is no more counts as changed. */
+static bool
+read_generation(const struct ilea_guard *guard, uint8_t hash[ILEA_HASH_SIZE])
+{
+    struct ilea_hasher hasher;
+    ilea_hash_begin(&hasher, ILEA_DOMAIN_STORED);
+    bool readable = guard->generation_path[0] == '\0' || add_file(&hasher, guard->generation_path);
+    ilea_hash_end(&hasher, hash);
+    return readable;
+}
+
+static void
+set_identity(struct ilea_guard *guard)
+{
+    struct ilea_hasher hasher;
+    ilea_hash_begin(&hasher, ILEA_DOMAIN_STORED);
+    (void)add_file(&hasher, "/proc/sys/kernel/random/boot_id");
+    (void)add_file(&hasher, "/etc/machine-id");
+    ilea_hash_add(&hasher, guard->database, sizeof guard->database);
+    ilea_hash_add(&hasher, guard->generation, sizeof guard->generation);
+    ilea_hash_end(&hasher, guard->identity);
 }
 
 /* Whether a folder's content is gone after a boot and in no ordinary backup. */
@@ -63,8 +94,8 @@ choose_folder(const char *configured)
 }
 
 enum ilea_error
-ilea_guard_open(const char *configured, const uint8_t database[ILEA_DATABASE_ID_SIZE],
-                struct ilea_guard **guard)
+ilea_guard_open(const char *configured, const char *generation,
+                const uint8_t database[ILEA_DATABASE_ID_SIZE], struct ilea_guard **guard)
 {
     const char *folder = choose_folder(configured);
     if (folder == NULL) return ILEA_ERROR_NOT_FOUND;
@@ -92,12 +123,14 @@ ilea_guard_open(const char *configured, const uint8_t database[ILEA_DATABASE_ID_
         return ILEA_ERROR_NO_MEMORY;
     }
     opened->fd = fd;
-    struct ilea_hasher hasher;
-    ilea_hash_begin(&hasher, ILEA_DOMAIN_STORED);
-    add_file(&hasher, "/proc/sys/kernel/random/boot_id");
-    add_file(&hasher, "/etc/machine-id");
-    ilea_hash_add(&hasher, database, ILEA_DATABASE_ID_SIZE);
-    ilea_hash_end(&hasher, opened->identity);
+    memcpy(opened->database, database, sizeof opened->database);
+    const char *tells = generation[0] != '\0' ? generation : access(QEMU_GENERATION, R_OK) == 0 ? QEMU_GENERATION : "";
+    (void)snprintf(opened->generation_path, sizeof opened->generation_path, "%s", tells);
+    if (!read_generation(opened, opened->generation)) {
+        ilea_guard_close(opened);
+        return ILEA_ERROR_INVALID;
+    }
+    set_identity(opened);
     *guard = opened;
     return ILEA_ERROR_NONE;
 }
@@ -108,6 +141,17 @@ ilea_guard_close(struct ilea_guard *guard)
     if (guard == NULL) return;
     close(guard->fd);
     free(guard);
+}
+
+bool
+ilea_guard_is_alone(struct ilea_guard *guard)
+{
+    uint8_t now[ILEA_HASH_SIZE];
+    (void)read_generation(guard, now);
+    if (memcmp(now, guard->generation, sizeof now) == 0) return true;
+    memcpy(guard->generation, now, sizeof now);
+    set_identity(guard);
+    return false;
 }
 
 void

@@ -13,6 +13,11 @@
  *
  * The file is locked as long as it is open, so that two copies of a database on one machine never both
  * hold permission.
+ *
+ * A running machine that is put back with its memory takes the guard with it. Where the hypervisor tells of
+ * that by a generation id, it is part of the guard, and is looked at before a commit is made durable and
+ * again before it is published. Both are needed (the Spin model, GENTWICE): with the second alone, a commit that was
+ * pending in the snapshot becomes durable and is published later.
  */
 #ifndef ILEA_NODE_GUARD_H
 #define ILEA_NODE_GUARD_H
@@ -32,14 +37,20 @@ enum { ILEA_GUARD_SCOPES = 2 }; /* index: scope - 1 */
 
 /*
  * Open the guard of a database. `folder`: configured one, or "" for $RUNTIME_DIRECTORY, /run/ilea,
- * /dev/shm, whichever is memory-backed and writable first. Gives *guard.
+ * /dev/shm, whichever is memory-backed and writable first. `generation`: a file whose content changes when
+ * the machine was put back, or "" for QEMU's, where it can be read. Gives *guard.
+ *   ILEA_ERROR_INVALID    `generation` is configured and cannot be read
  *   ILEA_ERROR_NOT_FOUND  no memory-backed folder: run without a guard; each start opens new feeds
  *   ILEA_ERROR_BUSY       a copy of this database is running on this machine: the same
  */
-ILEA_MUST_USE enum ilea_error ilea_guard_open(const char *folder,
+ILEA_MUST_USE enum ilea_error ilea_guard_open(const char *folder, const char *generation,
                                               const uint8_t database[ILEA_DATABASE_ID_SIZE],
                                               struct ilea_guard **guard);
 void ilea_guard_close(struct ilea_guard *guard);
+
+/* False: the machine was put back since the guard was opened or last said so. What is not durable must not become so,
+ * and every feed must go on in a new incarnation. The guard is one of the new generation from here on. */
+ILEA_MUST_USE bool ilea_guard_is_alone(struct ilea_guard *guard);
 
 /* What the guard says; all zero if it is new, torn, or of another boot, machine or database. */
 void ilea_guard_read(const struct ilea_guard *guard,

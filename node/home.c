@@ -1,5 +1,6 @@
 #include "node/home.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -70,6 +71,14 @@ sync_folder(const char *path)
     return error;
 }
 
+enum ilea_error
+ilea_home_sync(const char *home, const char *folder)
+{
+    char path[ILEA_PATH_SIZE];
+    ilea_home_path(home, folder, path);
+    return sync_folder(path);
+}
+
 bool
 ilea_home_is_local(const char *path)
 {
@@ -101,6 +110,34 @@ ilea_home_create(const char *home)
         if (mkdir(path, 0700) != 0 && errno != EEXIST) return from_errno();
     }
     return sync_folder(home);
+}
+
+/* A folder of ours with plain files in it. */
+static void
+remove_folder(const char *home, const char *name)
+{
+    char path[ILEA_PATH_SIZE], file[ILEA_PATH_SIZE + 256];
+    ilea_home_path(home, name, path);
+    DIR *stream = opendir(path);
+    const struct dirent *entry;
+    while (stream != NULL && (entry = readdir(stream)) != NULL) {
+        if (entry->d_name[0] == '.') continue;
+        (void)snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        (void)unlink(file);
+    }
+    if (stream != NULL) closedir(stream);
+    (void)rmdir(path);
+}
+
+void
+ilea_home_take_back(const char *home)
+{
+    static const char *const folders[] = { "log", "keys", "view", "state" };
+    for (unsigned i = 0; i < sizeof folders / sizeof folders[0]; i++) remove_folder(home, folders[i]);
+    char path[ILEA_PATH_SIZE];
+    ilea_home_path(home, "ilea.conf", path);
+    (void)unlink(path);
+    (void)rmdir(home);
 }
 
 static enum ilea_error

@@ -5,6 +5,7 @@
  *   keys/        secret keys, mode 0600 each; root.key and next-root.key may be moved to a safe
  *   log/         LMDB: everything that must not be lost
  *   view/N/      LMDB: rebuildable; view/current names N; view/damaged: it is to be rebuilt
+ *   state/       trust.side: what a restored database must not undo (node/side.h)
  *   state/lock   locked by whoever writes: the daemon, or the command line when no daemon runs
  *   control.sock the daemon's control socket
  *
@@ -30,9 +31,15 @@ bool ilea_home_is_local(const char *path);
 /* Make the folders of a new home. EXISTS: there is a home already; INVALID: on a network file
  * system; PERMISSION, FULL, IO. */
 ILEA_MUST_USE enum ilea_error ilea_home_create(const char *home);
+/* Take back a home that could not be made whole: call it only after ilea_home_create() made this one. A folder
+ * that holds anything else stays. */
+void ilea_home_take_back(const char *home);
 /* Write a small file by a temporary name, fsync and rename. */
 ILEA_MUST_USE enum ilea_error ilea_home_write_file(const char *home, const char *name,
                                                    const void *bytes, size_t size);
+
+/* Make what was created or renamed in a folder of the home durable. */
+ILEA_MUST_USE enum ilea_error ilea_home_sync(const char *home, const char *folder);
 
 /* Lock for writing, waiting at most wait_ms. Gives *lock (a file descriptor; close it).
  * BUSY: somebody else writes. */

@@ -60,6 +60,8 @@ static const char help[] =
     "  key recover [--from INDEX] [--new-admin NAME] [--last-good FEED:SEQ]... --yes\n"
     "       admin add and remove, fork and key sign with the roots: [--roots DIR]...\n"
     "       --clock-is-right: decide though the clock seems wrong\n"
+    "  backup DIR                          a copy of log, keys and settings\n"
+    "  restore DIR [--yes] [--peers-unchanged]\n"
     "\n"
     "AUDIENCE is agency (the default) or all-peers: nothing leaves the agency unless\n"
     "you say so. DIR is --home, else $ILEA_HOME, else /var/lib/ilea.\n"
@@ -81,6 +83,7 @@ static const struct {
     { "publish", ilea_command_publish }, { "import", ilea_command_import },
     { "export", ilea_command_export },   { "changes", ilea_command_changes },
     { "status", ilea_command_status },   { "verify", ilea_command_verify },
+    { "backup", ilea_command_backup },   { "restore", ilea_command_restore },
 };
 
 /* Where an option's value goes: one place, a flag, or a list that has room for `max`. */
@@ -130,7 +133,8 @@ parse_option(struct ilea_command *command, int argc, char **argv, int *at)
         LIST("set", sets, ILEA_SETS_MAX), LIST("roots", roots, ILEA_ROOT_FOLDERS_MAX),
         LIST("last-good", last_good, ILEA_LAST_GOOD_MAX), FLAG("json", json), FLAG("help", help),
         FLAG("version", version), FLAG("yes", yes), FLAG("follow", follow), FLAG("passphrase", passphrase),
-        FLAG("withdraw", withdraw), FLAG("clock-is-right", clock_is_right) };
+        FLAG("withdraw", withdraw), FLAG("clock-is-right", clock_is_right),
+        FLAG("peers-unchanged", peers_unchanged) };
 #undef VALUE
 #undef FLAG
 #undef LIST

@@ -65,7 +65,9 @@ parse(int argc, char **argv, struct ilea_command *command)
             return EX_USAGE;
         }
     }
-    return ilea_home_choose(command->home_option, command->home) == ILEA_ERROR_NONE ? 0 : EX_USAGE;
+    if (ilea_home_choose(command->home_option, command->home) == ILEA_ERROR_NONE) return 0;
+    (void)fputs("ilea-node: the path of --home is too long\n", stderr);
+    return EX_USAGE;
 }
 
 static int
@@ -83,6 +85,7 @@ run_once(const struct ilea_command *command, const struct ilea_span *passphrase,
     char reason[ILEA_REASON_SIZE] = "";
     enum ilea_error error = ilea_node_open(&node, command->home, passphrase, LOCK_WAIT_MS, reason);
     int code = 0;
+    if (error == ILEA_ERROR_PASSPHRASE) ilea_command_locked_reason(command, reason);
     if (error != ILEA_ERROR_NONE) code = fail(error, reason);
     const char *listen = command->listen != NULL ? command->listen : node.config.listen;
     const struct ilea_span endpoint = { (const uint8_t *)listen, strlen(listen) };

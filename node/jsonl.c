@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -45,6 +46,12 @@ ilea_jsonl_open(struct ilea_jsonl *input, const char *path, char *reason)
         int number = errno != 0 ? errno : ENOMEM;
         ilea_reason(reason, "%.100s: %s", path, strerror(number));
         return error_of_errno(number);
+    }
+    struct stat info;
+    if (strcmp(path, "-") != 0 && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        gzclose(file);
+        ilea_reason(reason, "%.100s is a folder", path);
+        return ILEA_ERROR_NOT_FOUND;
     }
     input->file = file;
     input->buffer = malloc(BUFFER_SIZE);

@@ -51,6 +51,20 @@ explain(enum ilea_error error, const char *what, char *reason)
     (void)snprintf(reason, ILEA_REASON_SIZE, "%s%s", what, hint);
 }
 
+/* Before anything is served: what was refused or withdrawn after the time of a restored log. */
+static enum ilea_error
+open_side(struct ilea_node *node)
+{
+    struct ilea_transaction *txn = NULL;
+    uint32_t changed = 0;
+    enum ilea_error error = ilea_side_open(node->home, &node->side);
+    if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(ilea_log_environment(node->log), true, &txn);
+    if (error == ILEA_ERROR_NONE) error = ilea_side_merge(node->side, txn, &changed);
+    if (error == ILEA_ERROR_NONE && changed > 0) return ilea_transaction_commit(txn);
+    ilea_transaction_abort(txn);
+    return error;
+}
+
 enum ilea_error
 ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span *passphrase,
                int lock_wait_ms, char *reason)
@@ -88,13 +102,18 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
         explain(error, "log", reason);
         return error;
     }
+    error = open_side(node);
+    if (error != ILEA_ERROR_NONE) {
+        explain(error, "state/trust.side", reason);
+        return error;
+    }
     error = ilea_keys_load(home, node->log, passphrase, &node->keys);
     if (error != ILEA_ERROR_NONE) {
         explain(error, "keys", reason);
         return error;
     }
-    node->guard_error = ilea_guard_open(node->config.guard, ilea_log_identity(node->log)->database,
-                                        &node->guard);
+    node->guard_error = ilea_guard_open(node->config.guard, node->config.generation,
+                                        ilea_log_identity(node->log)->database, &node->guard);
     error = ilea_author_new(node->log, &node->keys, node->guard, &node->author);
     if (error == ILEA_ERROR_NONE) {
         ilea_keys_retire(home, node->log); /* after a change of keys: those that are no more of use */
@@ -121,6 +140,7 @@ ilea_node_close(struct ilea_node *node)
     ilea_node_drop_view(node);
     ilea_author_free(node->author);
     ilea_guard_close(node->guard);
+    ilea_side_close(node->side);
     ilea_log_close(node->log);
     ilea_keys_free(&node->keys);
     if (node->lock != LOCK_NONE) close(node->lock);

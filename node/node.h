@@ -7,6 +7,7 @@
 
 #include "node/author.h"
 #include "node/home.h"
+#include "node/side.h"
 #include "node/view_builder.h"
 
 struct ilea_node {
@@ -15,6 +16,7 @@ struct ilea_node {
     int lock;                        /* -1: not held */
     struct ilea_keys keys;
     struct ilea_log *log;
+    struct ilea_side *side;          /* what a restore must not undo */
     struct ilea_guard *guard;        /* NULL: none; new feeds at each start */
     enum ilea_error guard_error;     /* why not */
     struct ilea_author *author;

@@ -8,12 +8,24 @@
  *  3. STORE puts a commit into the log. The driver may gather STOREs of several steps into one
  *     transaction; when it is durable, it says so with STORED, and only then does the replicator
  *     acknowledge or pass on what was stored. Nothing is acknowledged that a crash could forget.
- *  4. After each step the driver asks ilea_replicator_deadline() and delivers TIMER then.
- *  5. Time never goes back. `random` is filled freshly for AGENCY, LINK_UP, MESSAGE and TIMER.
+ *  4. MANIFEST, FORK and FORK_FOUND are the driver's to judge: the replicator takes manifests and proofs
+ *     as they are. At most one of them is in a step's effects, and it is the last. Before the next MESSAGE
+ *     the driver verifies it, makes what it keeps durable (with all STOREs so far: STORED comes first) and
+ *     tells what changed, by AGENCY, FEED, PEER; or, if the bytes are bad, says BLAME.
+ *  5. FEED of a feed that is known sets it anew: its commits may have become fewer, when the agency's
+ *     roots say where it ends. All STOREs of it are durable by then.
+ *  6. After each step the driver asks ilea_replicator_deadline() and delivers TIMER then.
+ *  7. Time never goes back. `random` is filled freshly for AGENCY, FEED, LINK_UP, MESSAGE and TIMER.
+ *
+ * An archived feed is closed and complete: a later feed of its agency names its last position. The log holds
+ * it, and the replicator only how many there are of an agency and what they add up to, so that a thousand
+ * boots cost nothing. The sum is that of H(FRONTIER, feed id || seq as u64 || commit id) of their last
+ * positions mod 2^256.
  */
 #ifndef ILEA_CORE_EVENT_H
 #define ILEA_CORE_EVENT_H
 
+#include "crypto/hash.h"
 #include "crypto/seal.h"
 #include "crypto/sign.h"
 #include "include/ilea/error.h"
@@ -23,19 +35,41 @@
 #include "replication/record/statement.h"
 
 #define ILEA_TIME_NEVER UINT64_MAX
+#define ILEA_SEQ_NEVER UINT64_MAX /* of a limit: there is none */
 
 enum { ILEA_NONCE_HELLO_SIZE = 32, ILEA_SESSION_ID_SIZE = 8, ILEA_FRAME_HEADER_SIZE = 8 + 4 + 1 };
 
 enum ilea_event_type {
-    ILEA_EVENT_AGENCY,    /* an agency is followed, or no longer */
-    ILEA_EVENT_FEED,      /* at start: a feed the log holds; later: a feed of our own that was opened */
+    ILEA_EVENT_AGENCY,    /* an agency is followed, or no longer; its manifest or its archive changed */
+    ILEA_EVENT_FEED,      /* at start: a feed the log holds and has not archived; later: a feed of our own
+                             that was opened, or one that was cut, limited, or proven to be forked */
+    ILEA_EVENT_ARCHIVED,  /* a feed was archived just now */
     ILEA_EVENT_PEER,      /* a link exists to an approved agency, or no longer */
     ILEA_EVENT_LINK_UP,   /* the transport to a peer that we dialled is up */
     ILEA_EVENT_LINK_DOWN, /* the transport is gone; what was sent may be lost */
     ILEA_EVENT_MESSAGE,   /* one frame from the peer at the other end of a link */
+    ILEA_EVENT_BLAME,     /* a MANIFEST or FORK from this link cannot be right: end its session */
     ILEA_EVENT_STORED,    /* every STORE so far is durable */
     ILEA_EVENT_APPENDED,  /* a commit of our own is durable */
     ILEA_EVENT_TIMER
+};
+
+/* The archived feeds of an agency. */
+struct ilea_archive {
+    uint64_t count;
+    uint8_t sum[ILEA_HASH_SIZE];
+};
+
+struct ilea_event_feed {
+    struct ilea_feed_id id;
+    struct ilea_feed_origin origin;
+    uint64_t seq;          /* 0: nothing in it (yet) */
+    struct ilea_commit_id head;
+    bool current;          /* the feed our own node is writing now */
+    bool archived;         /* only in answers of config.archived() */
+    uint64_t limit_seq;    /* nothing beyond it counts; ILEA_SEQ_NEVER: no limit */
+    struct ilea_commit_id limit_id; /* of the commit at limit_seq; zeros: not known */
+    uint8_t fork[ILEA_HASH_SIZE];   /* hash of the proof kept; zeros: none, or the roots settled it */
 };
 
 struct ilea_event {
@@ -46,21 +80,25 @@ struct ilea_event {
     union {
         struct {
             struct ilea_agency_id id;
-            struct ilea_sign_public node; /* from its manifest: whose commits are accepted */
+            struct ilea_sign_public node; /* from its newest manifest: who signs BIND */
             bool followed;
+            uint64_t manifest_index;      /* of that manifest, and its hash */
+            uint8_t manifest_hash[ILEA_HASH_SIZE];
+            struct ilea_archive archive;
         } agency;
+        struct ilea_event_feed feed;
         struct {
-            struct ilea_feed_id id;
-            struct ilea_feed_origin origin;
-            uint64_t seq;          /* 0: opened, nothing in it yet */
-            struct ilea_commit_id head;
-            bool current;          /* the feed our own node is writing now */
-        } feed;
+            struct ilea_agency_id agency;
+            struct ilea_feed_id feed;
+            struct ilea_archive archive;  /* of the agency, with it */
+        } archived;
         struct {
             struct ilea_agency_id agency;
             struct ilea_transport_public transport;
             bool approved;
+            bool relays; /* feeds of third agencies may go over the link, both ways */
         } peer;
+        enum ilea_error blame;
         struct ilea_span message;
         struct {
             struct ilea_feed_id feed;
@@ -74,7 +112,12 @@ enum ilea_effect_type {
     ILEA_EFFECT_SEND,         /* a whole frame to the peer of a link */
     ILEA_EFFECT_SEND_BIND,    /* sign `message`, then send it as BIND: ilea_message_put_bind() */
     ILEA_EFFECT_SEND_COMMITS, /* read commits from the log and send: ilea_message_put_commits_head() */
+    ILEA_EFFECT_SEND_MANIFESTS, /* read from the log and send: ilea_message_put_manifests_head() */
+    ILEA_EFFECT_SEND_FORK,    /* the proof kept of a feed: ilea_message_put_fork() */
     ILEA_EFFECT_STORE,        /* put a verified commit at the end of its feed */
+    ILEA_EFFECT_MANIFEST,     /* a peer showed manifests of an agency */
+    ILEA_EFFECT_FORK,         /* a peer showed the proof of a fork */
+    ILEA_EFFECT_FORK_FOUND,   /* a signed commit beside one that we hold: make the proof */
     ILEA_EFFECT_LINK_RESET,   /* tear the link's connection down and make it anew */
     ILEA_EFFECT_REINCARNATE,  /* a peer holds more of our current feed than we do: never write to it again */
     ILEA_EFFECT_TRACE         /* for logs and status */
@@ -104,6 +147,30 @@ struct ilea_effect {
             uint64_t seq_first;
             uint32_t count;           /* commits, all in the log, together at most one message */
         } commits;
+        struct {
+            uint8_t session[ILEA_SESSION_ID_SIZE];
+            uint32_t number;
+            struct ilea_agency_id agency;
+            uint64_t from;            /* index of the first */
+            uint32_t count;           /* together at most one message */
+        } send_manifests;
+        struct {
+            uint8_t session[ILEA_SESSION_ID_SIZE];
+            uint32_t number;
+            struct ilea_feed_id feed;
+        } send_fork;
+        struct {
+            struct ilea_agency_id agency;
+            uint32_t count;           /* manifests; walk them with ilea_manifests_next() */
+            struct ilea_span manifests; /* encoded bins, in the event */
+            bool own_link;            /* they came from the agency itself */
+        } manifest;
+        struct ilea_span fork;        /* the proof, in the event */
+        struct {
+            struct ilea_feed_id feed;
+            uint64_t seq;
+            struct ilea_span commit;  /* the other one's bytes, in the event; its signature is good */
+        } fork_found;
         struct {
             struct ilea_feed_id feed;
             struct ilea_feed_origin origin; /* for seq 1: the feed is new to the log */

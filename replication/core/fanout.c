@@ -15,11 +15,26 @@ is_author(const struct ilea_replicator *r, uint32_t link, uint32_t feed)
     return r->links[link].agency == r->feeds[feed].agency;
 }
 
-static void
+/* Who has archived a feed does not push it unasked, not even its author. */
+static bool
+is_pushed(const struct ilea_replicator *r, uint32_t link, uint32_t feed)
+{
+    return is_author(r, link, feed) && !r->link_feeds[link][feed].in_archive;
+}
+
+/* What we lack of the feed and want, if a peer holds it up to `seq`. */
+static bool
+is_wanted(const struct feed *feed, uint64_t seq)
+{
+    return within_limit(feed, seq) > feed->seq;
+}
+
+void
 send_note(struct ilea_replicator *r, uint32_t index, uint32_t at, enum ilea_note_mode mode)
 {
     if (!has_room(r, 1, 256)) return; /* the stall check asks again */
-    struct ilea_note note = { .feed = r->feeds[at].id, .seq = r->feeds[at].seq, .mode = mode };
+    const struct feed *feed = &r->feeds[at];
+    struct ilea_note note = { .feed = feed->id, .seq = within_limit(feed, feed->seq), .mode = mode };
     struct ilea_msgpack_writer writer;
     begin_frame(r, index, ILEA_MESSAGE_NOTE, &writer);
     ilea_msgpack_put_array(&writer, 1);
@@ -39,7 +54,7 @@ is_usable(const struct ilea_replicator *r, uint32_t index, uint32_t at)
 static bool
 can_bring(const struct ilea_replicator *r, uint32_t index, uint32_t at)
 {
-    return is_usable(r, index, at) && r->link_feeds[index][at].remote_seq > r->feeds[at].seq;
+    return is_usable(r, index, at) && is_wanted(&r->feeds[at], r->link_feeds[index][at].remote_seq);
 }
 
 /* The link that can bring the feed best, `except` left out; NO_INDEX: none can. */
@@ -86,10 +101,10 @@ take_source(struct ilea_replicator *r, uint32_t at, uint32_t index)
     feed->eager_link = index;
     expect(r, at);
     if (before == index) return;
-    if (before != NO_INDEX && !is_author(r, before, at) && r->links[before].synced) {
+    if (before != NO_INDEX && !is_pushed(r, before, at) && r->links[before].synced) {
         send_note(r, before, at, ILEA_NOTE_LAZY);
     }
-    if (!is_author(r, index, at)) send_note(r, index, at, ILEA_NOTE_EAGER);
+    if (!is_pushed(r, index, at)) send_note(r, index, at, ILEA_NOTE_EAGER);
 }
 
 /*
@@ -145,14 +160,15 @@ heard_of(struct ilea_replicator *r, uint32_t index, uint32_t at, uint64_t seq)
 {
     struct feed *feed = &r->feeds[at];
     struct link_feed *state = &r->link_feeds[index][at];
-    bool held_more = state->remote_seq > feed->seq;
+    bool held_more = is_wanted(feed, state->remote_seq);
     if (seq > state->remote_seq) state->remote_seq = seq;
     /* Somebody says it has a commit of ours that we forgot. Of a feed that was opened since our node
      * was started that is a lie, and a liar must not make us open one after the other; the commit
      * itself would be believed. */
     if (feed->resumed && state->remote_seq > feed->seq && has_room(r, 1, 0)) take_current(r, index, at);
-    if (!held_more && state->remote_seq > feed->seq && feed->eager_link != NO_INDEX) expect(r, at);
-    if (r->links[index].synced && state->remote_seq > feed->seq) choose_source(r, at);
+    bool holds_more = is_wanted(feed, state->remote_seq);
+    if (!held_more && holds_more && feed->eager_link != NO_INDEX) expect(r, at);
+    if (r->links[index].synced && holds_more) choose_source(r, at);
 }
 
 static bool
@@ -160,7 +176,7 @@ is_note_due(const struct ilea_replicator *r, uint32_t index, uint32_t at)
 {
     const struct link_feed *state = &r->link_feeds[index][at];
     const struct feed *feed = &r->feeds[at];
-    return state->note_due && !state->out_eager && state->remote_seq < feed->durable
+    return state->note_due && !state->out_eager && state->remote_seq < told_seq(feed)
         && is_common(r, &r->links[index], feed);
 }
 
@@ -179,13 +195,13 @@ begin_fanout(struct ilea_replicator *r, uint32_t index)
     for (uint32_t at = 0; at < r->feed_count; at++) {
         struct feed *feed = &r->feeds[at];
         struct link_feed *state = &r->link_feeds[index][at];
-        if (feed->agency == 0) { /* our own feeds: pushed without being asked */
-            state->out_eager = true;
-            state->sent_seq = state->remote_seq < feed->durable ? state->remote_seq : feed->durable;
+        if (feed->agency == 0 && !feed->archived && !state->refused) {
+            state->out_eager = true; /* our own feeds: pushed without being asked */
+            state->sent_seq = state->remote_seq < told_seq(feed) ? state->remote_seq : told_seq(feed);
         }
         if (is_author(r, index, at) && feed->eager_link != index) {
             take_source(r, at, index); /* it is here and pushes: whoever brought it may stop */
-        } else if (state->remote_seq > feed->seq) {
+        } else if (is_wanted(feed, state->remote_seq)) {
             choose_source(r, at);
         }
         if (is_note_due(r, index, at)) set_notes_deadline(r, link); /* durable since our list was sent */
@@ -220,7 +236,7 @@ announce(struct ilea_replicator *r, uint32_t at)
             && state->remote_seq == 0 && state->pruned_ms == 0) {
             state->out_eager = true; /* a feed of our own that was opened during the session */
         }
-        if (state->out_eager || state->remote_seq >= feed->durable) continue;
+        if (state->out_eager || state->remote_seq >= told_seq(feed)) continue;
         state->note_due = true;
         set_notes_deadline(r, link);
     }
@@ -246,7 +262,7 @@ flush_notes(struct ilea_replicator *r, uint32_t index)
         if (!is_note_due(r, index, at)) continue;
         struct link_feed *state = &r->link_feeds[index][at];
         const struct feed *feed = &r->feeds[at];
-        struct ilea_note note = { .feed = feed->id, .seq = feed->durable, .mode = ILEA_NOTE_LAZY,
+        struct ilea_note note = { .feed = feed->id, .seq = told_seq(feed), .mode = ILEA_NOTE_LAZY,
                                   .has_agency = state->remote_seq == 0,
                                   .agency = r->agencies[feed->agency].id };
         /* The mode is how we want the feed from the receiver: as before. */
@@ -263,10 +279,11 @@ static uint32_t
 feed_of_note(struct ilea_replicator *r, uint32_t index, const struct ilea_note *note)
 {
     uint32_t at = find_feed(r, &note->feed);
-    if (at != NO_INDEX || !note->has_agency) return at;
+    if (at != NO_INDEX || revive_by_note(r, index, note, &at) != REVIVAL_UNKNOWN) return at;
+    if (!note->has_agency || note->seq == 0) return NO_INDEX;
     uint32_t agency = find_agency(r, &note->agency);
     struct link *link = &r->links[index];
-    if (agency == NO_INDEX || !r->agencies[agency].followed) return NO_INDEX;
+    if (agency == NO_INDEX || !is_carried(r, link, agency)) return NO_INDEX;
     if (link->unverified_feeds >= ILEA_UNVERIFIED_FEEDS_MAX) {
         link->list_cut = true;
         return NO_INDEX;
@@ -293,6 +310,7 @@ on_notes(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
         ilea_note_next(&notes, &note);
         uint32_t at = feed_of_note(r, index, &note);
         if (at == NO_INDEX) continue;
+        if (!is_carried(r, link, r->feeds[at].agency)) continue;
         struct link_feed *state = &r->link_feeds[index][at];
         bool was_eager = state->out_eager;
         state->out_eager = note.mode == ILEA_NOTE_EAGER;

@@ -17,8 +17,8 @@ take_run(const struct ilea_replicator *r, const struct link *link, const struct 
     uint64_t room = ILEA_MESSAGE_SIZE_MAX - COMMITS_OVERHEAD;
     uint32_t count = 0;
     *bytes = 0;
-    for (uint64_t seq = from; seq <= feed->durable && count < ILEA_EFFECTS_MAX / 2; seq++) {
-        uint32_t size = r->config.commit_size(r->config.context, &feed->id, seq);
+    for (uint64_t seq = from; seq <= told_seq(feed) && count < ILEA_EFFECTS_MAX / 2; seq++) {
+        uint32_t size = r->config.log.commit_size(r->config.log.context, &feed->id, seq);
         if (size == 0 || *bytes + size > credit || size + COMMIT_OVERHEAD > room) break;
         *bytes += size;
         room -= size + COMMIT_OVERHEAD;
@@ -34,8 +34,7 @@ pump_feed(struct ilea_replicator *r, uint32_t index, uint32_t at)
     struct link *link = &r->links[index];
     const struct feed *feed = &r->feeds[at];
     struct link_feed *state = &r->link_feeds[index][at];
-    if (!state->out_eager || state->refused || state->sent_seq >= feed->durable
-        || !is_common(r, link, feed)) {
+    if (!state->out_eager || state->sent_seq >= told_seq(feed) || !is_common(r, link, feed)) {
         return false;
     }
     uint64_t bytes;
@@ -59,7 +58,7 @@ void
 pump(struct ilea_replicator *r, uint32_t index)
 {
     struct link *link = &r->links[index];
-    if (!link->synced) return;
+    if (!link->synced || !flush_trust(r, index)) return;
     bool moved = true;
     while (moved) {
         moved = false;
@@ -90,7 +89,9 @@ on_credit(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
         uint32_t at = find_feed(r, &id);
         if (at == NO_INDEX) continue;
         struct link_feed *state = &r->link_feeds[index][at];
-        if (seq > state->remote_seq && seq <= r->feeds[at].durable) state->remote_seq = seq;
+        if (seq <= state->remote_seq || seq > r->feeds[at].durable) continue;
+        state->remote_seq = seq;
+        r->feeds[at].archived_ms = r->now_ms;
     }
     pump(r, index);
     return ILEA_ERROR_NONE;
@@ -117,7 +118,7 @@ send_credit(struct ilea_replicator *r, uint32_t index)
         if (!state->credit_due) continue;
         state->credit_due = false;
         count--;
-        ilea_message_put_position(&writer, &r->feeds[i].id, r->feeds[i].durable, NULL);
+        ilea_message_put_position(&writer, &r->feeds[i].id, told_seq(&r->feeds[i]), NULL);
     }
     end_frame(r, index, &writer);
 }
@@ -133,10 +134,17 @@ settle(struct ilea_replicator *r, uint32_t index)
     if (link->received_limit - link->received_bytes < ILEA_CREDIT_WINDOW / 2) send_credit(r, index);
 }
 
-/* Whose feed a first commit opens: it must say so itself. Nothing is kept before its signature is checked. */
+/* Whose feed a first commit opens, and how far it may go. */
+struct opened {
+    struct ilea_feed_origin origin;
+    uint64_t limit_seq;
+    struct ilea_commit_id limit_id;
+};
+
+/* It must say so itself. Nothing is kept before its signature is checked. */
 static enum ilea_error
-read_opening(const struct ilea_replicator *r, const struct ilea_commit *commit,
-             struct ilea_feed_origin *origin)
+read_opening(const struct ilea_replicator *r, uint32_t index, const struct ilea_commit *commit,
+             struct opened *opened)
 {
     struct ilea_msgpack_reader slots;
     ilea_msgpack_reader_init(&slots, commit->slots);
@@ -153,28 +161,31 @@ read_opening(const struct ilea_replicator *r, const struct ilea_commit *commit,
     if (memcmp(id.bytes, commit->header.feed.bytes, sizeof id.bytes) != 0) return ILEA_ERROR_BAD_HASH;
 
     uint32_t agency = find_agency(r, &opening.origin.agency);
-    if (agency == NO_INDEX || !r->agencies[agency].followed
-        || opening.origin.scope != ILEA_SCOPE_PEERS
-        || memcmp(opening.origin.node.bytes, r->agencies[agency].node.bytes,
-                  sizeof opening.origin.node.bytes) != 0) {
+    if (agency == NO_INDEX || !is_carried(r, &r->links[index], agency)
+        || opening.origin.scope != ILEA_SCOPE_PEERS) {
         return ILEA_ERROR_NOT_FOUND;
     }
-    *origin = opening.origin;
-    return ILEA_ERROR_NONE;
+    opened->origin = opening.origin;
+    const struct ilea_replicator_log *log = &r->config.log;
+    error = log->feed_limit(log->context, &opening.origin, &id, &opened->limit_seq, &opened->limit_id);
+    if (error == ILEA_ERROR_NONE && opened->limit_seq == 0) error = ILEA_ERROR_NOT_FOUND; /* it is void */
+    return error;
 }
 
 /* The feed of a first commit that is good; whoever announced it may have named a wrong agency. */
 static enum ilea_error
-open_feed(struct ilea_replicator *r, const struct ilea_feed_id *id,
-          const struct ilea_feed_origin *origin, uint32_t *at)
+open_feed(struct ilea_replicator *r, const struct ilea_feed_id *id, const struct opened *opened,
+          uint32_t *at)
 {
-    uint32_t agency = find_agency(r, &origin->agency);
+    uint32_t agency = find_agency(r, &opened->origin.agency);
     if (*at == NO_INDEX) *at = add_feed(r, id, agency);
     if (*at == NO_INDEX) return ILEA_ERROR_FULL;
     struct feed *feed = &r->feeds[*at];
     if (feed->agency != agency) move_feed(r, *at, agency);
     forget_announcer(r, *at);
-    feed->origin = *origin;
+    feed->origin = opened->origin;
+    feed->limit_seq = opened->limit_seq;
+    feed->limit_id = opened->limit_id;
     return ILEA_ERROR_NONE;
 }
 
@@ -191,33 +202,50 @@ is_whole(const struct ilea_commit *commit)
     return true;
 }
 
+static bool
+is_same(const struct ilea_commit_id *a, const struct ilea_commit_id *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
 /* Take one commit that comes next in its feed: everything is checked, then accepted. */
 static enum ilea_error
 accept_commit(struct ilea_replicator *r, uint32_t index, uint32_t *at,
               const struct ilea_commit *commit, struct ilea_span bytes)
 {
     bool first = commit->header.seq == 1;
-    struct ilea_feed_origin origin;
+    struct opened opened = { .limit_seq = 0 };
     if (first) {
-        enum ilea_error error = read_opening(r, commit, &origin);
+        enum ilea_error error = read_opening(r, index, commit, &opened);
         if (error != ILEA_ERROR_NONE) return error;
+        if (*at != NO_INDEX && r->feeds[*at].limit_seq < opened.limit_seq) { /* a fork of it is known */
+            opened.limit_seq = r->feeds[*at].limit_seq;
+            opened.limit_id = r->feeds[*at].limit_id;
+        }
     } else {
-        if (!r->agencies[r->feeds[*at].agency].followed) return ILEA_ERROR_NOT_FOUND;
-        origin = r->feeds[*at].origin;
+        const struct feed *held = &r->feeds[*at];
+        opened = (struct opened){ held->origin, held->limit_seq, held->limit_id };
+        if (!is_carried(r, &r->links[index], held->agency)) return ILEA_ERROR_NOT_FOUND;
     }
+    if (commit->header.seq > opened.limit_seq) return ILEA_ERROR_NOT_FOUND; /* nobody is to have it */
     if (!is_whole(commit)) return ILEA_ERROR_NOT_FOUND;
     struct ilea_commit_id id;
     ilea_commit_id_of(commit->header_bytes, &id);
     enum ilea_error error = ilea_commit_check_items(commit);
     if (error == ILEA_ERROR_NONE) {
-        error = ilea_commit_verify(commit, &id, &r->config.network, &origin.node);
+        error = ilea_commit_verify(commit, &id, &r->config.network, &opened.origin.node);
     }
-    if (error == ILEA_ERROR_NONE && first) error = open_feed(r, &commit->header.feed, &origin, at);
     if (error != ILEA_ERROR_NONE) return error;
-    struct feed *feed = &r->feeds[*at];
-    if (!first && memcmp(commit->header.prev.bytes, feed->head.bytes, sizeof feed->head.bytes) != 0) {
+    if (!first && !is_same(&commit->header.prev, &r->feeds[*at].head)) {
         return ILEA_ERROR_DIVERGED; /* signed, and on top of another history */
     }
+    if (commit->header.seq == opened.limit_seq && !is_zero(opened.limit_id.bytes, ILEA_ID_SIZE)
+        && !is_same(&id, &opened.limit_id)) {
+        return ILEA_ERROR_NOT_FOUND; /* the roots say another one */
+    }
+    if (first) error = open_feed(r, &commit->header.feed, &opened, at);
+    if (error != ILEA_ERROR_NONE) return error;
+    struct feed *feed = &r->feeds[*at];
     take_current(r, index, *at);
     feed->seq = commit->header.seq;
     feed->head = id;
@@ -242,18 +270,68 @@ refuse_commit(struct ilea_replicator *r, uint32_t index, uint32_t at, enum ilea_
         trace(r, index, ILEA_TRACE_DIVERGED, error, id);
         break;
     case ILEA_ERROR_UNKNOWN:   /* of a newer version: wait for an upgrade of this node */
-    case ILEA_ERROR_NOT_FOUND: /* an agency we do not follow (any more), or another node's key */
+    case ILEA_ERROR_NOT_FOUND: /* not followed (any more), under a key that is not good, or beyond a limit */
     case ILEA_ERROR_FULL:
         trace(r, index, ILEA_TRACE_REFUSED, error, id);
         break;
     default:
         return error;
     }
-    if (at != NO_INDEX) {
-        r->link_feeds[index][at].refused = true;
-        prune(r, index, at);
-    }
+    if (at == NO_INDEX) return ILEA_ERROR_NONE;
+    r->link_feeds[index][at].refused = true;
+    prune(r, index, at);
+    if (error == ILEA_ERROR_DIVERGED) on_diverged(r, index, at, r->feeds[at].seq);
     return ILEA_ERROR_NONE;
+}
+
+/* COMMITS being taken. */
+struct intake {
+    uint32_t at;      /* the feed; NO_INDEX: new to us */
+    bool is_out;      /* it is in the log, and the table has no room for it */
+    bool refused, fresh, repeated;
+    bool forked;      /* `commit` is another one than ours */
+    struct ilea_commit commit;
+    struct ilea_span bytes;
+};
+
+static enum ilea_error
+take_commit(struct ilea_replicator *r, uint32_t index, const struct ilea_feed_id *id,
+            struct intake *intake)
+{
+    enum ilea_error error = ilea_commit_decode(intake->bytes, &intake->commit);
+    const struct ilea_header *header = &intake->commit.header;
+    if (error != ILEA_ERROR_NONE) return error;
+    if (memcmp(header->feed.bytes, id->bytes, sizeof id->bytes) != 0) return ILEA_ERROR_MALFORMED;
+    if (intake->is_out) return ILEA_ERROR_FULL;
+    uint64_t held = intake->at != NO_INDEX ? r->feeds[intake->at].seq : 0;
+    if (header->seq <= held) {
+        intake->repeated = true;
+        error = check_repeat(r, intake->at, &intake->commit);
+        intake->forked = error == ILEA_ERROR_DIVERGED;
+        return intake->forked ? ILEA_ERROR_NONE : error;
+    }
+    if (intake->refused) return ILEA_ERROR_NONE;
+    /* Its opening was refused, and the peer pushes on. */
+    if (intake->at == NO_INDEX && header->seq > 1) return ILEA_ERROR_NOT_FOUND;
+    if (header->seq > held + 1) return ILEA_ERROR_UNEXPECTED; /* a gap */
+    error = accept_commit(r, index, &intake->at, &intake->commit, intake->bytes);
+    if (error == ILEA_ERROR_NONE) intake->fresh = true;
+    return error;
+}
+
+/* What all of a message amounts to. */
+static void
+end_intake(struct ilea_replicator *r, uint32_t index, const struct intake *intake)
+{
+    uint32_t at = intake->at;
+    struct link_feed *state = &r->link_feeds[index][at];
+    struct feed *feed = &r->feeds[at];
+    state->credit_due = true;
+    if (intake->fresh) feed->progress_ms = r->now_ms;
+    heard_of(r, index, at, feed->seq > state->remote_seq && intake->fresh ? feed->seq : state->remote_seq);
+    /* Of a refused feed, repeats were asked for: they may show where the two histories part. */
+    if (!intake->fresh && !intake->forked && intake->refused != intake->repeated) prune(r, index, at);
+    if (intake->forked) report_fork(r, index, at, &intake->commit, intake->bytes);
 }
 
 enum ilea_error
@@ -265,50 +343,28 @@ on_commits(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     struct ilea_msgpack_reader commits;
     enum ilea_error error = ilea_commits_decode(body, &id, &count, &commits);
     if (error != ILEA_ERROR_NONE) return error;
-    uint32_t at = find_feed(r, &id);
-    bool refused = at != NO_INDEX && r->link_feeds[index][at].refused;
-    bool fresh = false;
+    struct intake intake = { .at = find_feed(r, &id) };
+    if (intake.at == NO_INDEX) intake.is_out = revive_by_id(r, &id, &intake.at) == REVIVAL_NONE;
+    intake.refused = intake.at != NO_INDEX && r->link_feeds[index][intake.at].refused;
 
     for (uint32_t i = 0; i < count; i++) {
         struct ilea_span bytes = ilea_commits_next(&commits);
         link->received_bytes += bytes.size;
         if (link->received_bytes > link->received_limit) return ILEA_ERROR_LIMIT;
-        if (refused) continue;
-        struct ilea_commit commit;
-        error = ilea_commit_decode(bytes, &commit);
-        if (error == ILEA_ERROR_NONE
-            && memcmp(commit.header.feed.bytes, id.bytes, sizeof id.bytes) != 0) {
-            return ILEA_ERROR_MALFORMED;
-        }
-        if (error == ILEA_ERROR_NONE) {
-            uint64_t held = at != NO_INDEX ? r->feeds[at].seq : 0;
-            if (commit.header.seq <= held) continue; /* a repeat */
-            if (at == NO_INDEX && commit.header.seq > 1) {
-                error = ILEA_ERROR_NOT_FOUND; /* its opening was refused, and the peer pushes on */
-            } else if (commit.header.seq > held + 1) {
-                return ILEA_ERROR_UNEXPECTED; /* a gap */
-            } else {
-                error = accept_commit(r, index, &at, &commit, bytes);
-            }
-        }
-        if (error != ILEA_ERROR_NONE) {
-            error = refuse_commit(r, index, at, error, &id);
-            if (error != ILEA_ERROR_NONE) return error;
-            refused = true;
-            continue;
-        }
-        fresh = true;
+        /* A feed that is refused is looked at only for the commit that shows the other history. */
+        if (intake.forked || (intake.refused && intake.at == NO_INDEX)) continue;
+        intake.bytes = bytes;
+        error = take_commit(r, index, &id, &intake);
+        if (error == ILEA_ERROR_NONE) continue;
+        if (intake.refused && error == ILEA_ERROR_UNKNOWN) continue;
+        error = refuse_commit(r, index, intake.at, error, &id);
+        if (error != ILEA_ERROR_NONE) return error;
+        intake.refused = true;
     }
-    if (fresh) link->data_ms = r->now_ms;
+    if (intake.fresh) link->data_ms = r->now_ms;
     settle(r, index);
-    if (at != NO_INDEX) {
-        struct link_feed *state = &r->link_feeds[index][at];
-        state->credit_due = true;
-        if (fresh) r->feeds[at].progress_ms = r->now_ms;
-        heard_of(r, index, at, r->feeds[at].seq > state->remote_seq && fresh ? r->feeds[at].seq
-                                                                              : state->remote_seq);
-        if (!fresh && !refused) prune(r, index, at);
-    }
+    ask_archives(r, index);
+    if (intake.at != NO_INDEX) end_intake(r, index, &intake);
     return ILEA_ERROR_NONE;
 }
 

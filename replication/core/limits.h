@@ -20,7 +20,12 @@ enum {
      * hold for 64 peers. */
     ILEA_CREDIT_WINDOW = 4 * 1024 * 1024,
     ILEA_NOTES_MAX = 2048, /* entries in one NOTE */
-    ILEA_FRONTIER_ENTRIES_MAX = 2048, /* entries in one FRONTIER message */
+    ILEA_FRONTIER_ENTRIES_MAX = 2048, /* entries and forks in one FRONTIER message */
+    ILEA_MANIFESTS_MAX = 256,         /* manifests in one MANIFEST */
+    ILEA_ARCHIVE_BUCKETS = 256,       /* by the first byte of a feed's id */
+    ILEA_ARCHIVE_PART_MAX = 64,       /* archived feeds told at once */
+    ILEA_ARCHIVE_PLAIN_MAX = 64,      /* so few, and they are asked for without the buckets' sums */
+    ILEA_REVIVED_FEEDS_MAX = 128,     /* archived feeds a peer asked for, at once */
 
     ILEA_GREETING_MS = 5000,   /* no answer to HELLO or BIND: try again */
     ILEA_KEEPALIVE_MS = 5000,  /* nothing sent for so long: send an empty CREDIT */
@@ -28,6 +33,8 @@ enum {
     ILEA_STALL_MS = 2000,      /* a feed that should be coming does not: ask another link */
     ILEA_BUSY_MS = 60000,      /* the same of a link that brings other things meanwhile */
     ILEA_STALL_END_MS = 10000, /* and there is no other: the session is at fault */
+    ILEA_ARCHIVE_MS = 60000,   /* an archived feed is held for a peer that lacks it, since it last took some */
+    ILEA_ARCHIVE_CHECK_MS = 250,
     ILEA_NOTE_DELAY_MS = 250,  /* announcements to lazy links are gathered for so long */
     ILEA_BACKOFF_MS_MIN = 200, /* before a session that ended badly is tried again; doubled each time */
     ILEA_BACKOFF_MS_MAX = 30000
@@ -36,10 +43,9 @@ enum {
 _Static_assert(ILEA_FEEDS_MAX * 2 <= ILEA_FEED_SLOTS, "feed table at most half full");
 _Static_assert((ILEA_FEED_SLOTS & (ILEA_FEED_SLOTS - 1)) == 0, "feed slots: a power of two");
 _Static_assert(ILEA_CREDIT_WINDOW >= 2 * ILEA_MESSAGE_SIZE_MAX, "a window holds several messages");
-_Static_assert(ILEA_FRONTIER_ENTRIES_MAX * (3 + 34 + 34 + 34 + 9)
-               + ILEA_AGENCIES_MAX * 34 + 64 <= ILEA_EFFECT_BYTES_MAX / 2,
-               "a FRONTIER message can be composed");
-_Static_assert(ILEA_FRONTIER_ENTRIES_MAX * (1 + 34 + 34 + 9) + ILEA_AGENCIES_MAX * (34 + 38)
-               + 64 <= ILEA_MESSAGE_SIZE_MAX, "a FRONTIER message fits");
+_Static_assert(ILEA_FRONTIER_ENTRIES_MAX * (1 + 34 + 34 + 9)
+               + ILEA_AGENCIES_MAX * (34 + 1 + 3 * 34 + 2 * 9 + 6) + 64 <= ILEA_MESSAGE_SIZE_MAX,
+               "a FRONTIER message fits");
+_Static_assert((int)ILEA_ARCHIVE_PART_MAX <= (int)ILEA_UNVERIFIED_FEEDS_MAX, "a part can be noted down");
 
 #endif

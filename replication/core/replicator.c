@@ -14,7 +14,8 @@ ilea_replicator_size(void)
 static void
 clear_link(struct link *link)
 {
-    *link = (struct link){ .deadline_ms = ILEA_TIME_NEVER, .notes_deadline_ms = ILEA_TIME_NEVER };
+    *link = (struct link){ .deadline_ms = ILEA_TIME_NEVER, .notes_deadline_ms = ILEA_TIME_NEVER,
+                           .asked_agency = NO_INDEX };
 }
 
 struct ilea_replicator *
@@ -22,57 +23,90 @@ ilea_replicator_init(void *memory, const struct ilea_replicator_config *config)
 {
     struct ilea_replicator *r = memory;
     r->config = *config;
-    r->stall_check_ms = ILEA_TIME_NEVER;
-    r->agency_count = 1;
-    r->agencies[0] = (struct agency){ .id = config->agency, .node = config->node, .followed = true };
+    r->stall_check_ms = r->archive_check_ms = ILEA_TIME_NEVER;
+    r->shown_by = NO_INDEX;
+    uint32_t own = add_agency(r, &config->agency);
+    ilea_assert(own == 0);
+    r->agencies[0].node = config->node;
+    r->agencies[0].followed = true;
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) clear_link(&r->links[i]);
     return r;
 }
 
+/* What a session's start told is not so any more: begin those that are on anew. */
 static void
-on_agency(struct ilea_replicator *r, const struct ilea_event *event)
+restart_sessions(struct ilea_replicator *r)
 {
-    uint32_t index = find_agency(r, &event->agency.id);
-    if (index == NO_INDEX) {
-        if (r->agency_count == ILEA_AGENCIES_MAX) {
-            trace(r, 0, ILEA_TRACE_REFUSED, ILEA_ERROR_FULL, NULL);
-            return;
-        }
-        index = r->agency_count++;
-        r->agencies[index].id = event->agency.id;
-    }
-    ilea_assert(index != 0 || event->agency.followed);
-    struct agency *agency = &r->agencies[index];
-    bool changed = agency->followed != event->agency.followed;
-    agency->node = event->agency.node;
-    agency->followed = event->agency.followed;
-    if (!changed) return;
-    /* What we follow is part of every session's start: begin them anew. */
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         if (r->links[i].state == SESSION_READY) start_session(r, i);
     }
 }
 
 static void
+on_agency(struct ilea_replicator *r, const struct ilea_event *event)
+{
+    uint32_t index = find_agency(r, &event->agency.id);
+    if (index == NO_INDEX) index = add_agency(r, &event->agency.id);
+    if (index == NO_INDEX) {
+        trace(r, 0, ILEA_TRACE_REFUSED, ILEA_ERROR_FULL, NULL);
+        return;
+    }
+    ilea_assert(index != 0 || event->agency.followed);
+    struct agency *agency = &r->agencies[index];
+    bool is_turned = agency->followed != event->agency.followed;
+    bool has_new_key = memcmp(agency->node.bytes, event->agency.node.bytes, sizeof agency->node.bytes) != 0;
+    bool has_new_manifest = agency->manifest_index != event->agency.manifest_index
+                            || memcmp(agency->manifest_hash, event->agency.manifest_hash,
+                                      sizeof agency->manifest_hash) != 0;
+    agency->node = event->agency.node;
+    agency->followed = event->agency.followed;
+    agency->manifest_index = event->agency.manifest_index;
+    memcpy(agency->manifest_hash, event->agency.manifest_hash, sizeof agency->manifest_hash);
+    agency->archive = event->agency.archive;
+    if (is_turned) restart_sessions(r);
+    if (has_new_manifest) spread_manifest(r, index);
+    for (uint32_t i = 0; has_new_key && index != 0 && i < ILEA_LINKS_MAX; i++) {
+        struct link *link = &r->links[i]; /* its BIND was signed with another one */
+        if (link->state == SESSION_READY && link->agency == index) start_session(r, i);
+    }
+}
+
+/* Whether sessions that are on must begin anew for what the feed has become. */
+static bool
+is_unforeseen(const struct feed *feed, const struct ilea_event_feed *now, bool is_new)
+{
+    if (is_new) return now->seq > 0; /* it was archived, or its agency not followed */
+    return now->seq < feed->seq || now->limit_seq > feed->limit_seq
+        || (now->seq == feed->seq && memcmp(now->head.bytes, feed->head.bytes, sizeof now->head.bytes) != 0);
+}
+
+static void
 on_feed(struct ilea_replicator *r, const struct ilea_event *event)
 {
-    uint32_t agency = find_agency(r, &event->feed.origin.agency);
+    const struct ilea_event_feed *now = &event->feed;
+    uint32_t agency = find_agency(r, &now->origin.agency);
     if (agency == NO_INDEX) return; /* of an agency that is not followed: it stays in the log, untold */
-    uint32_t index = find_feed(r, &event->feed.id);
-    if (index == NO_INDEX) index = add_feed(r, &event->feed.id, agency);
+    uint32_t index = find_feed(r, &now->id);
+    bool is_new = index == NO_INDEX;
+    if (is_new) index = add_feed(r, &now->id, agency);
     if (index == NO_INDEX) {
-        trace(r, 0, ILEA_TRACE_REFUSED, ILEA_ERROR_FULL, &event->feed.id);
+        trace(r, 0, ILEA_TRACE_REFUSED, ILEA_ERROR_FULL, &now->id);
         return;
     }
     struct feed *feed = &r->feeds[index];
     forget_announcer(r, index);
+    forget_reviver(r, index);
     if (feed->agency != agency) move_feed(r, index, agency);
-    feed->origin = event->feed.origin;
-    feed->seq = feed->durable = event->feed.seq;
-    feed->head = feed->durable_head = event->feed.head;
-    for (uint32_t i = 0; event->feed.current && i < r->feed_count; i++) r->feeds[i].current = false;
-    feed->current = event->feed.current;
-    feed->resumed = event->feed.current && event->feed.seq > 0;
+    bool is_anew = is_unforeseen(feed, now, is_new);
+    bool is_forked_now = !is_zero(now->fork, sizeof now->fork)
+                         && memcmp(now->fork, feed->fork, sizeof now->fork) != 0;
+    set_feed(r, index, now);
+    for (uint32_t i = 0; now->current && i < r->feed_count; i++) r->feeds[i].current = false;
+    feed->current = now->current;
+    if (is_new) feed->resumed = now->current && now->seq > 0;
+    if (now->limit_seq != ILEA_SEQ_NEVER && has_room(r, 1, 0)) take_current(r, 0, index);
+    if (is_anew) restart_sessions(r);
+    if (is_forked_now) spread_fork(r, index);
 }
 
 static void
@@ -81,15 +115,17 @@ on_peer(struct ilea_replicator *r, const struct ilea_event *event)
     struct link *link = &r->links[event->link];
     if (link->exists) drop_session(r, event->link);
     clear_link(link);
-    memset(r->link_feeds[event->link], 0, sizeof r->link_feeds[event->link]);
     for (uint32_t i = 0; i < r->feed_count; i++) {
+        r->link_feeds[event->link][i] = (struct link_feed){ .probed_seq = ILEA_SEQ_NEVER };
         if (r->feeds[i].announced_by == event->link) r->feeds[i].announced_by = NO_INDEX;
+        if (r->feeds[i].revived_by == event->link) r->feeds[i].revived_by = NO_INDEX;
     }
     if (!event->peer.approved) return;
     uint32_t agency = find_agency(r, &event->peer.agency);
     ilea_assert(agency != NO_INDEX); /* the driver tells of the agency first */
     link->exists = true;
     link->agency = agency;
+    link->relays = event->peer.relays;
     link->transport = event->peer.transport;
 }
 
@@ -109,14 +145,17 @@ on_frame(struct ilea_replicator *r, uint32_t index, const struct ilea_frame *fra
     link->heard_ms = r->now_ms;
 
     if (frame->type == ILEA_MESSAGE_BIND) return on_bind(r, index, frame->body);
+    if (frame->type == ILEA_MESSAGE_MANIFEST) return on_manifests(r, index, frame->body);
     if (link->state != SESSION_READY) return ILEA_ERROR_UNEXPECTED;
     switch (frame->type) {
     case ILEA_MESSAGE_HELLO:
-    case ILEA_MESSAGE_BIND: break;
+    case ILEA_MESSAGE_BIND:
+    case ILEA_MESSAGE_MANIFEST: break;
     case ILEA_MESSAGE_FRONTIER: return on_frontier(r, index, frame->body);
     case ILEA_MESSAGE_COMMITS: return on_commits(r, index, frame->body);
     case ILEA_MESSAGE_CREDIT: return on_credit(r, index, frame->body);
     case ILEA_MESSAGE_NOTE: return on_notes(r, index, frame->body);
+    case ILEA_MESSAGE_FORK: return on_fork(r, index, frame->body);
     }
     return ILEA_ERROR_UNEXPECTED;
 }
@@ -147,9 +186,12 @@ on_timer(struct ilea_replicator *r)
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         if (!r->links[i].exists) continue;
         session_timer(r, i);
+        if (r->links[i].trust_due) pump(r, i);
         flush_notes(r, i);
     }
     check_stalls(r);
+    evict_archived(r);
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) ask_archives(r, i);
 }
 
 void
@@ -165,16 +207,20 @@ ilea_replicator_step(struct ilea_replicator *r, const struct ilea_event *event,
     effects->count = 0;
     effects->byte_count = 0;
     r->effects = effects;
+    /* Until then the driver tells what came of it. */
+    if (event->type == ILEA_EVENT_MESSAGE || event->type == ILEA_EVENT_TIMER) r->shown_by = NO_INDEX;
 
     switch (event->type) { /* no default: -Wswitch-enum finds a forgotten event */
     case ILEA_EVENT_AGENCY: on_agency(r, event); break;
     case ILEA_EVENT_FEED: on_feed(r, event); break;
+    case ILEA_EVENT_ARCHIVED: on_archived(r, event); break;
     case ILEA_EVENT_PEER: on_peer(r, event); break;
     case ILEA_EVENT_LINK_UP: on_link_up(r, event->link); break;
     case ILEA_EVENT_LINK_DOWN:
         if (r->links[event->link].exists) drop_session(r, event->link);
         break;
     case ILEA_EVENT_MESSAGE: on_message(r, event); break;
+    case ILEA_EVENT_BLAME: end_session(r, event->link, event->blame); break;
     case ILEA_EVENT_STORED: on_stored(r); break;
     case ILEA_EVENT_APPENDED: on_appended(r, event); break;
     case ILEA_EVENT_TIMER: on_timer(r); break;
@@ -185,21 +231,13 @@ ilea_replicator_step(struct ilea_replicator *r, const struct ilea_event *event,
 uint64_t
 ilea_replicator_deadline(const struct ilea_replicator *r)
 {
-    uint64_t deadline = r->stall_check_ms;
+    uint64_t deadline = r->stall_check_ms < r->archive_check_ms ? r->stall_check_ms : r->archive_check_ms;
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         if (!r->links[i].exists) continue;
         uint64_t next = session_deadline(&r->links[i]);
         if (next < deadline) deadline = next;
     }
     return deadline;
-}
-
-static bool
-is_zero(const uint8_t *bytes, size_t size)
-{
-    uint8_t any = 0;
-    for (size_t i = 0; i < size; i++) any |= bytes[i];
-    return any == 0;
 }
 
 void
@@ -212,14 +250,17 @@ ilea_replicator_link_status(const struct ilea_replicator *r, uint32_t index,
     status->ready = link->state == SESSION_READY;
     status->known = !is_zero(link->follows_hash, sizeof link->follows_hash);
     status->agency = r->agencies[link->agency].id;
+    status->has_own_manifest = link->synced && r->link_agencies[index][0].told
+        && r->link_agencies[index][0].manifest_index >= r->agencies[0].manifest_index;
     for (uint32_t i = 0; i < r->feed_count; i++) {
         const struct feed *feed = &r->feeds[i];
         if (!is_common(r, link, feed)) continue;
-        uint64_t theirs = r->link_feeds[index][i].remote_seq;
+        uint64_t theirs = within_limit(feed, r->link_feeds[index][i].remote_seq);
         if (theirs > feed->seq) status->missing_commits += theirs - feed->seq;
         /* What others bring to them they need not tell us: count what we push. */
-        bool pushed = r->link_feeds[index][i].out_eager || feed->agency == 0;
-        if (pushed && theirs < feed->durable) status->lag_commits += feed->durable - theirs;
+        bool pushed = r->link_feeds[index][i].out_eager
+                      || (feed->agency == 0 && !feed->archived);
+        if (pushed && theirs < told_seq(feed)) status->lag_commits += told_seq(feed) - theirs;
     }
     status->lag_commits += status->missing_commits;
 }

@@ -16,17 +16,43 @@
 
 struct ilea_replicator;
 
+/*
+ * What the replicator asks the log, during a step only. Reads alone, of what is durable or STOREd.
+ */
+struct ilea_replicator_log {
+    /* Size in bytes of a commit, 0 if the log does not hold it. */
+    uint32_t (*commit_size)(void *context, const struct ilea_feed_id *feed, uint64_t seq);
+    /* Its id; false: not held. */
+    bool (*commit_id)(void *context, const struct ilea_feed_id *feed, uint64_t seq,
+                      struct ilea_commit_id *id);
+    /* May a feed that is new to us exist, and how far? As event.feed.limit_seq and limit_id.
+     * ILEA_ERROR_NOT_FOUND: its node key is not in the agency's manifests, or it is revoked and they do
+     * not list this feed. */
+    enum ilea_error (*feed_limit)(void *context, const struct ilea_feed_origin *origin,
+                                  const struct ilea_feed_id *feed, uint64_t *limit_seq,
+                                  struct ilea_commit_id *limit_id);
+    /* A feed that the log holds, archived or not, by its id; false: there is none. The replicator asks for
+     * feeds that it does not know, before it takes them for new ones. */
+    bool (*archived)(void *context, const struct ilea_feed_id *feed, struct ilea_event_feed *answer);
+    /* The agency's next archived feed in the order of ids (after NULL: the first); false: none. */
+    bool (*archived_next)(void *context, const struct ilea_agency_id *agency,
+                          const struct ilea_feed_id *after, struct ilea_position *position);
+    /* Size of a signed manifest, and hash of the manifest; 0 and false: not held. */
+    uint32_t (*manifest_size)(void *context, const struct ilea_agency_id *agency, uint64_t index);
+    bool (*manifest_hash)(void *context, const struct ilea_agency_id *agency, uint64_t index,
+                          uint8_t hash[ILEA_HASH_SIZE]);
+    void *context;
+};
+
 struct ilea_replicator_config {
     struct ilea_network_id network;
     struct ilea_agency_id agency;             /* our own; followed from the start */
     struct ilea_sign_public node;
     struct ilea_transport_public transport;
-    /* Size in bytes of a durable commit, 0 if the log does not hold it. Called during step only. */
-    uint32_t (*commit_size)(void *context, const struct ilea_feed_id *feed, uint64_t seq);
-    void *context;
+    struct ilea_replicator_log log;
 };
 
-/* How many bytes init wants; about 16 MiB of address space, touched as it is used. */
+/* How many bytes init wants; about 24 MiB of address space, touched as it is used. */
 size_t ilea_replicator_size(void);
 
 /* `memory` must be zeroed and aligned as for malloc; it is borrowed for good. */
@@ -44,6 +70,7 @@ uint64_t ilea_replicator_deadline(const struct ilea_replicator *replicator);
 struct ilea_link_status {
     bool exists, ready;
     bool known;              /* the peer told what it holds, since this replicator began */
+    bool has_own_manifest;   /* the peer holds our newest manifest, as it told */
     struct ilea_agency_id agency;
     uint64_t lag_commits;    /* commits still to go: those we push and it has not acknowledged, and those
                               * it has and we lack */

@@ -38,11 +38,16 @@ clear_session(struct ilea_replicator *r, uint32_t index)
     link->sent_bytes = link->sent_limit = 0;
     link->received_bytes = link->received_durable = link->received_limit = 0;
     link->notes_deadline_ms = ILEA_TIME_NEVER;
+    link->trust_due = link->asked = false;
+    link->asked_agency = NO_INDEX;
     memset(link->session, 0, sizeof link->session);
+    memset(r->link_agencies[index], 0, r->agency_count * sizeof r->link_agencies[index][0]);
     for (uint32_t i = 0; i < r->feed_count; i++) {
         struct link_feed *state = &r->link_feeds[index][i];
         state->out_eager = state->note_due = state->credit_due = state->refused = false;
-        state->sent_seq = 0;
+        state->fork_known = state->in_archive = false;
+        state->sent_seq = state->probed_back = 0;
+        state->probed_seq = ILEA_SEQ_NEVER;
     }
 }
 
@@ -60,11 +65,15 @@ void
 start_session(struct ilea_replicator *r, uint32_t index)
 {
     struct link *link = &r->links[index];
+    const struct agency *peer = &r->agencies[link->agency];
     clear_session(r, index);
     set_state(link, SESSION_GREETING);
     link->ours = (struct ilea_hello){ .version_min = ILEA_PROTOCOL_VERSION,
                                       .version_max = ILEA_PROTOCOL_VERSION,
-                                      .agency = r->config.agency };
+                                      .agency = r->config.agency,
+                                      .own_index = r->agencies[0].manifest_index,
+                                      .known_index = peer->manifest_index };
+    memcpy(link->ours.known_hash, peer->manifest_hash, sizeof link->ours.known_hash);
     memcpy(link->ours.nonce, r->random, sizeof link->ours.nonce);
     link->ours.nonce[0] ^= (uint8_t)index; /* sessions begun in one step share no nonce */
     link->deadline_ms = r->now_ms + ILEA_GREETING_MS;
@@ -163,6 +172,7 @@ on_hello(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     session_id(link);
     set_state(link, SESSION_BINDING);
     link->deadline_ms = r->now_ms + ILEA_GREETING_MS;
+    send_own_manifests(r, index);
     send_bind(r, index);
     return ILEA_ERROR_NONE;
 }
@@ -229,7 +239,7 @@ uint64_t
 session_deadline(const struct link *link)
 {
     if (link->state != SESSION_READY) return link->deadline_ms;
-    if (has_list_to_ask(link)) return link->heard_ms;
+    if (has_list_to_ask(link) || link->trust_due) return link->heard_ms;
     uint64_t silent = link->heard_ms + ILEA_SILENCE_MS, quiet = link->sent_ms + ILEA_KEEPALIVE_MS;
     uint64_t deadline = silent < quiet ? silent : quiet;
     return link->notes_deadline_ms < deadline ? link->notes_deadline_ms : deadline;

@@ -18,6 +18,7 @@
 
 #include "replication/core/message.h"
 #include "replication/core/replicator.h"
+#include "replication/record/commit.h"
 
 enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_BINDING, SESSION_READY, SESSION_BACKOFF };
 
@@ -29,6 +30,9 @@ struct agency {
     struct ilea_agency_id id;
     struct ilea_sign_public node;
     bool followed;
+    uint64_t manifest_index;        /* of the newest manifest, and its hash */
+    uint8_t manifest_hash[ILEA_HASH_SIZE];
+    struct ilea_archive archive;    /* feeds that are not told one by one */
 };
 
 struct feed {
@@ -45,6 +49,13 @@ struct feed {
     uint32_t eager_link;            /* whom we asked to push it to us, or NO_INDEX */
     uint64_t progress_ms;           /* when that link last brought something, or was asked */
     uint32_t announced_by;          /* while seq is 0: the link that told of it, or NO_INDEX */
+    uint64_t limit_seq;             /* what goes beyond does not count; ILEA_SEQ_NEVER: no limit */
+    struct ilea_commit_id limit_id; /* of limit_seq; zeros: not known */
+    uint8_t fork[ILEA_HASH_SIZE];   /* hash of the proof that it forked after limit_seq; zeros: none */
+    bool archived;                  /* counted in its agency's archive: here for a peer that wants it, or soon gone */
+    uint64_t archived_ms;           /* when it was, or a peer last took some of it */
+    uint64_t closed_seq;            /* a peer has it archived at this seq; 0: none said so */
+    uint32_t revived_by;            /* the link that asked for it when it was archived, or NO_INDEX */
 };
 
 /* What is between one peer and one feed. */
@@ -56,6 +67,23 @@ struct link_feed {
     bool note_due;        /* to be announced */
     bool credit_due;      /* accepted from it and not yet acknowledged */
     bool refused;         /* it has another history, or one we cannot read: not in this session */
+    bool fork_known;      /* it has the proof that we have */
+    bool in_archive;      /* it has the feed archived: it does not push it unasked */
+    uint64_t probed_seq;  /* of another history: asked for what comes after this seq; ILEA_SEQ_NEVER: not yet */
+    uint64_t probed_back; /* and so far before where the two were seen to differ */
+};
+
+/* What is between one peer and one agency. */
+struct link_agency {
+    bool told;                  /* it told of it in this session */
+    uint64_t manifest_index;    /* of the newest manifest that it has, as far as we know */
+    uint8_t manifest_hash[ILEA_HASH_SIZE];
+    uint64_t manifest_next;     /* from here on it is to be sent ours; 0: nothing */
+    bool forks_due;             /* it lacks proofs of forks that we have */
+    uint64_t archived_count;    /* feeds in its archive */
+    struct ilea_archive archive; /* that, and what it listed and we have archived */
+    bool archive_due;           /* it may have archived what we lack: ask */
+    uint64_t asks;              /* that it sent */
 };
 
 struct link {
@@ -84,6 +112,14 @@ struct link {
     uint64_t notes_deadline_ms;
     uint32_t next_feed;            /* where the next round of sending begins */
     uint32_t unverified_feeds;
+
+    bool relays;                   /* feeds of third agencies may go over it */
+    bool trust_due;                /* manifests or proofs are to be sent before anything else */
+    uint32_t asked_agency;         /* whose archive is being asked for, or NO_INDEX */
+    bool asked;                    /* and no answer came yet */
+    bool asked_some;               /* answers came, as far as: */
+    struct ilea_feed_id asked_after;
+    uint32_t revived_feeds;
 };
 
 struct ilea_replicator {
@@ -94,27 +130,51 @@ struct ilea_replicator {
 
     uint32_t agency_count;
     struct agency agencies[ILEA_AGENCIES_MAX]; /* [0] is our own */
+    uint32_t agency_order[ILEA_AGENCIES_MAX];  /* by id */
     uint32_t feed_count;
     struct feed feeds[ILEA_FEEDS_MAX];
     uint32_t order[ILEA_FEEDS_MAX];            /* feeds by (agency id, feed id) */
     uint32_t slots[ILEA_FEED_SLOTS];           /* hash of feed id -> index + 1 */
     uint64_t stall_check_ms;
+    uint64_t archive_check_ms;
+    uint32_t shown_by;                         /* the link whose MANIFEST or FORK the driver is judging, or NO_INDEX */
     bool storing;                              /* a STORE was asked for since the last STORED */
     struct link links[ILEA_LINKS_MAX];
     struct link_feed link_feeds[ILEA_LINKS_MAX][ILEA_FEEDS_MAX];
+    struct link_agency link_agencies[ILEA_LINKS_MAX][ILEA_AGENCIES_MAX];
 };
 
 /* feeds.c */
 uint32_t find_agency(const struct ilea_replicator *r, const struct ilea_agency_id *id);
+/* The agency's place; NO_INDEX if the table is full. */
+uint32_t add_agency(struct ilea_replicator *r, const struct ilea_agency_id *id);
 uint32_t find_feed(const struct ilea_replicator *r, const struct ilea_feed_id *id);
 /* A feed slot with nothing in it; NO_INDEX if the table is full. */
 uint32_t add_feed(struct ilea_replicator *r, const struct ilea_feed_id *id, uint32_t agency);
+/* Another feed takes its index: nobody may hold one across this. */
+void remove_feed(struct ilea_replicator *r, uint32_t feed);
 /* A feed of which nothing is held belongs to another agency than was claimed. */
 void move_feed(struct ilea_replicator *r, uint32_t feed, uint32_t agency);
+uint32_t count_feeds(const struct ilea_replicator *r, uint32_t agency);
+/* The feed is as the log says. */
+void set_feed(struct ilea_replicator *r, uint32_t feed, const struct ilea_event_feed *from);
 /* The feed is proven: it no longer counts against the link that announced it. */
 void forget_announcer(struct ilea_replicator *r, uint32_t feed);
+void forget_reviver(struct ilea_replicator *r, uint32_t feed);
+bool is_zero(const uint8_t *bytes, size_t size);
+bool is_forked(const struct feed *feed);
+/* How much of `seq` commits counts. */
+uint64_t within_limit(const struct feed *feed, uint64_t seq);
+/* What is told of it and sent: durable, and within its limit. */
+uint64_t told_seq(const struct feed *feed);
+const struct ilea_commit_id *told_id(const struct feed *feed);
+/* Is the feed told one by one, and not as part of the archive? */
+bool is_listed(const struct feed *feed);
 bool link_follows(const struct link *link, uint32_t agency);
-/* The peer and we both follow the feed's agency, and there is something of it to tell. */
+/* Its feeds may go over the link, and we follow it. */
+bool is_carried(const struct ilea_replicator *r, const struct link *link, uint32_t agency);
+/* And the peer follows it, too. */
+bool is_shared(const struct ilea_replicator *r, const struct link *link, uint32_t agency);
 bool is_common(const struct ilea_replicator *r, const struct link *link, const struct feed *feed);
 
 /* effects.c */
@@ -136,7 +196,57 @@ enum ilea_error on_bind(struct ilea_replicator *r, uint32_t link, struct ilea_sp
 void session_timer(struct ilea_replicator *r, uint32_t link);
 uint64_t session_deadline(const struct link *link);
 
+/* trust.c */
+/* What the peer lacks of our own manifests, in front of BIND. */
+void send_own_manifests(struct ilea_replicator *r, uint32_t link);
+void begin_trust(struct ilea_replicator *r, uint32_t link); /* the link has just become synced */
+/* Send what is due; false: there was no room for all of it, and commits must wait. */
+bool flush_trust(struct ilea_replicator *r, uint32_t link);
+void spread_manifest(struct ilea_replicator *r, uint32_t agency);
+void spread_fork(struct ilea_replicator *r, uint32_t feed);
+enum ilea_error on_manifests(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
+enum ilea_error on_fork(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
+
+/* branch.c */
+/* Compare a position that the peer told with our own history of the feed; false: it has another one. */
+bool has_same_history(const struct ilea_replicator *r, uint32_t feed, uint64_t seq,
+                      const struct ilea_commit_id *id);
+/* The peer's commit at seq, or one below, is not ours: refuse the feed, and ask for what shows it. */
+void on_diverged(struct ilea_replicator *r, uint32_t link, uint32_t feed, uint64_t seq);
+/* A commit that is not new. DIVERGED: it is signed, and another one than ours. */
+enum ilea_error check_repeat(const struct ilea_replicator *r, uint32_t feed,
+                             const struct ilea_commit *commit);
+/* Such a commit is for the driver: the last effect of a step. */
+void report_fork(struct ilea_replicator *r, uint32_t link, uint32_t feed,
+                 const struct ilea_commit *commit, struct ilea_span bytes);
+
+/* archive.c */
+/* A feed that is not in the table: the log may hold it. UNKNOWN: it is new to us. NONE: it stays out, because
+ * nothing is to be done about it, or there is no room. */
+enum revival { REVIVAL_UNKNOWN, REVIVAL_DONE, REVIVAL_NONE };
+enum revival revive(struct ilea_replicator *r, const struct ilea_event_feed *held, uint32_t *feed);
+enum revival revive_by_id(struct ilea_replicator *r, const struct ilea_feed_id *id, uint32_t *feed);
+/* A peer listed a feed of its table. True: it is in our archive, and there is no more to it. */
+bool is_settled_entry(struct ilea_replicator *r, uint32_t link, uint32_t agency,
+                      const struct ilea_position *position, uint32_t *feed);
+/* The peer lists what we have archived: it is as if it had it archived, too. */
+void count_as_archived(struct ilea_replicator *r, uint32_t link, uint32_t agency,
+                       const struct ilea_position *position);
+/* A note about a feed that is not in the table. */
+enum revival revive_by_note(struct ilea_replicator *r, uint32_t link, const struct ilea_note *note,
+                            uint32_t *feed);
+void begin_archives(struct ilea_replicator *r, uint32_t link); /* the link has just become synced */
+void ask_archives(struct ilea_replicator *r, uint32_t link);
+enum ilea_error on_archive(struct ilea_replicator *r, uint32_t link,
+                           struct ilea_frontier_archive *archive);
+enum ilea_error on_ask(struct ilea_replicator *r, uint32_t link, const struct ilea_frontier_ask *ask);
+void on_archived(struct ilea_replicator *r, const struct ilea_event *event);
+void evict_archived(struct ilea_replicator *r);
+
 /* frontier.c */
+/* A position of a feed that the peer told, listed or archived. */
+void on_entry(struct ilea_replicator *r, uint32_t link, uint32_t feed,
+              const struct ilea_position *position);
 void send_frontier_hash(struct ilea_replicator *r, uint32_t link);
 enum ilea_error on_frontier(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
 
@@ -153,6 +263,7 @@ void begin_fanout(struct ilea_replicator *r, uint32_t link); /* the link has jus
 void end_fanout(struct ilea_replicator *r, uint32_t link);   /* its session is over */
 void choose_source(struct ilea_replicator *r, uint32_t feed);
 void announce(struct ilea_replicator *r, uint32_t feed);     /* its durable position rose */
+void send_note(struct ilea_replicator *r, uint32_t link, uint32_t feed, enum ilea_note_mode mode);
 void prune(struct ilea_replicator *r, uint32_t link, uint32_t feed);
 /* A peer holds more of a feed than we do: if we write it, its future is taken. */
 void take_current(struct ilea_replicator *r, uint32_t link, uint32_t feed);

@@ -509,3 +509,20 @@ ilea_cursor_below(struct ilea_cursor *cursor, struct ilea_span before, struct il
     if (error == ILEA_ERROR_NONE) return move(cursor, &none, MDB_PREV, key, value);
     return error == ILEA_ERROR_NOT_FOUND ? ilea_cursor_last(cursor, key, value) : error;
 }
+
+enum ilea_error
+ilea_environment_copy(struct ilea_environment *environment, const char *folder)
+{
+    char path[1024];
+    if (snprintf(path, sizeof path, "%s/data.mdb", folder) >= (int)sizeof path) return ILEA_ERROR_INVALID;
+    /* By a descriptor of our own: LMDB would make the file with a mode of its own choice. */
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) return errno == ENOSPC ? ILEA_ERROR_FULL : ILEA_ERROR_IO;
+    int code = mdb_env_copyfd2(environment->env, fd, MDB_CP_COMPACT);
+    if (code == 0 && fsync(fd) != 0) code = errno;
+    close(fd);
+    int directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (code == 0 && (directory < 0 || fsync(directory) != 0)) code = EIO;
+    if (directory >= 0) close(directory);
+    return translate(code);
+}

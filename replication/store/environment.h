@@ -107,4 +107,9 @@ void ilea_key_put_u64(uint8_t *at, uint64_t value);
 uint32_t ilea_key_u32(const uint8_t *at);
 uint64_t ilea_key_u64(const uint8_t *at);
 
+/* Write what the environment holds at this moment to data.mdb in an existing `folder`, without free pages, while
+ * others go on writing. Durable on return. The copy opens like the original.
+ *   ILEA_ERROR_FULL, IO, NO_MEMORY; INVALID: the path is too long */
+ILEA_MUST_USE enum ilea_error ilea_environment_copy(struct ilea_environment *environment, const char *folder);
+
 #endif

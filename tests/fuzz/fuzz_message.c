@@ -10,41 +10,70 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void
+put_positions(struct ilea_msgpack_writer *writer, struct ilea_msgpack_reader *reader, uint32_t count)
+{
+    ilea_msgpack_put_array(writer, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct ilea_position position;
+        ilea_position_get(reader, &position);
+        ilea_message_put_position(writer, &position.feed, position.seq, &position.id);
+    }
+}
+
+static void
+put_list(struct ilea_msgpack_writer *writer, struct ilea_frontier_list *list)
+{
+    ilea_msgpack_put_uint(writer, list->last ? 1 : 0);
+    ilea_msgpack_put_array(writer, list->follow_count);
+    for (uint32_t i = 0; i < list->follow_count; i++) {
+        uint8_t agency[ILEA_ID_SIZE];
+        ilea_msgpack_get_bytes(&list->follows, agency, sizeof agency);
+        ilea_msgpack_put_bin(writer, agency, sizeof agency);
+    }
+    ilea_msgpack_put_array(writer, list->group_count);
+    for (uint32_t i = 0; i < list->group_count; i++) {
+        struct ilea_frontier_group group;
+        ilea_frontier_group_next(&list->groups, &group);
+        ilea_message_put_group_head(writer, &group.agency, group.manifest_index, group.manifest_hash,
+                                    &group.archive);
+        ilea_msgpack_put_array(writer, group.fork_count);
+        for (uint32_t k = 0; k < group.fork_count; k++) {
+            struct ilea_feed_id feed;
+            uint8_t hash[ILEA_HASH_SIZE];
+            ilea_frontier_fork_next(&group.forks, &feed, hash);
+            ilea_msgpack_put_array(writer, 2);
+            ilea_msgpack_put_bin(writer, feed.bytes, sizeof feed.bytes);
+            ilea_msgpack_put_bin(writer, hash, sizeof hash);
+        }
+        put_positions(writer, &group.entries, group.entry_count);
+    }
+    ilea_assert(ilea_msgpack_reader_done(&list->groups));
+}
+
 static bool
 put_frontier(struct ilea_msgpack_writer *writer, struct ilea_span body)
 {
-    bool is_hash = false;
-    struct ilea_frontier_hash hash;
-    struct ilea_frontier_list list;
-    if (ilea_frontier_decode(body, &is_hash, &hash, &list) != ILEA_ERROR_NONE) return false;
-    ilea_msgpack_put_array(writer, is_hash ? 3 : 4);
-    ilea_msgpack_put_uint(writer, is_hash ? 0 : 1);
-    if (is_hash) {
-        ilea_msgpack_put_bin(writer, hash.follows, sizeof hash.follows);
-        ilea_msgpack_put_bin(writer, hash.entries, sizeof hash.entries);
+    struct ilea_frontier frontier;
+    if (ilea_frontier_decode(body, &frontier) != ILEA_ERROR_NONE) return false;
+    if (frontier.form == ILEA_FRONTIER_ASK) {
+        ilea_message_put_ask(writer, &frontier.ask);
         return true;
     }
-    ilea_msgpack_put_uint(writer, list.last ? 1 : 0);
-    ilea_msgpack_put_array(writer, list.follow_count);
-    for (uint32_t i = 0; i < list.follow_count; i++) {
-        uint8_t agency[ILEA_ID_SIZE];
-        ilea_msgpack_get_bytes(&list.follows, agency, sizeof agency);
-        ilea_msgpack_put_bin(writer, agency, sizeof agency);
+    ilea_msgpack_put_array(writer, frontier.form == ILEA_FRONTIER_HASH ? 3 : 4);
+    ilea_msgpack_put_uint(writer, frontier.form);
+    if (frontier.form == ILEA_FRONTIER_HASH) {
+        ilea_msgpack_put_bin(writer, frontier.hash.follows, sizeof frontier.hash.follows);
+        ilea_msgpack_put_bin(writer, frontier.hash.entries, sizeof frontier.hash.entries);
+    } else if (frontier.form == ILEA_FRONTIER_ARCHIVE) {
+        struct ilea_frontier_archive *archive = &frontier.archive;
+        ilea_msgpack_put_bin(writer, archive->agency.bytes, sizeof archive->agency.bytes);
+        ilea_msgpack_put_uint(writer, archive->last ? 1 : 0);
+        put_positions(writer, &archive->entries, archive->entry_count);
+        ilea_assert(ilea_msgpack_reader_done(&archive->entries));
+    } else {
+        put_list(writer, &frontier.list);
     }
-    ilea_msgpack_put_array(writer, list.group_count);
-    for (uint32_t i = 0; i < list.group_count; i++) {
-        struct ilea_agency_id agency;
-        uint32_t count = ilea_frontier_group_next(&list.groups, &agency);
-        ilea_msgpack_put_array(writer, 2);
-        ilea_msgpack_put_bin(writer, agency.bytes, sizeof agency.bytes);
-        ilea_msgpack_put_array(writer, count);
-        for (uint32_t k = 0; k < count; k++) {
-            struct ilea_position position;
-            ilea_position_get(&list.groups, &position);
-            ilea_message_put_position(writer, &position.feed, position.seq, &position.id);
-        }
-    }
-    ilea_assert(ilea_msgpack_reader_done(&list.groups));
     return true;
 }
 
@@ -82,33 +111,52 @@ put_notes(struct ilea_msgpack_writer *writer, struct ilea_span body)
     return true;
 }
 
-/* These three putters write the frame's header, too. */
+static void
+put_bins(struct ilea_msgpack_writer *writer, struct ilea_msgpack_reader *reader, uint32_t count,
+         struct ilea_span (*next)(struct ilea_msgpack_reader *))
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct ilea_span bytes = next(reader);
+        ilea_msgpack_put_bin(writer, bytes.data, bytes.size);
+    }
+    ilea_assert(ilea_msgpack_reader_done(reader));
+}
+
+/* Putters that write the frame's header, too. */
 static bool
 put_whole(struct ilea_msgpack_writer *writer, const struct ilea_frame *frame)
 {
     struct ilea_hello hello;
     struct ilea_signature signature;
     struct ilea_feed_id feed;
-    struct ilea_msgpack_reader commits;
+    struct ilea_agency_id agency;
+    struct ilea_span proof;
+    struct ilea_msgpack_reader reader;
     uint32_t count = 0;
-    if (frame->type == ILEA_MESSAGE_HELLO) {
+    switch ((int)frame->type) {
+    case ILEA_MESSAGE_HELLO:
         if (ilea_hello_decode(frame->body, &hello) != ILEA_ERROR_NONE) return false;
         ilea_message_put_hello(writer, &hello);
         return true;
-    }
-    if (frame->type == ILEA_MESSAGE_BIND) {
+    case ILEA_MESSAGE_BIND:
         if (ilea_bind_decode(frame->body, &signature) != ILEA_ERROR_NONE) return false;
         ilea_message_put_bind(writer, frame->session, frame->number, &signature);
         return true;
+    case ILEA_MESSAGE_MANIFEST:
+        if (ilea_manifests_decode(frame->body, &agency, &count, &reader) != ILEA_ERROR_NONE) return false;
+        ilea_message_put_manifests_head(writer, frame->session, frame->number, &agency, count);
+        put_bins(writer, &reader, count, ilea_manifests_next);
+        return true;
+    case ILEA_MESSAGE_FORK:
+        if (ilea_fork_message_decode(frame->body, &proof) != ILEA_ERROR_NONE) return false;
+        ilea_message_put_fork(writer, frame->session, frame->number, proof);
+        return true;
+    default:
+        if (ilea_commits_decode(frame->body, &feed, &count, &reader) != ILEA_ERROR_NONE) return false;
+        ilea_message_put_commits_head(writer, frame->session, frame->number, &feed, count);
+        put_bins(writer, &reader, count, ilea_commits_next);
+        return true;
     }
-    if (ilea_commits_decode(frame->body, &feed, &count, &commits) != ILEA_ERROR_NONE) return false;
-    ilea_message_put_commits_head(writer, frame->session, frame->number, &feed, count);
-    for (uint32_t i = 0; i < count; i++) {
-        struct ilea_span commit = ilea_commits_next(&commits);
-        ilea_msgpack_put_bin(writer, commit.data, commit.size);
-    }
-    ilea_assert(ilea_msgpack_reader_done(&commits));
-    return true;
 }
 
 static bool
@@ -118,6 +166,8 @@ put_frame(struct ilea_msgpack_writer *writer, const struct ilea_frame *frame)
     case ILEA_MESSAGE_HELLO:
     case ILEA_MESSAGE_BIND:
     case ILEA_MESSAGE_COMMITS:
+    case ILEA_MESSAGE_MANIFEST:
+    case ILEA_MESSAGE_FORK:
         return put_whole(writer, frame);
     case ILEA_MESSAGE_FRONTIER:
     case ILEA_MESSAGE_CREDIT:
@@ -154,7 +204,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *bytes = calloc(1, ILEA_FRAME_HEADER_SIZE + size);
     if (bytes == NULL) abort();
     if (size > 0) memcpy(bytes + ILEA_FRAME_HEADER_SIZE, data, size);
-    for (uint8_t type = ILEA_MESSAGE_HELLO; type <= ILEA_MESSAGE_NOTE; type++) {
+    for (uint8_t type = ILEA_MESSAGE_HELLO; type <= ILEA_MESSAGE_FORK; type++) {
         bytes[0] = bytes[ILEA_FRAME_HEADER_SIZE - 2] = type != ILEA_MESSAGE_HELLO;
         bytes[ILEA_FRAME_HEADER_SIZE - 1] = type;
         decode(bytes, ILEA_FRAME_HEADER_SIZE + size);

@@ -90,8 +90,18 @@ lie_frontier(struct sim_node *node, uint32_t to)
     uint32_t groups = (uint32_t)sim_below(&world->random, 4);
     ilea_msgpack_put_array(&writer, groups);
     for (uint32_t i = 0; i < groups; i++) {
-        ilea_msgpack_put_array(&writer, 2);
-        ilea_msgpack_put_bin(&writer, some_agency(world)->bytes, 32);
+        uint8_t hash[ILEA_HASH_SIZE];
+        struct ilea_archive archive = { .count = sim_below(&world->random, 3) };
+        sim_fill(&world->random, hash, sizeof hash);
+        ilea_message_put_group_head(&writer, some_agency(world), sim_below(&world->random, 3), hash, &archive);
+        uint32_t forks = (uint32_t)sim_below(&world->random, 4);
+        ilea_msgpack_put_array(&writer, forks);
+        for (uint32_t j = 0; j < forks; j++) {
+            struct ilea_feed_id feed = some_feed(world);
+            ilea_msgpack_put_array(&writer, 2);
+            ilea_msgpack_put_bin(&writer, feed.bytes, sizeof feed.bytes);
+            ilea_msgpack_put_bin(&writer, hash, sizeof hash);
+        }
         uint32_t count = (uint32_t)sim_below(&world->random, 90);
         ilea_msgpack_put_array(&writer, count);
         for (uint32_t j = 0; j < count; j++) {

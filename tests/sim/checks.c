@@ -5,9 +5,18 @@
 #include <string.h>
 
 #include "crypto/assert.h"
+#include "tests/sim/trust.h"
 #include "tests/sim/view.h"
 
 enum { REST_MS = 60000, MINUTE_MS = 60000, QUIET_BYTES = 700 };
+
+/* Both ends let the author's feeds over the link. */
+static bool
+carries(const struct sim_world *world, uint32_t author, uint32_t a, uint32_t b)
+{
+    if (author == a || author == b) return true;
+    return world->nodes[a].ends[b].relays && world->nodes[b].ends[a].relays;
+}
 
 bool
 sim_can_reach(const struct sim_world *world, uint32_t author, uint32_t from, uint32_t to)
@@ -23,7 +32,7 @@ sim_can_reach(const struct sim_world *world, uint32_t author, uint32_t from, uin
             const struct sim_node *node = &world->nodes[i];
             uint32_t link = world->link_between[at][i];
             if (reached[i] || link == SIM_NONE || world->links[link].severed || node->byzantine
-                || !node->follows[author]) {
+                || !node->follows[author] || !carries(world, author, at, i)) {
                 continue;
             }
             reached[i] = true;
@@ -52,23 +61,30 @@ check_position(struct sim_node *node, const struct ilea_feed_id *id, uint64_t se
 }
 
 static void
+check_positions(struct sim_node *node, struct ilea_msgpack_reader *reader, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct ilea_position position;
+        ilea_position_get(reader, &position);
+        check_position(node, &position.feed, position.seq, &position.id);
+    }
+}
+
+static void
 check_frontier(struct sim_node *node, struct ilea_span body)
 {
-    bool is_hash;
-    struct ilea_frontier_hash hash;
-    struct ilea_frontier_list list;
-    if (ilea_frontier_decode(body, &is_hash, &hash, &list) != ILEA_ERROR_NONE) {
+    struct ilea_frontier frontier;
+    if (ilea_frontier_decode(body, &frontier) != ILEA_ERROR_NONE) {
         sim_fail(node->world, node, "sends a FRONTIER that does not decode");
     }
-    if (is_hash) return;
-    for (uint32_t i = 0; i < list.group_count; i++) {
-        struct ilea_agency_id agency;
-        uint32_t count = ilea_frontier_group_next(&list.groups, &agency);
-        for (uint32_t j = 0; j < count; j++) {
-            struct ilea_position position;
-            ilea_position_get(&list.groups, &position);
-            check_position(node, &position.feed, position.seq, &position.id);
-        }
+    if (frontier.form == ILEA_FRONTIER_ARCHIVE) {
+        check_positions(node, &frontier.archive.entries, frontier.archive.entry_count);
+    }
+    if (frontier.form != ILEA_FRONTIER_LIST) return;
+    for (uint32_t i = 0; i < frontier.list.group_count; i++) {
+        struct ilea_frontier_group group;
+        ilea_frontier_group_next(&frontier.list.groups, &group);
+        check_positions(node, &group.entries, group.entry_count);
     }
 }
 
@@ -134,6 +150,8 @@ sim_check_sent(struct sim_node *node, uint32_t to, struct ilea_span input)
     case ILEA_MESSAGE_COMMITS: check_data(node, to, frame.body); break;
     case ILEA_MESSAGE_CREDIT: check_credit(node, end, frame.body); break;
     case ILEA_MESSAGE_NOTE: check_notes(node, frame.body); break;
+    case ILEA_MESSAGE_MANIFEST:
+    case ILEA_MESSAGE_FORK: break;
     }
 }
 
@@ -175,16 +193,26 @@ sim_check_stored(const struct sim_node *node, uint32_t from)
              (unsigned long)end->granted);
 }
 
-/* The most that any honest node which can pass it to `node` holds durably. */
-static uint32_t
-reachable_count(const struct sim_world *world, uint32_t node, const struct sim_feed *feed)
+static bool
+is_same_proof(const struct sim_node *a, const struct sim_node *b, const struct sim_feed *feed)
 {
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < world->node_count; i++) {
-        uint32_t durable = world->nodes[i].storage.logs[feed->index].durable;
-        if (durable > most && sim_can_reach(world, feed->author, node, i)) most = durable;
-    }
-    return most;
+    bool a_forked = sim_trust_is_forked(a, feed), b_forked = sim_trust_is_forked(b, feed);
+    if (!a_forked || !b_forked) return a_forked == b_forked;
+    return memcmp(a->storage.logs[feed->index].proof->fork.hash, b->storage.logs[feed->index].proof->fork.hash,
+                  ILEA_HASH_SIZE) == 0;
+}
+
+/* What is wrong between two nodes that can pass the feed to each other; NULL: nothing. */
+static const char *
+compare(const struct sim_node *a, const struct sim_node *b, const struct sim_feed *feed)
+{
+    if (sim_trust_newest(a, feed->author) != sim_trust_newest(b, feed->author)) return "other manifests";
+    if (!is_same_proof(a, b, feed)) return "other proofs of its fork";
+    uint32_t told = sim_trust_told(a, feed);
+    if (told != sim_trust_told(b, feed)) return "another number of commits";
+    if (told == 0) return NULL;
+    const struct sim_log *a_log = &a->storage.logs[feed->index], *b_log = &b->storage.logs[feed->index];
+    return a_log->commits[told - 1] != b_log->commits[told - 1] ? "another history" : NULL;
 }
 
 bool
@@ -197,23 +225,43 @@ sim_has_converged(const struct sim_world *world, bool say)
         if (!node->up || node->storage.pending_count > 0) return false;
         for (uint32_t j = 0; j < world->feed_count; j++) {
             const struct sim_feed *feed = world->feeds[j];
-            if (feed->forked || !node->follows[feed->author]) continue;
-            uint32_t held = node->storage.logs[j].durable, most = reachable_count(world, i, feed);
-            if (held == most) continue;
-            if (!say) return false;
-            equal = false;
-            (void)fprintf(stderr, "node %c holds %u of %u of feed %u by %c\n", (char)('a' + i),
-                          held, most, j, (char)('a' + feed->author));
+            for (uint32_t k = 0; k < i; k++) {
+                const struct sim_node *other = &world->nodes[k];
+                if (!sim_can_reach(world, feed->author, i, k)) continue;
+                const char *wrong = compare(node, other, feed);
+                if (wrong == NULL) continue;
+                if (!say) return false;
+                equal = false;
+                (void)fprintf(stderr, "node %c and %c hold %u and %u of feed %u by %c: %s\n",
+                              (char)('a' + i), (char)('a' + k), sim_trust_told(node, feed),
+                              sim_trust_told(other, feed), j, (char)('a' + feed->author), wrong);
+            }
         }
     }
     return equal;
+}
+
+/* Nothing that a thief made counts where the roots have spoken. */
+static void
+check_forged(const struct sim_world *world, const struct sim_feed *feed)
+{
+    if (!world->nodes[feed->author].recovered) return;
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        const struct sim_node *node = &world->nodes[i];
+        if (node->byzantine || !sim_can_reach(world, feed->author, i, feed->author)) continue;
+        for (uint32_t j = 0; j < node->storage.logs[feed->index].durable; j++) {
+            if (!node->storage.logs[feed->index].commits[j]->forged) continue;
+            sim_fail(world, node, "holds the thief's commit %u of feed %u", j + 1, feed->index);
+        }
+    }
 }
 
 static void
 check_feed(const struct sim_world *world, const struct sim_feed *feed)
 {
     const struct sim_node *author = &world->nodes[feed->author];
-    if (author->byzantine) return;
+    check_forged(world, feed);
+    if (author->byzantine || author->robbed) return;
     if (feed->forked) sim_fail(world, author, "an honest author forked feed %u", feed->index);
     uint32_t held = author->storage.logs[feed->index].durable;
     if (held < feed->acknowledged) {

@@ -6,11 +6,14 @@
 #include <string.h>
 
 #include "crypto/assert.h"
+#include "tests/sim/archive.h"
 #include "tests/sim/byzantine.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/network.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/storage.h"
+#include "tests/sim/thief.h"
+#include "tests/sim/trust.h"
 #include "tests/sim/writer.h"
 
 enum { TIMER_REPEATS_MAX = 1000 };
@@ -59,6 +62,16 @@ sim_mix(struct sim_world *world, const void *bytes, size_t size)
     }
 }
 
+void *
+sim_grow(void *array, uint32_t count, uint32_t *capacity, size_t size)
+{
+    if (count < *capacity) return array;
+    *capacity = *capacity == 0 ? 16 : *capacity * 2;
+    array = realloc(array, *capacity * size);
+    ilea_assert(array != NULL);
+    return array;
+}
+
 static bool
 comes_first(const struct sim_event *a, const struct sim_event *b)
 {
@@ -68,11 +81,7 @@ comes_first(const struct sim_event *a, const struct sim_event *b)
 static void
 push(struct sim_world *world, struct sim_event event)
 {
-    if (world->heap_count == world->heap_capacity) {
-        world->heap_capacity = world->heap_capacity == 0 ? 256 : world->heap_capacity * 2;
-        world->heap = realloc(world->heap, world->heap_capacity * sizeof *world->heap);
-        ilea_assert(world->heap != NULL);
-    }
+    world->heap = sim_grow(world->heap, world->heap_count, &world->heap_capacity, sizeof *world->heap);
     uint32_t at = world->heap_count++;
     while (at > 0 && comes_first(&event, &world->heap[(at - 1) / 2])) {
         world->heap[at] = world->heap[(at - 1) / 2];
@@ -142,6 +151,7 @@ free_node(struct sim_node *node)
     free(node->deferred);
     free(node->memory);
     sim_storage_free(&node->storage);
+    sim_trust_free_node(node);
     ilea_keyring_free(node->ring);
     ilea_sign_secret_free(node->secret);
     ilea_reading_secret_free(node->reading);
@@ -155,6 +165,7 @@ sim_world_free(struct sim_world *world)
     for (uint32_t i = 0; i < world->feed_count; i++) sim_feed_free(world->feeds[i]);
     for (uint32_t i = 0; i < world->heap_count; i++) free(world->heap[i].bytes);
     free(world->heap);
+    sim_trust_free(world);
     free(world->effects);
     ilea_commit_builder_free(world->builder);
     free(world);
@@ -175,7 +186,6 @@ sim_add_nodes(struct sim_world *world, uint32_t count)
         node->storage.latency_max = 4;
         node->writer.value_size = 60;
         node->writer.items_max = 4;
-        sim_fill(&world->random, node->agency.bytes, sizeof node->agency.bytes);
         sim_fill(&world->random, node->transport.bytes, sizeof node->transport.bytes);
         enum ilea_error error = ilea_sign_generate(&node->secret, &node->public_key);
         ilea_assert(error == ILEA_ERROR_NONE);
@@ -183,9 +193,14 @@ sim_add_nodes(struct sim_world *world, uint32_t count)
         ilea_assert(error == ILEA_ERROR_NONE);
         error = ilea_keyring_new(SIM_FEEDS_MAX, &node->ring);
         ilea_assert(error == ILEA_ERROR_NONE);
+        sim_trust_found(node);
         ilea_audience_of_peers(&world->network, &node->agency, &node->audience);
-        for (uint32_t j = 0; j < count; j++) node->follows[j] = true;
+        for (uint32_t j = 0; j < count; j++) {
+            node->follows[j] = true;
+            node->ends[j].relays = true;
+        }
     }
+    sim_trust_introduce(world);
 }
 
 void
@@ -204,21 +219,59 @@ sim_add_link(struct sim_world *world, uint32_t dialer, uint32_t listener)
 struct sim_feed *
 sim_find_feed(const struct sim_world *world, const struct ilea_feed_id *id)
 {
-    for (uint32_t i = world->feed_count; i > 0; i--) {
-        struct sim_feed *feed = world->feeds[i - 1];
+    uint32_t slot = 0;
+    memcpy(&slot, id->bytes, sizeof slot);
+    for (slot %= SIM_FEED_SLOTS; world->feed_slots[slot] != 0; slot = (slot + 1) % SIM_FEED_SLOTS) {
+        struct sim_feed *feed = world->feeds[world->feed_slots[slot] - 1];
         if (memcmp(feed->id.bytes, id->bytes, sizeof id->bytes) == 0) return feed;
     }
     return NULL;
 }
 
+uint32_t
+sim_find_agency(const struct sim_world *world, const struct ilea_agency_id *id)
+{
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        if (memcmp(world->nodes[i].agency.bytes, id->bytes, sizeof id->bytes) == 0) return i;
+    }
+    return SIM_NONE;
+}
+
+/* What the node holds at seq, durable or not. */
+static const struct sim_commit *
+held_commit(const struct sim_node *node, const struct ilea_feed_id *id, uint64_t seq)
+{
+    const struct sim_feed *feed = sim_find_feed(node->world, id);
+    if (feed == NULL) return NULL;
+    const struct sim_log *log = &node->storage.logs[feed->index];
+    return seq == 0 || seq > log->count ? NULL : log->commits[seq - 1];
+}
+
 static uint32_t
 commit_size(void *context, const struct ilea_feed_id *id, uint64_t seq)
 {
+    const struct sim_commit *commit = held_commit(context, id, seq);
+    return commit != NULL ? commit->size : 0;
+}
+
+static bool
+commit_id(void *context, const struct ilea_feed_id *feed, uint64_t seq, struct ilea_commit_id *id)
+{
+    const struct sim_commit *commit = held_commit(context, feed, seq);
+    if (commit != NULL) *id = commit->id;
+    return commit != NULL;
+}
+
+static bool
+archived(void *context, const struct ilea_feed_id *id, struct ilea_event_feed *answer)
+{
     const struct sim_node *node = context;
     const struct sim_feed *feed = sim_find_feed(node->world, id);
-    if (feed == NULL) return 0;
+    if (feed == NULL) return false;
     const struct sim_log *log = &node->storage.logs[feed->index];
-    return seq == 0 || seq > log->durable ? 0 : log->commits[seq - 1]->size;
+    if (log->count == 0 && log->proof == NULL) return false;
+    sim_trust_describe(node, feed, answer);
+    return true;
 }
 
 static int
@@ -255,8 +308,8 @@ describe(const struct sim_world *world, const struct ilea_frame *frame, char *te
 static void
 say_frame(const struct sim_node *node, uint32_t to, struct ilea_span bytes)
 {
-    static const char *const names[] = { "",        "HELLO",  "BIND", "FRONTIER",
-                                         "COMMITS", "CREDIT", "NOTE" };
+    static const char *const names[] = { "",       "HELLO", "BIND",     "FRONTIER", "COMMITS",
+                                         "CREDIT", "NOTE",  "MANIFEST", "FORK" };
     struct ilea_frame frame;
     char text[120];
     if (!node->world->verbose || ilea_frame_decode(bytes, &frame) != ILEA_ERROR_NONE) return;
@@ -265,8 +318,8 @@ say_frame(const struct sim_node *node, uint32_t to, struct ilea_span bytes)
             frame.number, bytes.size, text);
 }
 
-static void
-send(struct sim_node *node, uint32_t to, struct ilea_span frame)
+void
+sim_send(struct sim_node *node, uint32_t to, struct ilea_span frame)
 {
     struct sim_world *world = node->world;
     if (to >= world->node_count || world->link_between[node->index][to] == SIM_NONE
@@ -297,7 +350,7 @@ send_bind(struct sim_node *node, const struct ilea_effect *effect)
     ilea_msgpack_writer_init(&writer, frame, sizeof frame);
     ilea_message_put_bind(&writer, effect->bind.session, effect->bind.number, &signature);
     ilea_assert(!writer.failed);
-    send(node, effect->link, ilea_msgpack_written(&writer));
+    sim_send(node, effect->link, ilea_msgpack_written(&writer));
 }
 
 static void
@@ -322,7 +375,7 @@ send_commits(struct sim_node *node, const struct ilea_effect *effect)
         ilea_msgpack_put_bin(&writer, log->commits[seq - 1]->bytes, log->commits[seq - 1]->size);
     }
     if (writer.failed) sim_fail(world, node, "SEND_COMMITS does not fit a message");
-    send(node, effect->link, ilea_msgpack_written(&writer));
+    sim_send(node, effect->link, ilea_msgpack_written(&writer));
     free(frame);
 }
 
@@ -374,9 +427,14 @@ static void
 perform(struct sim_node *node, const struct ilea_effect *effect)
 {
     switch (effect->type) {
-    case ILEA_EFFECT_SEND: send(node, effect->link, effect->send); break;
+    case ILEA_EFFECT_SEND: sim_send(node, effect->link, effect->send); break;
     case ILEA_EFFECT_SEND_BIND: send_bind(node, effect); break;
     case ILEA_EFFECT_SEND_COMMITS: send_commits(node, effect); break;
+    case ILEA_EFFECT_SEND_MANIFESTS: sim_trust_send_manifests(node, effect); break;
+    case ILEA_EFFECT_SEND_FORK: sim_trust_send_fork(node, effect); break;
+    case ILEA_EFFECT_MANIFEST: sim_trust_on_manifests(node, effect); break;
+    case ILEA_EFFECT_FORK: sim_trust_on_fork(node, effect); break;
+    case ILEA_EFFECT_FORK_FOUND: sim_trust_on_fork_found(node, effect); break;
     case ILEA_EFFECT_STORE: store(node, effect); break;
     case ILEA_EFFECT_LINK_RESET:
         sim_say(node->world, node, "resets link %c", (char)('a' + effect->link));
@@ -385,6 +443,13 @@ perform(struct sim_node *node, const struct ilea_effect *effect)
     case ILEA_EFFECT_REINCARNATE: reincarnate(node, effect); break;
     case ILEA_EFFECT_TRACE: tell_trace(node, effect); break;
     }
+}
+
+static bool
+is_judged(const struct ilea_effect *effect)
+{
+    return effect->type == ILEA_EFFECT_MANIFEST || effect->type == ILEA_EFFECT_FORK
+        || effect->type == ILEA_EFFECT_FORK_FOUND;
 }
 
 static void
@@ -410,34 +475,44 @@ sim_step(struct sim_node *node, struct ilea_event event)
     event.now_ms = world->now + node->clock_ms;
     sim_fill(&world->random, event.random, sizeof event.random);
     ilea_replicator_step(node->replicator, &event, world->effects);
-    for (uint32_t i = 0; i < world->effects->count; i++) perform(node, &world->effects->items[i]);
+    /* What is judged comes last, and leads to more steps, which use the same effects. */
+    uint32_t count = world->effects->count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct ilea_effect effect = world->effects->items[i];
+        if (i + 1 < count && is_judged(&effect)) sim_fail(world, node, "more effects after one to be judged");
+        perform(node, &effect);
+    }
     set_timer(node);
 }
 
-static void
-tell_agency(struct sim_node *node, uint32_t other)
+void
+sim_tell_agency(struct sim_node *node, uint32_t other)
 {
+    const struct ilea_manifest *newest = &sim_trust_newest(node, other)->manifest;
     struct ilea_event event = { .type = ILEA_EVENT_AGENCY };
     event.agency.id = node->world->nodes[other].agency;
-    event.agency.node = node->world->nodes[other].public_key;
+    event.agency.node = newest->node;
     event.agency.followed = node->follows[other];
+    event.agency.manifest_index = newest->index;
+    memcpy(event.agency.manifest_hash, newest->hash, sizeof newest->hash);
+    sim_archive_describe(node, other, &event.agency.archive);
+    sim_step(node, event);
+}
+
+void
+sim_tell_feed(struct sim_node *node, const struct sim_feed *feed)
+{
+    struct ilea_event event = { .type = ILEA_EVENT_FEED };
+    sim_trust_describe(node, feed, &event.feed);
     sim_step(node, event);
 }
 
 static void
 tell_feeds(struct sim_node *node)
 {
-    struct sim_world *world = node->world;
-    for (uint32_t i = 0; i < world->feed_count; i++) {
+    for (uint32_t i = 0; i < node->world->feed_count; i++) {
         const struct sim_log *log = &node->storage.logs[i];
-        if (log->durable == 0) continue;
-        struct ilea_event event = { .type = ILEA_EVENT_FEED };
-        event.feed.id = world->feeds[i]->id;
-        event.feed.origin = world->feeds[i]->origin;
-        event.feed.seq = log->durable;
-        event.feed.head = log->commits[log->durable - 1]->id;
-        event.feed.current = world->feeds[i] == node->writer.feed;
-        sim_step(node, event);
+        if ((log->durable > 0 && !log->archived) || log->proof != NULL) sim_tell_feed(node, node->world->feeds[i]);
     }
 }
 
@@ -449,6 +524,7 @@ tell_peer(struct sim_node *node, uint32_t other, bool approved)
     event.peer.agency = node->world->nodes[other].agency;
     event.peer.transport = node->world->nodes[other].transport;
     event.peer.approved = approved;
+    event.peer.relays = node->ends[other].relays;
     sim_step(node, event);
 }
 
@@ -462,9 +538,14 @@ sim_node_start(struct sim_node *node)
     ilea_assert(node->memory != NULL);
     const struct ilea_replicator_config config = {
         .network = world->network, .agency = node->agency, .node = node->public_key,
-        .transport = node->transport, .commit_size = commit_size, .context = node };
+        .transport = node->transport,
+        .log = { .commit_size = commit_size, .commit_id = commit_id, .feed_limit = sim_trust_feed_limit,
+                 .archived = archived, .archived_next = sim_archive_next,
+                 .manifest_size = sim_trust_manifest_size, .manifest_hash = sim_trust_manifest_hash,
+                 .context = node } };
     node->replicator = ilea_replicator_init(node->memory, &config);
-    for (uint32_t i = 0; i < world->node_count; i++) tell_agency(node, i);
+    sim_trust_apply_all(node);
+    for (uint32_t i = 0; i < world->node_count; i++) sim_tell_agency(node, i);
     sim_writer_resume(node);
     tell_feeds(node);
     for (uint32_t i = 0; i < world->node_count; i++) {
@@ -497,7 +578,7 @@ sim_follow(struct sim_node *node, uint32_t other, bool followed)
 {
     node->follows[other] = followed;
     if (!node->up) return;
-    tell_agency(node, other);
+    sim_tell_agency(node, other);
 }
 
 void
@@ -603,6 +684,7 @@ hear(struct sim_node *node, const struct sim_event *event)
     case SIM_DELIVER: deliver(node, event); break;
     case SIM_TIMER: on_timer(node, event); break;
     case SIM_WRITE: sim_write(node); break;
+    case SIM_ROTATE: sim_rotate(node); break;
     default: on_link(node, event); break;
     }
 }
@@ -628,6 +710,7 @@ dispatch_to_node(struct sim_world *world, struct sim_event *event)
     struct sim_node *node = &world->nodes[event->node];
     bool of_a_run = event->kind == SIM_SYNC || event->kind == SIM_TIMER;
     if (!node->up || (of_a_run && event->run != node->run)) return;
+    if (event->kind == SIM_SYNC && event->generation != node->storage.sync_number) return;
     if (event->kind == SIM_SYNC) {
         sim_storage_synced(node);
         hear_deferred(node);
@@ -647,6 +730,7 @@ dispatch(struct sim_world *world, struct sim_event *event)
     case SIM_SYNC:
     case SIM_LINK_UP:
     case SIM_LINK_DOWN:
+    case SIM_ROTATE:
     case SIM_WRITE: dispatch_to_node(world, event); break;
     case SIM_CONNECT: sim_network_connect(world, event->link); break;
     case SIM_RESET:
@@ -665,6 +749,8 @@ dispatch(struct sim_world *world, struct sim_event *event)
     case SIM_APPROVE:
         sim_approve(&world->nodes[event->node], event->way, event->run != 0);
         break;
+    case SIM_ROB: sim_thief_act(&world->nodes[event->node], event->way, (enum sim_deed)event->run); break;
+    case SIM_RECOVER: sim_recover(&world->nodes[event->node]); break;
     case SIM_CALM: calm(world); break;
     }
 }

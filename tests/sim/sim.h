@@ -8,6 +8,9 @@
  *   storage.c    logs, syncs, crashes              writer.c     feeds, epochs, records, edits
  *   byzantine.c  peers that lie                    checks.c     what must hold, and when
  *   view.c       decrypt and merge, as a reader    story.c      runs told by hand
+ *   trust.c      manifests, limits and forks, as   story_trust.c  the same, of keys and forks
+ *                a driver judges and keeps them    thief.c      somebody with stolen keys
+ *   archive.c    what is closed at a node
  *
  * A check that fails ends the process with the line that replays the run.
  */
@@ -18,12 +21,17 @@
 #include "replication/core/replicator.h"
 #include "replication/record/change.h"
 #include "replication/record/commit.h"
+#include "replication/record/fork.h"
+#include "replication/record/manifest.h"
 #include "tests/sim/random.h"
 
 enum {
     SIM_NODES_MAX = 7,
     SIM_LINKS_MAX = SIM_NODES_MAX * (SIM_NODES_MAX - 1) / 2,
-    SIM_FEEDS_MAX = 512,
+    SIM_FEEDS_MAX = 5200,
+    SIM_FEED_SLOTS = 16384,
+    SIM_CHAIN_MAX = 8,    /* manifests of an agency */
+    SIM_SECRETS_MAX = 8,  /* node keys of an agency */
     SIM_RECORDS_MAX = 12, /* of one author */
     SIM_PAST_FRAMES = 16 /* a liar remembers so many of its frames a link */
 };
@@ -50,6 +58,31 @@ struct sim_commit {
     uint64_t run;            /* running number and leaf of its last change */
     uint8_t leaf[ILEA_HASH_SIZE];
     struct sim_commit *fork; /* another commit of the same feed and seq */
+    bool forged;             /* by who stole the key, or in a copy of the node */
+    uint32_t named_count;    /* of an opening: the positions that it names */
+    struct ilea_position *named;
+};
+
+/* An opening that names a position of a feed. */
+struct sim_naming {
+    const struct sim_commit *opening;
+    uint64_t seq;
+    struct ilea_commit_id id;
+};
+
+/* As made by its agency, or by who stole its roots. */
+struct sim_manifest {
+    uint32_t agency;       /* node */
+    bool forged;
+    uint8_t *bytes;
+    size_t size;
+    struct ilea_manifest manifest;
+};
+
+struct sim_proof {
+    uint8_t bytes[ILEA_FORK_SIZE_MAX];
+    size_t size;
+    struct ilea_fork fork;
 };
 
 struct sim_feed {
@@ -57,16 +90,28 @@ struct sim_feed {
     struct ilea_feed_origin origin;
     uint32_t index;  /* in the world's feeds */
     uint32_t author; /* node */
-    bool forked;     /* its author wrote two histories: it need not converge */
+    bool forked;     /* there are two histories of it */
+    const struct ilea_sign_secret *secret; /* that signs it */
     uint64_t acknowledged; /* durable at its author and said so */
     uint32_t count, capacity;
     struct sim_commit **commits; /* by seq - 1, the first made */
+    uint32_t naming_count, naming_capacity;
+    struct sim_naming *namings;
 };
 
 /* What a node holds of a feed: `durable` of `count` commits survive a crash. */
 struct sim_log {
     uint32_t count, durable, capacity;
     struct sim_commit **commits;
+    const struct sim_proof *proof; /* the best of a fork that it knows; NULL: none */
+    bool archived;
+};
+
+/* The archived feeds of an agency at a node, by id. */
+struct sim_archive {
+    uint32_t count, capacity;
+    struct sim_feed **feeds;
+    uint8_t sum[ILEA_HASH_SIZE];
 };
 
 struct sim_pending {
@@ -79,6 +124,7 @@ struct sim_storage {
     struct sim_pending *pending;        /* not durable yet, in order */
     uint32_t pending_count, pending_capacity;
     uint32_t syncing;                   /* so many of them are in the sync under way */
+    uint64_t sync_number;
     bool stored_due;                    /* a STORE has not been answered by STORED */
     uint64_t latency_min, latency_max;
     bool blocks;                        /* the node hears nothing while it syncs */
@@ -91,13 +137,14 @@ struct sim_writer {
     uint8_t leaf[ILEA_HASH_SIZE];
     uint32_t value_size;    /* largest value written */
     uint32_t items_max;
+    bool bare;              /* writes openings, and nothing that could be read */
     bool unnoticed;         /* restored, and going on with a feed whose end it forgot */
     struct sim_feed *taken; /* that feed */
 };
 
 /* One end of a link, as its node sees it. */
 struct sim_end {
-    bool approved;
+    bool approved, relays;
     uint8_t session[ILEA_SESSION_ID_SIZE]; /* of the last BIND sent */
     uint64_t sent, limit;                  /* data bytes in it, and what the other end granted */
     uint32_t number;                       /* of the last frame that came in it */
@@ -120,11 +167,21 @@ struct sim_node {
     struct sim_world *world;
     uint32_t index;
     bool up, byzantine;
+    bool robbed;            /* its keys are in other hands, or a copy of it runs: its feeds may fork */
+    bool stubborn;          /* takes no manifests */
     uint64_t run;           /* events of an earlier run of the process are void */
     uint64_t clock_ms;      /* its monotonic clock is so far ahead of the world's */
     struct ilea_agency_id agency;
     struct ilea_sign_secret *secret;
     struct ilea_sign_public public_key;
+    uint32_t old_secret_count;
+    struct ilea_sign_secret *old_secrets[SIM_SECRETS_MAX];
+    struct ilea_sign_secret *root, *next_root; /* one, of one */
+    const struct ilea_sign_secret *stolen;     /* its node key, or the one that stolen roots put in its place */
+    bool recovered;         /* its roots have said what counts */
+    uint32_t manifest_counts[SIM_NODES_MAX];   /* the chains that it holds */
+    const struct sim_manifest *manifests[SIM_NODES_MAX][SIM_CHAIN_MAX];
+    struct sim_archive archives[SIM_NODES_MAX];
     struct ilea_reading_secret *reading;
     struct ilea_reading_public reading_public;
     struct ilea_transport_public transport;
@@ -142,7 +199,7 @@ struct sim_node {
     struct sim_event *deferred; /* arrived while the node was in a sync */
     uint32_t deferred_count, deferred_capacity;
     uint64_t sessions;      /* that became ready */
-    uint64_t reincarnations, diverged, refused;
+    uint64_t reincarnations, diverged, refused, forks_found;
 };
 
 /* One direction of a link. */
@@ -152,7 +209,7 @@ struct sim_channel {
     bool cut;
     uint64_t last_ms;    /* first in, first out */
     uint64_t bytes;
-    uint64_t frames[ILEA_MESSAGE_NOTE + 1]; /* by type; [0]: of none */
+    uint64_t frames[ILEA_MESSAGE_FORK + 1]; /* by type; [0]: of none */
     uint32_t drop_next;  /* a story's: lose the next so many COMMITS */
 };
 
@@ -180,6 +237,9 @@ enum sim_event_kind {
     SIM_HEAL,
     SIM_FOLLOW,  /* or no longer: `run` 1 or 0 */
     SIM_APPROVE, /* or revoke */
+    SIM_ROTATE,
+    SIM_ROB,     /* `way`: whom; `run`: enum sim_deed */
+    SIM_RECOVER,
     SIM_CALM
 };
 
@@ -207,6 +267,11 @@ struct sim_world {
     uint32_t link_between[SIM_NODES_MAX][SIM_NODES_MAX]; /* or SIM_NONE */
     uint32_t feed_count;
     struct sim_feed *feeds[SIM_FEEDS_MAX];
+    uint32_t feed_slots[SIM_FEED_SLOTS]; /* hash of feed id -> index + 1 */
+    uint32_t manifest_count, manifest_capacity;
+    struct sim_manifest **manifests;
+    uint32_t proof_count, proof_capacity;
+    struct sim_proof **proofs;
     struct ilea_commit_builder *builder;
     struct ilea_effects *effects;
     bool calm;      /* faults are over */
@@ -236,5 +301,12 @@ void sim_say(const struct sim_world *world, const struct sim_node *node, const c
 _Noreturn void sim_fail(const struct sim_world *world, const struct sim_node *node,
                         const char *format, ...) __attribute__((format(printf, 3, 4)));
 struct sim_feed *sim_find_feed(const struct sim_world *world, const struct ilea_feed_id *id);
+/* The node whose agency it is; SIM_NONE: no such. */
+uint32_t sim_find_agency(const struct sim_world *world, const struct ilea_agency_id *id);
+void sim_send(struct sim_node *node, uint32_t to, struct ilea_span frame);
+void sim_tell_agency(struct sim_node *node, uint32_t other);
+void sim_tell_feed(struct sim_node *node, const struct sim_feed *feed);
+/* Room for one more in a growing array of pointers or structs of `size` bytes. */
+void *sim_grow(void *array, uint32_t count, uint32_t *capacity, size_t size);
 
 #endif

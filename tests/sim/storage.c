@@ -4,15 +4,12 @@
 #include <string.h>
 
 #include "crypto/assert.h"
+#include "tests/sim/archive.h"
 
 static void
 append(struct sim_log *log, struct sim_commit *commit)
 {
-    if (log->count == log->capacity) {
-        log->capacity = log->capacity == 0 ? 16 : log->capacity * 2;
-        log->commits = realloc(log->commits, log->capacity * sizeof(struct sim_commit *));
-        ilea_assert(log->commits != NULL);
-    }
+    log->commits = sim_grow(log->commits, log->count, &log->capacity, sizeof(struct sim_commit *));
     log->commits[log->count++] = commit;
 }
 
@@ -25,7 +22,8 @@ start_sync(struct sim_node *node)
     uint64_t latency = sim_between(&node->world->random, storage->latency_min,
                                    storage->latency_max);
     sim_push(node->world, latency,
-             (struct sim_event){ .kind = SIM_SYNC, .node = node->index, .run = node->run });
+             (struct sim_event){ .kind = SIM_SYNC, .node = node->index, .run = node->run,
+                                 .generation = ++storage->sync_number });
 }
 
 void
@@ -47,13 +45,8 @@ sim_storage_put(struct sim_node *node, struct sim_commit *commit, bool own)
         }
     }
     append(log, commit);
-    if (storage->pending_count == storage->pending_capacity) {
-        storage->pending_capacity = storage->pending_capacity == 0 ? 16
-                                                                   : storage->pending_capacity * 2;
-        storage->pending =
-            realloc(storage->pending, storage->pending_capacity * sizeof *storage->pending);
-        ilea_assert(storage->pending != NULL);
-    }
+    storage->pending = sim_grow(storage->pending, storage->pending_count, &storage->pending_capacity,
+                                sizeof *storage->pending);
     storage->pending[storage->pending_count++] = (struct sim_pending){ commit, own };
     if (!own) storage->stored_due = true;
     start_sync(node);
@@ -80,6 +73,7 @@ tell_appended(struct sim_node *node, const struct sim_commit *commit)
         opened.feed.id = feed->id;
         opened.feed.origin = feed->origin;
         opened.feed.current = true;
+        opened.feed.limit_seq = ILEA_SEQ_NEVER;
         sim_step(node, opened);
     }
     struct ilea_event event = { .type = ILEA_EVENT_APPENDED };
@@ -117,7 +111,23 @@ sim_storage_synced(struct sim_node *node)
     for (uint32_t i = 0; i < count; i++) {
         if (done[i].own) tell_appended(node, done[i].commit);
     }
+    struct sim_commit **commits = calloc(count, sizeof(struct sim_commit *));
+    ilea_assert(commits != NULL);
+    for (uint32_t i = 0; i < count; i++) commits[i] = done[i].commit;
+    sim_archive_settle(node, commits, count);
+    free(commits);
     free(done);
+}
+
+void
+sim_storage_flush(struct sim_node *node)
+{
+    struct sim_storage *storage = &node->storage;
+    while (storage->pending_count > 0) {
+        storage->sync_number++; /* the one under way is overtaken */
+        storage->syncing = storage->pending_count;
+        sim_storage_synced(node);
+    }
 }
 
 void
@@ -127,6 +137,15 @@ sim_storage_crash(struct sim_node *node)
     for (uint32_t i = 0; i < SIM_FEEDS_MAX; i++) storage->logs[i].count = storage->logs[i].durable;
     storage->pending_count = storage->syncing = 0;
     storage->stored_due = false;
+}
+
+void
+sim_storage_put_durable(struct sim_node *node, struct sim_commit *commit)
+{
+    struct sim_log *log = &node->storage.logs[commit->feed->index];
+    ilea_assert(node->storage.pending_count == 0 && commit->seq == log->count + 1);
+    append(log, commit);
+    log->durable++;
 }
 
 void

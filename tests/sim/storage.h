@@ -11,7 +11,11 @@
 void sim_storage_put(struct sim_node *node, struct sim_commit *commit, bool own);
 /* The sync under way has ended. */
 void sim_storage_synced(struct sim_node *node);
+/* Everything pending is durable now, and said to be: the driver does not wait for it. */
+void sim_storage_flush(struct sim_node *node);
 void sim_storage_crash(struct sim_node *node);
+/* Put into the log of a node that is down. */
+void sim_storage_put_durable(struct sim_node *node, struct sim_commit *commit);
 /* Only the first `durable` commits of the feed are left, as in an old backup. */
 void sim_storage_cut(struct sim_node *node, const struct sim_feed *feed, uint32_t durable);
 /* The node hears nothing now. */

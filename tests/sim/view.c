@@ -5,6 +5,7 @@
 
 #include "crypto/assert.h"
 #include "replication/merge/record.h"
+#include "tests/sim/trust.h"
 
 /* The changes of one agency that a node can read. */
 struct view {
@@ -111,8 +112,9 @@ read_agency(struct sim_node *node, uint32_t author, struct view *view)
     ilea_assert(error == ILEA_ERROR_NONE);
     for (uint32_t i = 0; i < node->world->feed_count; i++) {
         const struct sim_log *log = &node->storage.logs[i];
-        if (node->world->feeds[i]->author != author || node->world->feeds[i]->forked) continue;
-        for (uint32_t j = 0; j < log->durable; j++) read_commit(node, ring, log->commits[j], view);
+        if (node->world->feeds[i]->author != author || log->durable == 0) continue;
+        uint32_t told = sim_trust_told(node, node->world->feeds[i]);
+        for (uint32_t j = 0; j < told; j++) read_commit(node, ring, log->commits[j], view);
     }
     ilea_keyring_free(ring);
 }
@@ -196,8 +198,10 @@ holds_same(const struct sim_world *world, const struct sim_node *a, const struct
            uint32_t author)
 {
     for (uint32_t i = 0; i < world->feed_count; i++) {
-        if (world->feeds[i]->author != author || world->feeds[i]->forked) continue;
-        if (a->storage.logs[i].durable != b->storage.logs[i].durable) return false;
+        if (world->feeds[i]->author != author) continue;
+        uint32_t told = sim_trust_told(a, world->feeds[i]);
+        if (told != sim_trust_told(b, world->feeds[i])) return false;
+        if (told > 0 && a->storage.logs[i].commits[told - 1] != b->storage.logs[i].commits[told - 1]) return false;
     }
     return true;
 }

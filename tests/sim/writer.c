@@ -10,6 +10,25 @@
 enum { PLAINTEXT_SIZE_MAX = 200 * 1024, TYPE_NUMBER = 3, FIELD_KEYED = 40, FIELD_SET = 41,
        FIELDS_PLAIN = 4 };
 
+/* What an opening names, noted at the feeds that it names. */
+static void
+note_namings(struct sim_world *world, struct sim_commit *commit, const struct ilea_position *positions,
+             uint32_t count)
+{
+    commit->named_count = count;
+    commit->named = calloc(count + 1, sizeof *commit->named);
+    ilea_assert(commit->named != NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        struct sim_feed *feed = sim_find_feed(world, &positions[i].feed);
+        ilea_assert(feed != NULL);
+        commit->named[i] = positions[i];
+        feed->namings = sim_grow(feed->namings, feed->naming_count, &feed->naming_capacity,
+                                 sizeof *feed->namings);
+        feed->namings[feed->naming_count++] =
+            (struct sim_naming){ commit, positions[i].seq, positions[i].id };
+    }
+}
+
 /* Registers a commit's bytes under its feed and seq; a second one of the same seq is a fork. */
 static struct sim_commit *
 register_commit(struct sim_feed *feed, uint64_t seq, const struct ilea_commit_id *id,
@@ -29,11 +48,7 @@ register_commit(struct sim_feed *feed, uint64_t seq, const struct ilea_commit_id
         return commit;
     }
     ilea_assert(seq == feed->count + 1);
-    if (feed->count == feed->capacity) {
-        feed->capacity = feed->capacity == 0 ? 16 : feed->capacity * 2;
-        feed->commits = realloc(feed->commits, feed->capacity * sizeof(struct sim_commit *));
-        ilea_assert(feed->commits != NULL);
-    }
+    feed->commits = sim_grow(feed->commits, feed->count, &feed->capacity, sizeof(struct sim_commit *));
     feed->commits[feed->count++] = commit;
     return commit;
 }
@@ -60,6 +75,7 @@ free_commit(struct sim_commit *commit)
         struct sim_commit *fork = commit->fork;
         for (uint32_t i = 0; i < commit->change_count; i++) free(commit->changes[i].plaintext);
         free(commit->changes);
+        free(commit->named);
         free(commit->bytes);
         free(commit);
         commit = fork;
@@ -70,6 +86,7 @@ void
 sim_feed_free(struct sim_feed *feed)
 {
     for (uint32_t i = 0; i < feed->count; i++) free_commit(feed->commits[i]);
+    free(feed->namings);
     free(feed->commits);
     free(feed);
 }
@@ -81,7 +98,7 @@ compare_positions(const void *a, const void *b)
     return memcmp(left->feed.bytes, right->feed.bytes, sizeof left->feed.bytes);
 }
 
-/* The last positions of this author's earlier feeds that it holds. */
+/* The last positions of this author's earlier feeds that it holds and no opening names yet. */
 static uint32_t
 collect_predecessors(const struct sim_node *node, struct ilea_position *positions)
 {
@@ -89,7 +106,7 @@ collect_predecessors(const struct sim_node *node, struct ilea_position *position
     for (uint32_t i = 0; i < node->world->feed_count; i++) {
         const struct sim_feed *feed = node->world->feeds[i];
         const struct sim_log *log = &node->storage.logs[i];
-        if (feed->author != node->index || log->durable == 0) continue;
+        if (feed->author != node->index || log->durable == 0 || log->archived) continue;
         const struct sim_commit *last = log->commits[log->durable - 1];
         positions[count++] = (struct ilea_position){ feed->id, last->seq, last->id };
     }
@@ -98,15 +115,15 @@ collect_predecessors(const struct sim_node *node, struct ilea_position *position
 }
 
 static void
-add_opening(struct sim_node *node, const struct ilea_position *positions, uint32_t count)
+add_opening(struct sim_world *world, const struct sim_feed *feed, const struct ilea_position *positions,
+            uint32_t count)
 {
-    uint8_t bytes[64 * 1024];
+    uint8_t bytes[96 * 1024];
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
-    ilea_opening_put(&writer, &node->writer.feed->origin, positions, count);
+    ilea_opening_put(&writer, &feed->origin, positions, count);
     ilea_assert(!writer.failed);
-    enum ilea_error error =
-        ilea_commit_add_statement(node->world->builder, ilea_msgpack_written(&writer));
+    enum ilea_error error = ilea_commit_add_statement(world->builder, ilea_msgpack_written(&writer));
     ilea_assert(error == ILEA_ERROR_NONE);
 }
 
@@ -136,34 +153,88 @@ add_epoch(struct sim_node *node, uint64_t number)
     ilea_assert(error == ILEA_ERROR_NONE);
 }
 
+struct sim_feed *
+sim_writer_feed(struct sim_node *node, const struct ilea_sign_secret *secret)
+{
+    struct sim_world *world = node->world;
+    struct sim_feed *feed = calloc(1, sizeof *feed);
+    if (world->feed_count == SIM_FEEDS_MAX) sim_fail(world, node, "too many feeds");
+    ilea_assert(feed != NULL);
+    feed->index = world->feed_count;
+    feed->author = node->index;
+    feed->secret = secret;
+    feed->origin = (struct ilea_feed_origin){ .agency = node->agency, .scope = ILEA_SCOPE_PEERS };
+    ilea_sign_secret_public(secret, &feed->origin.node);
+    sim_fill(&world->random, feed->origin.incarnation, sizeof feed->origin.incarnation);
+    ilea_feed_id_of(&world->network, &feed->origin, &feed->id);
+    world->feeds[world->feed_count++] = feed;
+    uint32_t slot = 0;
+    memcpy(&slot, feed->id.bytes, sizeof slot);
+    for (slot %= SIM_FEED_SLOTS; world->feed_slots[slot] != 0;) slot = (slot + 1) % SIM_FEED_SLOTS;
+    world->feed_slots[slot] = feed->index + 1;
+    return feed;
+}
+
+/* The number of feeds so far of this author, its epochs' number. */
+static uint64_t
+count_own_feeds(const struct sim_node *node)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < node->world->feed_count; i++) {
+        if (node->world->feeds[i]->author == node->index) count++;
+    }
+    return count;
+}
+
 static void
 open_feed(struct sim_node *node)
 {
     struct sim_world *world = node->world;
-    struct sim_feed *feed = calloc(1, sizeof *feed);
-    ilea_assert(feed != NULL && world->feed_count < SIM_FEEDS_MAX);
-    feed->index = world->feed_count;
-    feed->author = node->index;
-    feed->origin = (struct ilea_feed_origin){ .agency = node->agency, .node = node->public_key,
-                                              .scope = ILEA_SCOPE_PEERS };
-    sim_fill(&world->random, feed->origin.incarnation, sizeof feed->origin.incarnation);
-    ilea_feed_id_of(&world->network, &feed->origin, &feed->id);
-    world->feeds[world->feed_count++] = feed;
+    struct ilea_position *positions = calloc(SIM_FEEDS_MAX, sizeof *positions);
+    ilea_assert(positions != NULL);
+    uint32_t count = collect_predecessors(node, positions);
+    if (count > ILEA_PREDECESSORS_MAX) count = ILEA_PREDECESSORS_MAX;
+    struct sim_feed *feed = sim_writer_feed(node, node->secret);
     node->writer.feed = feed;
     node->writer.run = 0;
     memset(node->writer.leaf, 0, sizeof node->writer.leaf);
 
-    struct ilea_position positions[SIM_FEEDS_MAX];
-    uint32_t count = collect_predecessors(node, positions);
     ilea_commit_begin(world->builder, &world->network, &feed->id, 1,
                       &(struct ilea_commit_id){ { 0 } });
-    add_opening(node, positions, count);
-    add_epoch(node, count + 1);
+    add_opening(world, feed, positions, count);
+    if (!node->writer.bare) add_epoch(node, count_own_feeds(node));
     struct ilea_span bytes;
     struct ilea_commit_id id;
     ilea_commit_end(world->builder, node->secret, &bytes, &id);
-    sim_storage_put(node, register_commit(feed, 1, &id, bytes), true);
+    struct sim_commit *commit = register_commit(feed, 1, &id, bytes);
+    note_namings(world, commit, positions, count);
+    free(positions);
+    sim_storage_put(node, commit, true);
     sim_say(world, node, "opens feed %u", feed->index);
+}
+
+struct sim_commit *
+sim_writer_forge_blank(struct sim_world *world, struct sim_feed *feed, uint64_t seq,
+                       const struct ilea_commit_id *prev)
+{
+    static const struct ilea_commit_id nothing;
+    ilea_commit_begin(world->builder, &world->network, &feed->id, seq, prev != NULL ? prev : &nothing);
+    if (seq == 1) add_opening(world, feed, NULL, 0);
+    uint8_t noise[16], statement[32]; /* of a kind that nobody knows */
+    struct ilea_msgpack_writer writer;
+    sim_fill(&world->random, noise, sizeof noise);
+    ilea_msgpack_writer_init(&writer, statement, sizeof statement);
+    ilea_msgpack_put_array(&writer, 2);
+    ilea_msgpack_put_uint(&writer, 99);
+    ilea_msgpack_put_bin(&writer, noise, sizeof noise);
+    enum ilea_error error = ilea_commit_add_statement(world->builder, ilea_msgpack_written(&writer));
+    ilea_assert(error == ILEA_ERROR_NONE);
+    struct ilea_span bytes;
+    struct ilea_commit_id id;
+    ilea_commit_end(world->builder, feed->secret, &bytes, &id);
+    struct sim_commit *commit = register_commit(feed, seq, &id, bytes);
+    commit->forged = true;
+    return commit;
 }
 
 void
@@ -361,7 +432,7 @@ sim_writer_forge(struct sim_node *node, uint64_t seq, const struct ilea_commit_i
     while (made < count && add_change(node, seq, &changes[made])) made++;
     struct ilea_span bytes;
     struct ilea_commit_id id;
-    ilea_commit_end(world->builder, node->secret, &bytes, &id);
+    ilea_commit_end(world->builder, feed->secret, &bytes, &id);
     struct sim_commit *commit = register_commit(feed, seq, &id, bytes);
     commit->changes = changes;
     commit->change_count = made;
@@ -370,18 +441,33 @@ sim_writer_forge(struct sim_node *node, uint64_t seq, const struct ilea_commit_i
     return commit;
 }
 
+/* Nothing else than the first: for what is about feeds and not what is in them. */
+static struct sim_commit *
+write_commit(struct sim_node *node, uint64_t seq, const struct ilea_commit_id *prev)
+{
+    if (!node->writer.bare) return sim_writer_forge(node, seq, prev);
+    struct sim_commit *commit = sim_writer_forge_blank(node->world, node->writer.feed, seq, prev);
+    commit->forged = false;
+    return commit;
+}
+
+/* A commit that a crash forgot was told to nobody, and its seq is free; but a liar or a thief may have told it. */
+static bool
+is_forgotten(const struct sim_node *node, const struct sim_feed *feed)
+{
+    if (node->byzantine || node->robbed || feed->count <= node->storage.logs[feed->index].count) return false;
+    return feed->commits[feed->count - 1]->fork == NULL;
+}
+
 void
 sim_write(struct sim_node *node)
 {
     struct sim_writer *self = &node->writer;
-    if (self->unnoticed) return; /* a fork is another story */
+    if (self->unnoticed && !node->robbed) return; /* a fork is another story */
     if (self->feed == NULL) open_feed(node);
     const struct sim_log *log = &node->storage.logs[self->feed->index];
     ilea_assert(log->count > 0);
-    /* What a crash forgot was told to nobody, and its seq is free; but a liar may have told it. */
-    while (!node->byzantine && self->feed->count > log->count) {
-        free_commit(self->feed->commits[--self->feed->count]);
-    }
+    while (is_forgotten(node, self->feed)) free_commit(self->feed->commits[--self->feed->count]);
     uint64_t seq = log->count + 1;
-    sim_storage_put(node, sim_writer_forge(node, seq, &log->commits[log->count - 1]->id), true);
+    sim_storage_put(node, write_commit(node, seq, &log->commits[log->count - 1]->id), true);
 }

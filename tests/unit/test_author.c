@@ -595,13 +595,13 @@ test_author_pending_sets_are_emptied(void **state)
 
 /* A guard needs memory-backed storage. */
 static bool
-make_guard(struct ilea_test_home *home, char folder[64])
+make_guard(struct ilea_test_home *home, const char *generation, char folder[64])
 {
     struct statfs info;
     if (statfs("/dev/shm", &info) != 0 || (unsigned long)info.f_type != TMPFS_MAGIC) return false;
     (void)snprintf(folder, 64, "/dev/shm/ilea-test-XXXXXX");
     if (mkdtemp(folder) == NULL) return false;
-    ILEA_TEST_OK(ilea_guard_open(folder, ilea_log_identity(home->log)->database, &home->guard));
+    ILEA_TEST_OK(ilea_guard_open(folder, generation, ilea_log_identity(home->log)->database, &home->guard));
     ilea_test_home_close(home);
     ilea_test_home_open(home);
     return true;
@@ -613,7 +613,7 @@ test_author_goes_on_only_with_the_guard(void **state)
     struct ilea_test_home *home = *state;
     char folder[64], data[ILEA_PATH_SIZE], backup[ILEA_PATH_SIZE];
     static struct slot slot;
-    if (!make_guard(home, folder)) {
+    if (!make_guard(home, "", folder)) {
         print_message("/dev/shm is not memory-backed here\n");
         skip();
     }
@@ -675,6 +675,55 @@ test_author_goes_on_only_with_the_guard(void **state)
     ilea_guard_close(home->guard);
     ilea_test_remove_tree(folder);
     home->guard = NULL;
+}
+
+static void
+write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A running machine is put back with its memory: what was pending is not kept, and every feed is a new one. */
+static void
+test_author_notices_another_generation(void **state)
+{
+    struct ilea_test_home *home = *state;
+    char folder[64], generation[ILEA_PATH_SIZE];
+    ilea_home_path(home->path, "generation", generation);
+    write_text(generation, "first");
+    if (!make_guard(home, generation, folder)) {
+        print_message("/dev/shm is not memory-backed here\n");
+        skip();
+    }
+    ilea_test_need(home, ILEA_SCOPE_PEERS, "one", &result);
+    const struct ilea_feed_id feed = ilea_author_feed(home->author, ILEA_SCOPE_PEERS)->id;
+    uint64_t position = ilea_author_position(home->author);
+    ilea_test_put_begin(&put, ILEA_PUT_CREATE, ILEA_SCOPE_PEERS, ILEA_TEST_NEED, NULL);
+    ilea_test_put_text(&put, "title", "pending");
+    ILEA_TEST_OK(ilea_author_begin(home->author, 1));
+    ILEA_TEST_OK(ilea_author_put(home->author, &put.put, &result));
+    write_text(generation, "second");
+    const struct ilea_author_commit *commits;
+    uint32_t count;
+    assert_int_equal(ilea_author_commit(home->author, &commits, &count), ILEA_ERROR_BUSY);
+    assert_int_equal(ilea_author_position(home->author), position);
+    ilea_test_need(home, ILEA_SCOPE_PEERS, "two", &result);
+    const struct ilea_feed_row *next = ilea_author_feed(home->author, ILEA_SCOPE_PEERS);
+    assert_memory_not_equal(next->id.bytes, feed.bytes, ILEA_ID_SIZE);
+    assert_int_equal(next->seq, 1);
+    const struct ilea_feed_id second = next->id;
+    ilea_test_home_close(home); /* and the guard is one of the new generation */
+    ilea_test_home_open(home);
+    assert_memory_equal(ilea_author_feed(home->author, ILEA_SCOPE_PEERS)->id.bytes, second.bytes, ILEA_ID_SIZE);
+
+    ilea_guard_close(home->guard);
+    home->guard = NULL;
+    assert_int_equal(ilea_guard_open(folder, "/nowhere/generation", ilea_log_identity(home->log)->database,
+                                     &home->guard), ILEA_ERROR_INVALID);
+    ilea_test_remove_tree(folder);
 }
 
 /* An epoch of ours that a restore forgot comes back with its commit, and goes to later readers. */
@@ -757,6 +806,7 @@ main(void)
         IN_HOME(test_author_abort_restores),
         IN_HOME(test_author_pending_sets_are_emptied),
         IN_HOME(test_author_goes_on_only_with_the_guard),
+        IN_HOME(test_author_notices_another_generation),
         IN_HOME(test_author_takes_back),
     };
 #undef IN_HOME

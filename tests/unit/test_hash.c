@@ -97,6 +97,27 @@ test_domains_are_distinct(void **state)
     }
 }
 
+/* What comes and goes leaves nothing, in whatever order; borrows and carries run over all digits. */
+static void
+test_hash_sums(void **state)
+{
+    (void)state;
+    uint8_t sum[ILEA_HASH_SIZE] = { 0 }, hashes[5][ILEA_HASH_SIZE];
+    static const uint8_t none[ILEA_HASH_SIZE], one[ILEA_HASH_SIZE] = { [ILEA_HASH_SIZE - 1] = 1 };
+    uint8_t most[ILEA_HASH_SIZE];
+    memset(most, 0xff, sizeof most);
+    ilea_hash_sum_subtract(sum, one);
+    assert_memory_equal(sum, most, sizeof sum);
+    ilea_hash_sum_add(sum, one);
+    assert_memory_equal(sum, none, sizeof sum);
+    for (unsigned i = 0; i < 5; i++) {
+        ilea_hash_once(ILEA_DOMAIN_FRONTIER, &i, sizeof i, hashes[i]);
+        ilea_hash_sum_add(sum, hashes[i]);
+    }
+    for (unsigned i = 5; i-- > 0;) ilea_hash_sum_subtract(sum, hashes[(i * 2) % 5]);
+    assert_memory_equal(sum, none, sizeof sum);
+}
+
 static void
 test_error_table(void **state)
 {
@@ -117,6 +138,7 @@ main(void)
         cmocka_unit_test(test_hash_vectors),
         cmocka_unit_test(test_hash_number),
         cmocka_unit_test(test_domains_are_distinct),
+        cmocka_unit_test(test_hash_sums),
         cmocka_unit_test(test_error_table),
     };
     if (ilea_crypto_init() != ILEA_ERROR_NONE) return 1;

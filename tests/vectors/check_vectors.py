@@ -57,6 +57,8 @@ NOTES_MAX = 2048
 FRONTIER_ENTRIES_MAX = 2048
 PUT_ENTRIES_MAX = 4096
 COMMITS_MAX = 1024
+MANIFESTS_MAX = 256
+ARCHIVE_PART_MAX = 64
 
 
 class Refused(Exception):
@@ -125,11 +127,33 @@ def fingerprint_of(agency):
     return " ".join("%05d" % int.from_bytes(data[2 * i:2 * i + 2], "big") for i in range(8))
 
 
+HELLO_NUMBERS = ("version_min", "version_max", "features", "own_index", "known_index")
+
+
 def bind_message_of(sender, receiver):
-    """Each a dict of transport, nonce, version_min, version_max, features."""
+    """Each a dict of transport, nonce, and the rest of its HELLO."""
     return (sender["transport"] + receiver["transport"] + sender["nonce"] + receiver["nonce"]
-            + b"".join(u64(side[key]) for side in (sender, receiver)
-                       for key in ("version_min", "version_max", "features")))
+            + b"".join(b"".join(u64(side[key]) for key in HELLO_NUMBERS) + side["known_hash"]
+                       for side in (sender, receiver)))
+
+
+def group_hash_parts(group):
+    """What an agency adds to entries_hash."""
+    return [group["agency"], u64(group["manifest_index"]), group["manifest_hash"],
+            u64(group["archived_count"]), group["archived_sum"], u64(len(group["forks"])),
+            *(part for fork in group["forks"] for part in fork), u64(len(group["entries"])),
+            *(part for feed, seq, id_ in group["entries"] for part in (feed, u64(seq), id_))]
+
+
+def archive_of(positions):
+    """Sum of all, and for each bucket that of the short hashes."""
+    total, buckets = 0, [0] * 256
+    for feed, seq, id_ in positions:
+        hash_ = frontier_hash_of([feed, u64(seq), id_])
+        total += int.from_bytes(hash_, "big")
+        buckets[feed[0]] += int.from_bytes(hash_[:8], "big")
+    return ((total % 2**256).to_bytes(32, "big"),
+            b"".join(u64(bucket % 2**64) for bucket in buckets))
 
 
 # --- canonical MessagePack ----------------------------------------------------------------------
@@ -755,11 +779,12 @@ def decode_entry(data):
 def decode_frame(data):
     malformed(not 13 <= len(data) <= MESSAGE_SIZE_MAX)
     session, number, kind = data[:8], int.from_bytes(data[8:12], "big"), data[12]
-    malformed(not 1 <= kind <= 6)
+    malformed(not 1 <= kind <= 8)
     first = session == bytes(8)
     malformed(first != (kind == 1) or first != (number == 0))
     reader = Reader(data[13:])
-    read = (read_hello, read_bind, read_frontier, read_commits, read_credit, read_notes)[kind - 1]
+    read = (read_hello, read_bind, read_frontier, read_commits, read_credit, read_notes,
+            read_manifests, read_fork_message)[kind - 1]
     frame = {"session": session, "number": number, "type": kind}
     frame.update(read(reader))
     reader.end()
@@ -767,11 +792,12 @@ def decode_frame(data):
 
 
 def read_hello(reader):
-    reader.array_of(5)
+    reader.array_of(8)
     low, high = reader.uint(UINT32_MAX), reader.uint(UINT32_MAX)
     malformed(low == 0 or low > high)
     return {"version_min": low, "version_max": high, "features": reader.uint(),
-            "agency": reader.bytes(32), "nonce": reader.bytes(32)}
+            "agency": reader.bytes(32), "nonce": reader.bytes(32), "own_index": reader.uint(),
+            "known_index": reader.uint(), "known_hash": reader.bytes(32)}
 
 
 def read_bind(reader):
@@ -779,18 +805,41 @@ def read_bind(reader):
     return {"signature": reader.bytes(64)}
 
 
-def read_group(reader):
+def read_known_fork(reader):
     reader.array_of(2)
-    agency = reader.bytes(32)
-    return agency, [read_position(reader) for _ in range(reader.array(FRONTIER_ENTRIES_MAX))]
+    return reader.bytes(32), reader.bytes(32)
+
+
+def read_positions(reader, most):
+    return [read_position(reader) for _ in range(reader.array(most))]
+
+
+def read_group(reader):
+    reader.array_of(7)
+    return {"agency": reader.bytes(32), "manifest_index": reader.uint(),
+            "manifest_hash": reader.bytes(32), "archived_count": reader.uint(),
+            "archived_sum": reader.bytes(32),
+            "forks": [read_known_fork(reader) for _ in range(reader.array(FRONTIER_ENTRIES_MAX))],
+            "entries": read_positions(reader, FRONTIER_ENTRIES_MAX)}
 
 
 def read_frontier(reader):
-    fields, form = reader.array(4), reader.uint(1)
+    fields, form = reader.array(4), reader.uint(3)
     malformed(fields != (3 if form == 0 else 4))
     if form == 0:
-        return {"follows_hash": reader.bytes(32), "entries_hash": reader.bytes(32)}
-    return {"last": reader.uint(1),
+        return {"form": 0, "follows_hash": reader.bytes(32), "entries_hash": reader.bytes(32)}
+    if form == 2:
+        part = {"form": 2, "agency": reader.bytes(32), "last": reader.uint(1),
+                "entries": read_positions(reader, ARCHIVE_PART_MAX)}
+        feeds = [entry[0] for entry in part["entries"]]
+        malformed(any(a >= b for a, b in zip(feeds, feeds[1:])))
+        return part
+    if form == 3:
+        ask = {"form": 3, "agency": reader.bytes(32), "after": reader.bin(32),
+               "sums": reader.bin(2048)}
+        malformed(len(ask["after"]) not in (0, 32) or len(ask["sums"]) not in (0, 2048))
+        return ask
+    return {"form": 1, "last": reader.uint(1),
             "follows": [reader.bytes(32) for _ in range(reader.array(AGENCIES_MAX))],
             "groups": [read_group(reader) for _ in range(reader.array(AGENCIES_MAX))]}
 
@@ -823,6 +872,19 @@ def read_notes(reader):
     return {"notes": notes}
 
 
+def read_manifests(reader):
+    reader.array_of(2)
+    agency = reader.bytes(32)
+    manifests = [reader.bin(MANIFEST_SIZE_MAX) for _ in range(reader.array(MANIFESTS_MAX))]
+    malformed(not manifests)
+    return {"agency": agency, "manifests": manifests}
+
+
+def read_fork_message(reader):
+    reader.array_of(1)
+    return {"proof": reader.bin(FORK_SIZE_MAX)}
+
+
 # --- the files ----------------------------------------------------------------------------------
 
 def as_json(value):
@@ -833,6 +895,17 @@ def as_json(value):
         return [as_json(part) for part in value]
     if isinstance(value, dict):
         return {name: as_json(part) for name, part in value.items()}
+    return value
+
+
+def from_json(value):
+    """The other way round: every text is bytes in hex."""
+    if isinstance(value, str):
+        return bytes.fromhex(value)
+    if isinstance(value, list):
+        return [from_json(part) for part in value]
+    if isinstance(value, dict):
+        return {name: from_json(part) for name, part in value.items()}
     return value
 
 
@@ -993,15 +1066,16 @@ def check_message(vector):
         parts = [bytes.fromhex(agency) for agency in vector["follows"]]
         assert parts == sorted(parts)
         assert frontier_hash_of(parts) == raw(vector, "follows_hash")
-        parts = []
-        for feed, seq, commit in vector["entries"]:
-            parts += [bytes.fromhex(feed), u64(seq), bytes.fromhex(commit)]
+        groups = [from_json(group) for group in vector["groups"]]
+        parts = [part for group in groups for part in group_hash_parts(group)]
         assert frontier_hash_of(parts) == raw(vector, "entries_hash")
+    elif vector["check"] == "archive":
+        positions = from_json(vector["positions"])
+        assert archive_of(positions) == (raw(vector, "sum"), raw(vector, "sums"))
     elif vector["check"] == "bind":
-        sides = [{"transport": raw(vector, side + "_transport"),
-                  "nonce": raw(vector, side + "_nonce"),
-                  **{key: vector[side + "_" + key]
-                     for key in ("version_min", "version_max", "features")}} for side in ("sender", "receiver")]
+        sides = [{key: raw(vector, side + "_" + key) for key in ("transport", "nonce", "known_hash")}
+                 | {key: vector[side + "_" + key] for key in HELLO_NUMBERS}
+                 for side in ("sender", "receiver")]
         assert bind_message_of(*sides) == raw(vector, "message")
     else:
         expect_equal(vector, decode_frame(raw(vector, "frame")))

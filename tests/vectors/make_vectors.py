@@ -1120,26 +1120,37 @@ def message():
     def bad(name, expect, data):
         file.bad(name, expect, check="frame", frame=data)
 
-    hello = [1, 1, 0, AGENCY, fixed("nonce a")]
+    hello = [1, 1, 0, AGENCY, fixed("nonce a"), 0, 0, fixed("known")]
     position_a = [FEED, 7, commit_id]
+    head = [AGENCY, 3, fixed("manifest"), 2**33, fixed("archive")]
+    empty = [fixed("agency"), 0, fixed("agency"), 0, bytes(32), [], []]
+    archived = sorted([fixed("feed %d" % i), i + 1, fixed("last %d" % i)] for i in range(64))
+    ask = [3, AGENCY, b"", b""]
     good("HELLO", frame(1, hello, 0, bytes(8)))
-    good("HELLO of a range of versions",
-         frame(1, [1, 2**32 - 1, 2**40, AGENCY, fixed("nonce a")], 0, bytes(8)))
+    good("HELLO of a range of versions, manifests known",
+         frame(1, [1, 2**32 - 1, 2**40] + hello[3:5] + [2**40, 2**62, fixed("other")], 0,
+               bytes(8)))
     good("BIND", frame(2, [bytes(range(64))]))
     good("FRONTIER, hashes", frame(3, [0, fixed("follows"), fixed("entries")], 2))
     good("FRONTIER, nothing", frame(3, [1, 1, [], []], 2**32 - 1))
-    good("FRONTIER, list", frame(3, [1, 0, [AGENCY, fixed("agency")],
-                                     [[AGENCY, [position_a, [other_feed, 2**40, commit_id]]],
-                                      [fixed("agency"), []]]]))
+    good("FRONTIER, list", frame(3, [1, 0, [AGENCY, fixed("agency")], [
+        head + [[[FEED, fixed("proof")]], [position_a, [other_feed, 2**40, commit_id]]], empty]]))
+    good("FRONTIER, archived feeds", frame(3, [2, AGENCY, 0, archived]))
+    good("FRONTIER, no more archived feeds", frame(3, [2, AGENCY, 1, []]))
+    good("FRONTIER, asking", frame(3, ask))
+    good("FRONTIER, asking behind one, with sums", frame(3, [3, AGENCY, FEED, bytes(range(256)) * 8]))
     good("COMMITS", frame(4, [FEED, [small]]))
     good("COMMITS, two", frame(4, [FEED, [small, b"not looked into"]]))
     good("CREDIT, keep-alive", frame(5, [4194304, []]))
     good("CREDIT with positions", frame(5, [2**40, [[FEED, 7], [other_feed, 0]]]))
     good("NOTE", frame(6, [[FEED, 7, 1], [other_feed, 3, 0, AGENCY]]))
+    good("MANIFEST", frame(7, [AGENCY, [b"not looked into"]]))
+    good("MANIFEST, two", frame(7, [AGENCY, [bytes(300), b"the next one"]]))
+    good("FORK", frame(8, [b"not looked into"]))
 
     bad("shorter than a header", "truncated", session + bytes(4))
     bad("type 0", "range", frame(0, hello))
-    bad("type 7", "range", frame(7, hello))
+    bad("type 9", "range", frame(9, hello))
     bad("HELLO in a session", "range", frame(1, hello))
     bad("HELLO with a number", "range", frame(1, hello, 1, bytes(8)))
     bad("BIND without a session", "range", frame(2, [bytes(64)], 0, bytes(8)))
@@ -1148,12 +1159,15 @@ def message():
     bad("HELLO: versions the wrong way round", "range", frame(1, [2, 1] + hello[2:], 0, bytes(8)))
     bad("HELLO: version 0", "range", frame(1, [0, 1] + hello[2:], 0, bytes(8)))
     bad("HELLO: a field more", "count", frame(1, hello + [0], 0, bytes(8)))
-    bad("HELLO: nonce of 31 bytes", "size", frame(1, hello[:4] + [bytes(31)], 0, bytes(8)))
+    bad("HELLO: nonce of 31 bytes", "size", frame(1, hello[:4] + [bytes(31)] + hello[5:], 0, bytes(8)))
+    bad("HELLO: no known manifest", "count", frame(1, hello[:5], 0, bytes(8)))
+    bad("HELLO: known hash of 31 bytes", "size", frame(1, hello[:7] + [bytes(31)], 0, bytes(8)))
     bad("HELLO: not shortest", "not_shortest",
         frame(1, [Raw(b"\xcc\x01")] + hello[1:], 0, bytes(8)))
     bad("BIND: signature of 63 bytes", "size", frame(2, [bytes(63)]))
     bad("BIND: a byte after", "trailing", frame(2, encode([bytes(64)]) + b"\0"))
-    bad("FRONTIER: form 2", "range", frame(3, [2, fixed("a"), fixed("b")]))
+    bad("FRONTIER: form 4", "range", frame(3, [4] + ask[1:]))
+    bad("FRONTIER: form 2 of 3", "count", frame(3, [2, fixed("a"), fixed("b")]))
     bad("FRONTIER: hashes with a field more", "count", frame(3, [0, fixed("a"), fixed("b"), 0]))
     bad("FRONTIER: list with a field less", "count", frame(3, [1, 1, []]))
     bad("FRONTIER: last 2", "range", frame(3, [1, 2, [], []]))
@@ -1162,8 +1176,19 @@ def message():
     bad("FRONTIER: 4294967295 groups", "count", frame(3, bytes.fromhex("94010190ddffffffff")))
     bad("FRONTIER: agency of 16 bytes", "size", frame(3, [1, 1, [bytes(16)], []]))
     bad("FRONTIER: position at seq 0", "range",
-        frame(3, [1, 1, [], [[AGENCY, [[FEED, 0, commit_id]]]]]))
-    bad("FRONTIER: group of 3", "count", frame(3, [1, 1, [], [[AGENCY, [], 0]]]))
+        frame(3, [1, 1, [], [head + [[], [[FEED, 0, commit_id]]]]]))
+    bad("FRONTIER: group of 6", "count", frame(3, [1, 1, [], [head + [[]]]]))
+    bad("FRONTIER: fork of 3", "count", frame(3, [1, 1, [], [head + [[[FEED, FEED, 0]], []]]]))
+    bad("FRONTIER: 65535 forks", "count",
+        frame(3, encode([1, 1, [], [head + [[], []]]])[:-2] + bytes.fromhex("dcffff")))
+    bad("FRONTIER: archived feeds out of order", "order",
+        frame(3, [2, AGENCY, 1, archived[1::-1]]))
+    bad("FRONTIER: an archived feed twice", "duplicate", frame(3, [2, AGENCY, 1, archived[:1] * 2]))
+    bad("FRONTIER: 65 archived feeds", "limit",
+        frame(3, [2, AGENCY, 1, archived + [[b"\xff" * 32, 1, commit_id]]]))
+    bad("FRONTIER: asking, last 2", "range", frame(3, [2, AGENCY, 2, []]))
+    bad("FRONTIER: asking behind 31 bytes", "size", frame(3, [3, AGENCY, bytes(31), b""]))
+    bad("FRONTIER: asking with 255 sums", "size", frame(3, [3, AGENCY, b"", bytes(2040)]))
     bad("COMMITS: none", "range", frame(4, [FEED, []]))
     bad("COMMITS: commit as text", "kind", frame(4, [FEED, [Text(b"a")]]))
     bad("COMMITS: 1025", "limit", frame(4, [FEED, [b""] * 1025]))
@@ -1174,14 +1199,22 @@ def message():
     bad("NOTE: of 2", "count", frame(6, [[FEED, 7]]))
     bad("NOTE: of 5", "count", frame(6, [[FEED, 7, 1, AGENCY, 0]]))
     bad("NOTE: a byte after", "trailing", frame(6, encode([[FEED, 7, 1]]) + b"\0"))
+    bad("MANIFEST: none", "range", frame(7, [AGENCY, []]))
+    bad("MANIFEST: 257", "limit", frame(7, [AGENCY, [b""] * 257]))
+    bad("MANIFEST: as text", "kind", frame(7, [AGENCY, [Text(b"a")]]))
+    bad("MANIFEST: of no agency", "count", frame(7, [[b"a"]]))
+    bad("FORK: two", "count", frame(8, [b"a", b"b"]))
+    bad("FORK: 2049 bytes", "limit", frame(8, [bytes(2049)]))
 
     for a, b in (("nonce a", "nonce b"), ("nonce b", "nonce a"), ("nonce c", "nonce c")):
         file.good("session of %s and %s" % (a, b), check="session", nonce_a=fixed(a),
                   nonce_b=fixed(b), session=rules.session_id_of(fixed(a), fixed(b)))
     sides = ({"transport": TRANSPORT.public, "nonce": fixed("nonce a"), "version_min": 1,
-              "version_max": 1, "features": 0},
+              "version_max": 1, "features": 0, "own_index": 0, "known_index": 2,
+              "known_hash": fixed("known")},
              {"transport": OTHER.public, "nonce": fixed("nonce b"), "version_min": 1,
-              "version_max": 7, "features": 2**40})
+              "version_max": 7, "features": 2**40, "own_index": 2, "known_index": 0,
+              "known_hash": AGENCY})
     for name, (sender, receiver) in (("BIND of one side", sides),
                                      ("BIND of the other", sides[::-1])):
         text = rules.bind_message_of(sender, receiver)
@@ -1190,13 +1223,25 @@ def message():
         file.good(name, check="bind", **fields, network=NETWORK, node_seed=NODE.seed, message=text,
                   signature=NODE.sign("ilea/bind/v1", NETWORK, text))
     follows = sorted([AGENCY, fixed("agency")])
-    for name, agencies, entries in (
+
+    def group(agency, index, count, forks, entries):
+        return {"agency": agency, "manifest_index": index, "manifest_hash": fixed("manifest"),
+                "archived_count": count, "archived_sum": fixed("archive") if count else bytes(32),
+                "forks": forks, "entries": entries}
+
+    for name, agencies, groups in (
             ("frontier of nothing", [], []),
-            ("frontier of two feeds", follows, [position_a, [other_feed, 2**40, commit_id]])):
-        file.good(name, check="frontier_hash", follows=agencies, entries=entries,
+            ("frontier of two agencies", follows,
+             [group(follows[0], 0, 0, [], []),
+              group(follows[1], 3, 1000, [[other_feed, fixed("proof")]],
+                    [position_a, [other_feed, 2**40, commit_id]])])):
+        parts = [part for one in groups for part in rules.group_hash_parts(one)]
+        file.good(name, check="frontier_hash", follows=agencies, groups=groups,
                   follows_hash=rules.frontier_hash_of(agencies),
-                  entries_hash=rules.frontier_hash_of(
-                      [part for feed, seq, id_ in entries for part in (feed, u64(seq), id_)]))
+                  entries_hash=rules.frontier_hash_of(parts))
+    for name, positions in (("archive of nothing", []), ("archive of 64 feeds", archived)):
+        total, buckets = rules.archive_of(positions)
+        file.good(name, check="archive", positions=positions, sum=total, sums=buckets)
     return file
 
 
