@@ -201,6 +201,9 @@ check_entry(struct check *check, struct ilea_span bytes)
     if (memcmp(entry->act.agency.bytes, check->identity->agency.bytes, ILEA_ID_SIZE) != 0) {
         report(check, "is another agency's");
     }
+    if (ilea_log_audit_has_act(check->txn, entry->act.hash) != ILEA_ERROR_NONE) {
+        report(check, "is not among the acts that were carried out: it could be once more");
+    }
     const struct ilea_decision_kind *kind = ilea_decision_kind(entry->act.kind);
     check_admins(check, kind);
     bool own = kind != NULL && kind->has_manifest;

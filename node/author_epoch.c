@@ -276,22 +276,31 @@ state_keys(struct ilea_author *author, const uint8_t *reader, const uint32_t *at
     return ilea_author_add_statement(author, ILEA_SCOPE_PEERS, ilea_msgpack_written(&writer));
 }
 
-/* Whoever was handed an epoch's key is a reader of it from now on. */
+/* Whoever was handed an epoch's key is a reader of it from now on. The epoch itself is over: every addition
+ * starts a new one. So our own place in it, without which it fits nobody, is taken out. */
 static enum ilea_error
 add_epoch_reader(struct ilea_author *author, struct ilea_author_epoch *epoch, const uint8_t *reader)
 {
     struct ilea_span old = epoch->row.readers;
     uint8_t *bytes = malloc(old.size + ILEA_EPOCH_READER_SIZE);
     if (bytes == NULL) return ILEA_ERROR_NO_MEMORY;
-    size_t at = 0;
-    while (at < old.size && memcmp(old.data + at, reader, ILEA_EPOCH_READER_SIZE) < 0) {
-        at += ILEA_EPOCH_READER_SIZE;
+    size_t size = 0;
+    bool added = false;
+    for (size_t at = 0; at < old.size; at += ILEA_EPOCH_READER_SIZE) {
+        if (!added && memcmp(old.data + at, reader, ILEA_EPOCH_READER_SIZE) > 0) {
+            memcpy(bytes + size, reader, ILEA_EPOCH_READER_SIZE);
+            size += ILEA_EPOCH_READER_SIZE;
+            added = true;
+        }
+        if (is_self(author, old.data + at)) continue;
+        memcpy(bytes + size, old.data + at, ILEA_EPOCH_READER_SIZE);
+        size += ILEA_EPOCH_READER_SIZE;
     }
-    memcpy(bytes, old.data, at);
-    memcpy(bytes + at, reader, ILEA_EPOCH_READER_SIZE);
-    memcpy(bytes + at + ILEA_EPOCH_READER_SIZE, old.data + at, old.size - at);
-    enum ilea_error error = ilea_author_set_readers(
-        author, epoch, (struct ilea_span){ bytes, old.size + ILEA_EPOCH_READER_SIZE });
+    if (!added) {
+        memcpy(bytes + size, reader, ILEA_EPOCH_READER_SIZE);
+        size += ILEA_EPOCH_READER_SIZE;
+    }
+    enum ilea_error error = ilea_author_set_readers(author, epoch, (struct ilea_span){ bytes, size });
     free(bytes);
     return error;
 }

@@ -135,7 +135,7 @@ test_audit_altered(void **state)
         ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(home->log), true, &txn));
         get_row(txn, seq, &stored);
         struct ilea_log_identity identity = *ilea_log_identity(home->log);
-        for (size_t at = 0; at < stored.size; at += 7) {
+        for (size_t at = ILEA_HASH_SIZE; at < stored.size; at += 5) { /* behind the hash, which follows from the rest */
             struct faults faults = { .count = 0 };
             stored.bytes[at] ^= 0x20;
             put_row(txn, seq, &stored);

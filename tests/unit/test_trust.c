@@ -104,7 +104,10 @@ test_trust_states(void **state)
     assert_int_equal(ilea_test_decide(home, "peer.resume", &nl, 1, &answer), ILEA_ERROR_INVALID);
     assert_int_equal(ilea_test_decide(home, "peer.revoke", &nl, 1, &answer), ILEA_ERROR_INVALID);
     assert_int_equal(ilea_test_decide(home, "peer.suspend", &nl, 1, &answer), ILEA_ERROR_INVALID);
-    assert_int_equal(ilea_test_decide(home, "peer.approve", &be, 1, &answer), ILEA_ERROR_NOT_FOUND);
+    ilea_test_act_begin(&act, home, "peer.approve", &be);
+    ilea_test_act_end(&act);
+    ilea_test_act_sign(&act, home, 0);
+    assert_int_equal(ilea_test_decide_at(home, &act, ILEA_TEST_TIME_MS, &answer), ILEA_ERROR_NOT_FOUND);
     uint64_t before = last_entry(home);
     assert_int_equal(state_of(home, &nl), ILEA_AGENCY_PENDING);
 
@@ -182,7 +185,7 @@ test_trust_two_persons(void **state)
     home->config.approvals = 1;
     act.request.sig_count = 0;
     ilea_test_act_sign(&act, home, 1);
-    ILEA_TEST_OK(ilea_test_decide_at(home, &act, ILEA_TEST_TIME_MS + 3 * day_ms, &answer));
+    ILEA_TEST_OK(ilea_test_decide_at(home, &act, ILEA_TEST_TIME_MS + day_ms / 2, &answer));
     assert_int_equal(answer.outcome, ILEA_DECISION_DONE);
     assert_int_equal(answer.have, 2);
     assert_int_equal(state_of(home, &nl), ILEA_AGENCY_APPROVED);
@@ -226,6 +229,12 @@ test_trust_proposals_end(void **state)
     assert_int_equal(answer.outcome, ILEA_DECISION_WAITS);
     assert_int_equal(answer.have, 1);
     assert_int_equal(state_of(home, &nl), ILEA_AGENCY_PENDING);
+    /* Which the first may sign days later. */
+    proposed.request.sig_count = 0;
+    ilea_test_act_sign(&proposed, home, 0);
+    ILEA_TEST_OK(ilea_test_decide_at(home, &proposed, ILEA_TEST_TIME_MS + 20 * day_ms, &answer));
+    assert_int_equal(answer.outcome, ILEA_DECISION_DONE);
+    assert_int_equal(state_of(home, &nl), ILEA_AGENCY_APPROVED);
 }
 
 static void
