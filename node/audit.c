@@ -10,20 +10,18 @@
 #include "node/own_keys.h"
 #include "replication/record/manifest.h"
 
-enum ilea_error
-ilea_audit_append(struct ilea_author *author, struct ilea_span act, const struct ilea_act_signature *sigs,
-                  uint32_t sig_count, uint64_t *seq)
+/* Enter at a place after one that is known. */
+static enum ilea_error
+append_at(struct ilea_author *author, const struct ilea_audit_head *before, struct ilea_span act,
+          const struct ilea_act_signature *sigs, uint32_t sig_count)
 {
-    struct ilea_transaction *txn = ilea_author_transaction(author);
-    ilea_assert(txn != NULL && sig_count <= ILEA_ACT_SIGS_MAX);
     struct ilea_audit_entry *entry = calloc(1, sizeof *entry);
     uint8_t *bytes = malloc(ILEA_ENTRY_SIZE_MAX);
     enum ilea_error error = entry != NULL && bytes != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
-    uint64_t last = 0;
     size_t size = 0;
-    if (error == ILEA_ERROR_NONE) error = ilea_log_audit_last(txn, &last, entry->prev);
     if (error == ILEA_ERROR_NONE) {
-        entry->seq = last + 1;
+        entry->seq = before->seq + 1;
+        memcpy(entry->prev, before->hash, sizeof entry->prev);
         entry->time_ms = ilea_author_now(author);
         entry->act_bytes = act;
         entry->sig_count = sig_count;
@@ -32,11 +30,25 @@ ilea_audit_append(struct ilea_author *author, struct ilea_span act, const struct
                                   ilea_author_keys(author)->node, bytes, ILEA_ENTRY_SIZE_MAX, &size);
     }
     if (error == ILEA_ERROR_NONE) {
-        error = ilea_log_put_audit(txn, entry->seq, entry->hash, (struct ilea_span){ bytes, size });
+        error = ilea_log_put_audit(ilea_author_transaction(author), entry->seq, entry->hash,
+                                   (struct ilea_span){ bytes, size });
     }
-    if (error == ILEA_ERROR_NONE && seq != NULL) *seq = entry->seq;
+    if (error == ILEA_ERROR_NONE) ilea_author_note_audit(author);
     free(entry);
     free(bytes);
+    return error;
+}
+
+enum ilea_error
+ilea_audit_append(struct ilea_author *author, struct ilea_span act, const struct ilea_act_signature *sigs,
+                  uint32_t sig_count, uint64_t *seq)
+{
+    struct ilea_transaction *txn = ilea_author_transaction(author);
+    struct ilea_audit_head last;
+    ilea_assert(txn != NULL && sig_count <= ILEA_ACT_SIGS_MAX);
+    enum ilea_error error = ilea_log_audit_last(txn, &last.seq, last.hash);
+    if (error == ILEA_ERROR_NONE) error = append_at(author, &last, act, sigs, sig_count);
+    if (error == ILEA_ERROR_NONE && seq != NULL) *seq = last.seq + 1;
     return error;
 }
 
@@ -52,31 +64,62 @@ cut_value(const char *text, char room[ILEA_ACT_VALUE_MAX + 1])
     return (struct ilea_span){ (const uint8_t *)room, size };
 }
 
-enum ilea_error
-ilea_audit_note(struct ilea_author *author, const char *kind, const struct ilea_agency_id *subject,
-                const struct ilea_audit_pair *pairs)
+/* An act of the node itself, encoded into `bytes` (ILEA_ACT_SIZE_MAX). */
+static enum ilea_error
+encode_note(struct ilea_author *author, const char *kind, const struct ilea_agency_id *subject,
+            const struct ilea_audit_pair *pairs, uint8_t *bytes, size_t *size)
 {
     struct ilea_act act = { .agency = ilea_author_identity(author)->agency, .made_ms = ilea_author_now(author),
                             .kind = { (const uint8_t *)kind, strlen(kind) }, .has_subject = subject != NULL };
     if (subject != NULL) act.subject = *subject;
     ilea_random_bytes(act.nonce, sizeof act.nonce);
-    uint8_t *bytes = malloc(ILEA_ACT_SIZE_MAX);
     char *rooms = calloc(ILEA_ACT_PAIRS_MAX, ILEA_ACT_VALUE_MAX + 1);
-    size_t size = 0;
-    enum ilea_error error = bytes != NULL && rooms != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
-    for (; error == ILEA_ERROR_NONE && pairs != NULL && pairs->key != NULL; pairs++) {
+    if (rooms == NULL) return ILEA_ERROR_NO_MEMORY;
+    for (; pairs != NULL && pairs->key != NULL; pairs++) {
         if (pairs->value == NULL) continue;
         ilea_assert(act.pair_count < ILEA_ACT_PAIRS_MAX);
         char *room = rooms + (size_t)act.pair_count * (ILEA_ACT_VALUE_MAX + 1);
         act.pairs[act.pair_count].key = (struct ilea_span){ (const uint8_t *)pairs->key, strlen(pairs->key) };
         act.pairs[act.pair_count++].value = cut_value(pairs->value, room);
     }
-    if (error == ILEA_ERROR_NONE) error = ilea_act_encode(&act, bytes, ILEA_ACT_SIZE_MAX, &size);
+    enum ilea_error error = ilea_act_encode(&act, bytes, ILEA_ACT_SIZE_MAX, size);
+    free(rooms);
+    return error;
+}
+
+enum ilea_error
+ilea_audit_note(struct ilea_author *author, const char *kind, const struct ilea_agency_id *subject,
+                const struct ilea_audit_pair *pairs)
+{
+    uint8_t *bytes = malloc(ILEA_ACT_SIZE_MAX);
+    size_t size = 0;
+    if (bytes == NULL) return ILEA_ERROR_NO_MEMORY;
+    enum ilea_error error = encode_note(author, kind, subject, pairs, bytes, &size);
     if (error == ILEA_ERROR_NONE) {
         error = ilea_audit_append(author, (struct ilea_span){ bytes, size }, NULL, 0, NULL);
     }
     free(bytes);
-    free(rooms);
+    return error;
+}
+
+enum ilea_error
+ilea_audit_restored(struct ilea_author *author, const struct ilea_audit_head *head)
+{
+    struct ilea_audit_head held;
+    char held_seq[24], head_seq[24], hash[2 * ILEA_HASH_SIZE + 1];
+    enum ilea_error error = ilea_log_audit_last(ilea_author_transaction(author), &held.seq, held.hash);
+    if (error != ILEA_ERROR_NONE || held.seq >= head->seq) return error;
+    (void)snprintf(held_seq, sizeof held_seq, "%llu", (unsigned long long)held.seq);
+    (void)snprintf(head_seq, sizeof head_seq, "%llu", (unsigned long long)head->seq);
+    ilea_hex_format(held.hash, sizeof held.hash, hash);
+    const struct ilea_audit_pair pairs[] = { { "held", held_seq }, { "held-hash", hash }, { "lost-to", head_seq },
+                                             { NULL, NULL } };
+    uint8_t *bytes = malloc(ILEA_ACT_SIZE_MAX);
+    size_t size = 0;
+    if (bytes == NULL) return ILEA_ERROR_NO_MEMORY;
+    error = encode_note(author, "log.restored", NULL, pairs, bytes, &size);
+    if (error == ILEA_ERROR_NONE) error = append_at(author, head, (struct ilea_span){ bytes, size }, NULL, 0);
+    free(bytes);
     return error;
 }
 
@@ -93,13 +136,17 @@ ilea_audit_last_time(struct ilea_transaction *txn, uint64_t *time_ms)
     for (uint64_t seq = last; seq > 0 && last - seq < LOOKED_AT_MAX && error == ILEA_ERROR_NONE; seq--) {
         struct ilea_span bytes;
         error = ilea_log_audit(txn, seq, &bytes);
+        if (error == ILEA_ERROR_NOT_FOUND) { /* lost by a restore */
+            error = ILEA_ERROR_NONE;
+            continue;
+        }
         if (error == ILEA_ERROR_NONE && ilea_entry_decode(bytes, entry) != ILEA_ERROR_NONE) error = ILEA_ERROR_CORRUPT;
         if (error != ILEA_ERROR_NONE || entry->sig_count == 0) continue;
         *time_ms = entry->time_ms;
         break;
     }
     free(entry);
-    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
+    return error;
 }
 
 /* What the feed says so far: whose signatures count at the next entry. */
@@ -212,6 +259,41 @@ check_entry(struct check *check, struct ilea_span bytes)
     memcpy(check->prev, entry->hash, sizeof check->prev);
 }
 
+/* Whether the entry at hand says that what is missing before it was lost by a restore, and names what it goes
+ * on from. */
+static bool
+states_gap(struct check *check, uint64_t from)
+{
+    static const struct ilea_span restored = { (const uint8_t *)"log.restored", 12 };
+    const struct ilea_act *act = &check->entry.act;
+    uint8_t hash[ILEA_HASH_SIZE];
+    char number[24];
+    (void)snprintf(number, sizeof number, "%llu", (unsigned long long)from - 1);
+    struct ilea_span held = ilea_act_value(act, "held");
+    return act->kind.size == restored.size && memcmp(act->kind.data, restored.data, restored.size) == 0
+        && held.size == strlen(number) && memcmp(held.data, number, held.size) == 0
+        && ilea_hex_parse(ilea_act_value(act, "held-hash"), hash, sizeof hash)
+        && memcmp(hash, check->prev, sizeof hash) == 0;
+}
+
+/* Entries are missing from *seq on: to the next one that is there, which may say why. */
+static enum ilea_error
+pass_gap(struct check *check, uint64_t *seq, uint64_t last)
+{
+    uint64_t from = *seq;
+    struct ilea_span bytes;
+    enum ilea_error error = ILEA_ERROR_NOT_FOUND;
+    while (error == ILEA_ERROR_NOT_FOUND && *seq < last) error = ilea_log_audit(check->txn, ++*seq, &bytes);
+    if (error == ILEA_ERROR_NONE && ilea_entry_decode(bytes, &check->entry) == ILEA_ERROR_NONE
+        && states_gap(check, from)) {
+        memcpy(check->prev, check->entry.prev, sizeof check->prev); /* of the lost one before it */
+    } else {
+        report(check, "is missing");
+    }
+    --*seq; /* the one that is there comes next */
+    return error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_CORRUPT ? ILEA_ERROR_NONE : error;
+}
+
 static void
 check_head(struct check *check, uint64_t last, const uint8_t hash[ILEA_HASH_SIZE],
            const struct ilea_audit_head *head)
@@ -223,13 +305,16 @@ check_head(struct check *check, uint64_t last, const uint8_t hash[ILEA_HASH_SIZE
         report(check, "the last entry is not the one noted");
     }
     if (head == NULL || head->seq == 0) return;
+    struct ilea_span bytes;
     if (head->seq > last) {
         (void)snprintf(text, sizeof text, "ends at %llu and was known to have come to %llu",
                        (unsigned long long)last, (unsigned long long)head->seq);
         report(check, text);
-    } else if (head->seq < last || memcmp(head->hash, hash, sizeof head->hash) != 0) {
-        report(check, "its end is not the one noted outside the log");
-    }
+    } else if (ilea_log_audit(check->txn, head->seq, &bytes) != ILEA_ERROR_NONE
+               || ilea_entry_decode(bytes, &check->entry) != ILEA_ERROR_NONE
+               || memcmp(check->entry.hash, head->hash, sizeof head->hash) != 0) {
+        report(check, "is another than the one noted outside the log");
+    } /* one that has gone on since: the note follows each entry */
 }
 
 enum ilea_error
@@ -252,8 +337,7 @@ ilea_audit_verify(struct ilea_transaction *txn, const struct ilea_log_identity *
             (*entries)++;
             check_entry(check, bytes);
         } else if (error == ILEA_ERROR_NOT_FOUND) {
-            report(check, "is missing");
-            error = ILEA_ERROR_NONE;
+            error = pass_gap(check, &seq, last);
         } else if (error == ILEA_ERROR_CORRUPT) {
             report(check, "is damaged");
             error = ILEA_ERROR_NONE;

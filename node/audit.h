@@ -14,6 +14,12 @@ struct ilea_audit_pair {
     const char *key, *value;
 };
 
+/* Where the feed is known to have come to, from outside the log. */
+struct ilea_audit_head {
+    uint64_t seq;
+    uint8_t hash[ILEA_HASH_SIZE];
+};
+
 /* Enter an act with its admins' signatures, inside the author's group commit, whose durability it shares.
  * *seq (may be NULL): its place.
  *   ILEA_ERROR_EXISTS  this act was entered before */
@@ -26,6 +32,10 @@ ILEA_MUST_USE enum ilea_error ilea_audit_note(struct ilea_author *author, const 
                                               const struct ilea_agency_id *subject,
                                               const struct ilea_audit_pair *pairs);
 
+/* The feed was shorter than `head` says: what is missing was lost with a restore. The entry that says so follows the
+ * lost ones, so that no place is ever taken twice. Does nothing if it is not shorter. As append. */
+ILEA_MUST_USE enum ilea_error ilea_audit_restored(struct ilea_author *author, const struct ilea_audit_head *head);
+
 /* Time of the last entry that an admin signed, among the last few thousand; 0: there is none. What the node
  * notes by itself does not count: a clock that was wrong for a while must not speak for itself. */
 ILEA_MUST_USE enum ilea_error ilea_audit_last_time(struct ilea_transaction *txn, uint64_t *time_ms);
@@ -33,16 +43,11 @@ ILEA_MUST_USE enum ilea_error ilea_audit_last_time(struct ilea_transaction *txn,
 /* A fault at an entry; `seq` 0: of the feed as a whole. */
 typedef void ilea_audit_fault(void *context, uint64_t seq, const char *what);
 
-/* Where the feed is known to have come to, from outside the log. */
-struct ilea_audit_head {
-    uint64_t seq;
-    uint8_t hash[ILEA_HASH_SIZE];
-};
-
 /*
  * Check every entry: its form, its place and the hash of the one before, the node's signature by the node key
  * of that time, the admins' signatures by admins of that time, and that there are enough of them; at last that
- * the feed ends where `head` says (NULL: nothing is known). *entries: how many there are.
+ * the feed comes to where `head` says (NULL: nothing is known). Missing are only entries of which a later one says
+ * that a restore lost them. *entries: how many there are.
  * What is wrong goes to `fault`, each thing once; an error tells of trouble with the log itself.
  */
 ILEA_MUST_USE enum ilea_error ilea_audit_verify(struct ilea_transaction *txn,

@@ -156,6 +156,18 @@ ilea_author_now(const struct ilea_author *author)
     return author->now_ms;
 }
 
+void
+ilea_author_note_audit(struct ilea_author *author)
+{
+    author->audited = true;
+}
+
+bool
+ilea_author_was_audited(const struct ilea_author *author)
+{
+    return author->audited;
+}
+
 /* Forget records that were written so long ago that the view shows them. */
 static void
 forget_pending(struct ilea_author *author, uint64_t view_position)
@@ -186,7 +198,7 @@ ilea_author_begin(struct ilea_author *author, uint64_t now_ms)
     author->commit_count = 0;
     memcpy(author->saved_feeds, author->feeds, sizeof author->feeds);
     ilea_author_forget_readers(author); /* chosen anew: who is approved may have changed */
-    author->own_changed = false;
+    author->own_changed = author->audited = false;
     author->counter_count = 0;
     author->saved_position = author->position;
     enum ilea_error error =

@@ -70,6 +70,10 @@ const struct ilea_log_identity *ilea_author_identity(const struct ilea_author *a
 const struct ilea_keys *ilea_author_keys(const struct ilea_author *author);
 uint64_t ilea_author_now(const struct ilea_author *author);
 
+/* The group commit enters something in the audit feed; whether the last one that was durable did. */
+void ilea_author_note_audit(struct ilea_author *author);
+bool ilea_author_was_audited(const struct ilea_author *author);
+
 /* Whether an error of put concerns this put alone, so that others may go on. */
 bool ilea_author_refuses(enum ilea_error error);
 

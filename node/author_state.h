@@ -61,6 +61,7 @@ struct ilea_author {
     struct ilea_transaction *txn, *view_txn;
     uint64_t view_position;                /* of view_txn */
     uint64_t now_ms;
+    bool audited;                          /* it enters something in the audit feed */
     struct ilea_feed_row saved_feeds[2];
     uint64_t saved_position;
     unsigned open_scope;                   /* of the commit being built; 0: none */

@@ -268,6 +268,7 @@ ilea_driver_commit_turn(struct driver *driver)
             return;
         }
         driver->trouble = false;
+        ilea_node_note_audit(driver->node);
         if (stored) {
             struct ilea_event event = { .type = ILEA_EVENT_STORED };
             ilea_driver_step(driver, &event);

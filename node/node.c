@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "node/audit.h"
 #include "node/damage.h"
 #include "node/own_card.h"
 #include "node/view.h"
@@ -65,6 +66,46 @@ open_side(struct ilea_node *node)
     return error;
 }
 
+static enum ilea_error
+put_head(struct ilea_node *node, struct ilea_audit_head *head)
+{
+    struct ilea_transaction *txn = NULL;
+    enum ilea_error error = ilea_transaction_begin(ilea_log_environment(node->log), false, &txn);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_audit_last(txn, &head->seq, head->hash);
+    ilea_transaction_abort(txn);
+    if (error == ILEA_ERROR_NONE && head->seq > 0) error = ilea_side_put_head(node->side, head->seq, head->hash);
+    return error;
+}
+
+void
+ilea_node_note_audit(struct ilea_node *node)
+{
+    struct ilea_audit_head head;
+    if (node->side == NULL || !ilea_author_was_audited(node->author)) return;
+    (void)!put_head(node, &head);
+}
+
+/* An audit feed that is shorter than it was known to be says so before anything else is entered. */
+static enum ilea_error
+settle_audit(struct ilea_node *node)
+{
+    const struct ilea_author_commit *commits;
+    uint32_t count;
+    struct ilea_audit_head known, last = { .seq = 0 };
+    struct ilea_transaction *txn = NULL;
+    ilea_side_head(node->side, &known.seq, known.hash);
+    enum ilea_error error = ilea_transaction_begin(ilea_log_environment(node->log), false, &txn);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_audit_last(txn, &last.seq, last.hash);
+    ilea_transaction_abort(txn);
+    if (error == ILEA_ERROR_NONE && known.seq > last.seq) {
+        error = ilea_author_begin(node->author, ilea_wall_ms());
+        if (error == ILEA_ERROR_NONE) error = ilea_audit_restored(node->author, &known);
+        if (error == ILEA_ERROR_NONE) error = ilea_author_commit(node->author, &commits, &count);
+        ilea_author_abort(node->author);
+    }
+    return error == ILEA_ERROR_NONE ? put_head(node, &last) : error;
+}
+
 enum ilea_error
 ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span *passphrase,
                int lock_wait_ms, char *reason)
@@ -118,6 +159,7 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
     if (error == ILEA_ERROR_NONE) {
         ilea_keys_retire(home, node->log); /* after a change of keys: those that are no more of use */
         error = ilea_own_card_refresh(node, ilea_wall_ms());
+        if (error == ILEA_ERROR_NONE) error = settle_audit(node);
     }
     if (error != ILEA_ERROR_NONE) explain(error, "log", reason);
     return error;

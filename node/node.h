@@ -38,6 +38,10 @@ ILEA_MUST_USE enum ilea_error ilea_node_open(struct ilea_node *node, const char 
                                              char *reason);
 void ilea_node_close(struct ilea_node *node);
 
+/* A group commit is durable: if it entered something in the audit feed, state/ knows how far that has come. A failure
+ * is mended by the next one, or when the node is opened again. */
+void ilea_node_note_audit(struct ilea_node *node);
+
 /* Open the current view for reading only; somebody else builds it. */
 ILEA_MUST_USE enum ilea_error ilea_node_watch_view(struct ilea_node *node);
 /* Go on without a view: what needs one waits until it is watched again. Outside begin and commit only. */

@@ -379,6 +379,41 @@ ilea_side_head(const struct ilea_side *side, uint64_t *seq, uint8_t hash[ILEA_HA
     memcpy(hash, side->head, sizeof side->head);
 }
 
+enum ilea_error
+ilea_side_look(const char *home, uint64_t *seq, uint8_t hash[ILEA_HASH_SIZE])
+{
+    char path[ILEA_PATH_SIZE];
+    struct stat info;
+    uint8_t before[TAG_SIZE] = { 0 };
+    *seq = 0;
+    memset(hash, 0, ILEA_HASH_SIZE);
+    ilea_home_path(home, "state/trust.side", path);
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT ? ILEA_ERROR_NONE : from_errno();
+    size_t size = fstat(fd, &info) == 0 && info.st_size <= ILEA_SIDE_FILE_MAX ? (size_t)info.st_size : 0, done = 0;
+    uint8_t *bytes = malloc(size + 1);
+    ssize_t part = 1;
+    while (bytes != NULL && done < size && (part = pread(fd, bytes + done, size - done, (off_t)done)) > 0) {
+        done += (size_t)part;
+    }
+    close(fd);
+    enum ilea_error error = bytes == NULL ? ILEA_ERROR_NO_MEMORY : ILEA_ERROR_NONE;
+    for (size_t at = 0; error == ILEA_ERROR_NONE && at < done;) {
+        struct ilea_side_record record;
+        const struct ilea_span rest = { bytes + at, done - at };
+        error = ilea_side_decode(rest, before, &record);
+        if (error == ILEA_ERROR_NOT_FOUND || is_zero(rest.data, rest.size)) break; /* being written */
+        if (error == ILEA_ERROR_NONE && record.is_head) {
+            *seq = record.seq;
+            memcpy(hash, record.hash, ILEA_HASH_SIZE);
+        }
+        memcpy(before, record.tag, sizeof before);
+        at += record.size;
+    }
+    free(bytes);
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+}
+
 /* An agency that the log forgot, with its chain. */
 static enum ilea_error
 bring_back(struct ilea_transaction *txn, const struct ilea_side_record *record)

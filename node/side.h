@@ -43,6 +43,10 @@ ILEA_MUST_USE enum ilea_error ilea_side_put_head(struct ilea_side *side, uint64_
 /* The last head; seq 0: none. */
 void ilea_side_head(const struct ilea_side *side, uint64_t *seq, uint8_t hash[ILEA_HASH_SIZE]);
 
+/* The last head, read without the home's lock, by whoever only looks: seq 0: none, or no file.
+ *   ILEA_ERROR_CORRUPT, IO, PERMISSION, NO_MEMORY */
+ILEA_MUST_USE enum ilea_error ilea_side_look(const char *home, uint64_t *seq, uint8_t hash[ILEA_HASH_SIZE]);
+
 /* Bring the log in line: an agency whose state was decided later than the log knows gets that state, and one that the
  * log does not know at all is put there. *changed: how many. Inside a write transaction of the log. */
 ILEA_MUST_USE enum ilea_error ilea_side_merge(struct ilea_side *side, struct ilea_transaction *txn,

@@ -254,16 +254,22 @@ do_vouch(struct decide *decide)
     return error;
 }
 
-/* Bring an agency into a state; its row's texts may borrow the transaction. */
+/* Bring an agency into a state by an entry of the audit feed; its row's texts may borrow the transaction. What is
+ * refused or withdrawn is noted outside the log first: no restore brings it back. */
 static enum ilea_error
 put_state(struct ilea_node *node, struct ilea_agency_row *row, enum ilea_agency_state state, const char *reason,
-          uint64_t now_ms)
+          uint64_t audit_seq, uint64_t now_ms)
 {
+    struct ilea_transaction *txn = ilea_author_transaction(node->author);
+    enum ilea_error error = ILEA_ERROR_NONE;
+    bool withdraws = state == ILEA_AGENCY_SUSPENDED || state == ILEA_AGENCY_REVOKED || state == ILEA_AGENCY_DECLINED;
+    if (withdraws && node->side != NULL) error = ilea_side_put_decision(node->side, txn, &row->id, state, audit_seq);
+    if (error != ILEA_ERROR_NONE) return error;
     row->state = state;
+    row->decided = audit_seq;
     row->changed_ms = now_ms;
     row->reason = (struct ilea_span){ (const uint8_t *)reason, strlen(reason) };
-    struct ilea_transaction *txn = ilea_author_transaction(node->author);
-    enum ilea_error error = ilea_log_put_agency(txn, row);
+    error = ilea_log_put_agency(txn, row);
     return error == ILEA_ERROR_NONE ? ilea_author_readers_changed(node->author) : error;
 }
 
@@ -274,18 +280,31 @@ ilea_trust_do_peer(struct decide *decide, uint64_t audit_seq)
     struct ilea_agency_row *row = &decide->subject.row;
     if (is_kind(decide, "peer.vouch")) return do_vouch(decide);
     ilea_trust_text(decide, "reason", reason, sizeof reason);
-    row->decided = audit_seq;
-    enum ilea_error error = ILEA_ERROR_NONE;
     if (is_kind(decide, "peer.approve")) {
-        error = read_grant(decide, areas, &row->grant);
+        enum ilea_error error = read_grant(decide, areas, &row->grant);
         if (error != ILEA_ERROR_NONE) return error;
         row->verified = decide->verified;
-        return put_state(decide->node, row, ILEA_AGENCY_APPROVED, "", decide->now_ms);
+        return put_state(decide->node, row, ILEA_AGENCY_APPROVED, "", audit_seq, decide->now_ms);
     }
     enum ilea_agency_state state = is_kind(decide, "peer.decline") ? ILEA_AGENCY_DECLINED
         : is_kind(decide, "peer.suspend") ? ILEA_AGENCY_SUSPENDED
         : is_kind(decide, "peer.revoke") ? ILEA_AGENCY_REVOKED : ILEA_AGENCY_APPROVED;
-    return put_state(decide->node, row, state, reason, decide->now_ms);
+    return put_state(decide->node, row, state, reason, audit_seq, decide->now_ms);
+}
+
+/* By the node itself, with an entry that says why. */
+static enum ilea_error
+suspend(struct ilea_node *node, struct ilea_agency_row *row, const char *kind, const struct ilea_audit_pair *pairs,
+        const char *reason, uint64_t now_ms)
+{
+    uint64_t last = 0;
+    uint8_t hash[ILEA_HASH_SIZE];
+    const struct ilea_agency_id id = row->id;
+    enum ilea_error error = ilea_log_audit_last(ilea_author_transaction(node->author), &last, hash);
+    if (error == ILEA_ERROR_NONE) {
+        error = put_state(node, row, ILEA_AGENCY_SUSPENDED, reason, last + 1, now_ms);
+    }
+    return error == ILEA_ERROR_NONE ? ilea_audit_note(node->author, kind, &id, pairs) : error;
 }
 
 enum ilea_error
@@ -306,8 +325,7 @@ ilea_trust_expire(struct ilea_node *node, uint64_t now_ms, struct ilea_agency_id
         char date[ILEA_DATE_SIZE];
         ilea_date_format(row.grant.expires_ms, date);
         const struct ilea_audit_pair pairs[] = { { "expires", date }, { NULL, NULL } };
-        error = put_state(node, &row, ILEA_AGENCY_SUSPENDED, "expired", now_ms);
-        return error == ILEA_ERROR_NONE ? ilea_audit_note(node->author, "peer.expired", agency, pairs) : error;
+        return suspend(node, &row, "peer.expired", pairs, "expired", now_ms);
     }
     return error;
 }
@@ -322,6 +340,5 @@ ilea_trust_conflict(struct ilea_node *node, const struct ilea_agency_id *agency,
     (void)snprintf(text, sizeof text, "%llu", (unsigned long long)index);
     (void)snprintf(reason, sizeof reason, "its roots signed two different manifests %s: ask them which counts", text);
     const struct ilea_audit_pair pairs[] = { { "index", text }, { NULL, NULL } };
-    error = put_state(node, &row, ILEA_AGENCY_SUSPENDED, reason, now_ms);
-    return error == ILEA_ERROR_NONE ? ilea_audit_note(node->author, "peer.conflict", agency, pairs) : error;
+    return suspend(node, &row, "peer.conflict", pairs, reason, now_ms);
 }

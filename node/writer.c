@@ -68,7 +68,10 @@ expire(struct ilea_writer *writer)
         enum ilea_error error = ilea_author_begin(writer->node.author, ilea_wall_ms());
         if (error == ILEA_ERROR_NONE) error = ilea_trust_expire(&writer->node, ilea_wall_ms(), &agency);
         if (error == ILEA_ERROR_NONE) error = ilea_author_commit(writer->node.author, &commits, &count);
-        if (error == ILEA_ERROR_NONE) continue;
+        if (error == ILEA_ERROR_NONE) {
+            ilea_node_note_audit(&writer->node);
+            continue;
+        }
         ilea_author_abort(writer->node.author);
         return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
     }
@@ -223,6 +226,7 @@ commit_local(struct ilea_writer *writer)
     uint32_t count;
     enum ilea_error error = ilea_author_commit(author, &commits, &count);
     if (count > 0 && error == ILEA_ERROR_NONE) writer->has_written = true;
+    if (error == ILEA_ERROR_NONE) ilea_node_note_audit(&writer->node);
     writer->local_bytes = 0;
     for (uint32_t i = 0; i < writer->due_count; i++) {
         enum ilea_error outcome = writer->due[i].error != ILEA_ERROR_NONE ? writer->due[i].error : error;

@@ -64,7 +64,7 @@ ilea_log_put_audit(struct ilea_transaction *txn, uint64_t seq, const uint8_t has
         error = ILEA_ERROR_MALFORMED;
     }
     if (error == ILEA_ERROR_NONE) error = ilea_log_audit_last(txn, &last, last_hash);
-    if (error == ILEA_ERROR_NONE && seq != last + 1) error = ILEA_ERROR_EXISTS;
+    if (error == ILEA_ERROR_NONE && seq <= last) error = ILEA_ERROR_EXISTS;
     if (error == ILEA_ERROR_NONE) {
         error = ilea_log_audit_has_act(txn, entry->act.hash);
         if (error == ILEA_ERROR_NONE) {

@@ -315,8 +315,8 @@ ILEA_MUST_USE enum ilea_error ilea_log_put_epoch(struct ilea_transaction *txn,
 ILEA_MUST_USE enum ilea_error ilea_log_put_counter(struct ilea_transaction *txn, uint32_t type,
                                                    uint64_t last);
 
-/* The next entry of the audit feed; its act is noted. EXISTS: seq is not the next one, or the act was
- * entered before. MALFORMED */
+/* The next entry of the audit feed; its act is noted. After a restore it may leave out what was lost. EXISTS: seq is
+ * not above the last one, or the act was entered before. MALFORMED */
 ILEA_MUST_USE enum ilea_error ilea_log_put_audit(struct ilea_transaction *txn, uint64_t seq,
                                                  const uint8_t hash[ILEA_HASH_SIZE],
                                                  struct ilea_span entry);

@@ -222,6 +222,8 @@ test_audit_head_outside(void **state)
     head.seq--;
     head.hash[0] ^= 1;
     assert_int_equal(verify(home, &head, &entries).count, 1);
+    head.seq--; /* the feed has gone on; but this hash was none of its own */
+    assert_int_equal(verify(home, &head, &entries).count, 1);
     head = (struct ilea_audit_head){ .seq = 0 };
     assert_int_equal(verify(home, &head, &entries).count, 0);
 }
@@ -254,6 +256,44 @@ test_audit_notes(void **state)
     assert_int_equal(time_ms, ILEA_TEST_TIME_MS);
 }
 
+/* What a restore lost is stated, and its places are not taken again. */
+static void
+test_audit_restored(void **state)
+{
+    struct ilea_test_home *home = *state;
+    struct ilea_audit_head head, after;
+    const struct ilea_author_commit *commits;
+    uint32_t count;
+    uint64_t entries;
+    static struct stored stored;
+    struct ilea_transaction *txn;
+    read_head(home, &head);
+    ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(home->log), true, &txn));
+    delete_row(txn, 4);
+    delete_row(txn, 5);
+    ILEA_TEST_OK(ilea_transaction_commit(txn));
+    assert_true(verify(home, &head, &entries).count > 0);
+    ILEA_TEST_OK(ilea_author_begin(home->author, ILEA_TEST_TIME_MS));
+    ILEA_TEST_OK(ilea_audit_restored(home->author, &head));
+    ILEA_TEST_OK(ilea_author_commit(home->author, &commits, &count));
+    read_head(home, &after);
+    assert_int_equal(after.seq, 6);
+    struct faults faults = verify(home, &after, &entries);
+    if (faults.count > 0) fail_msg("%llu: %s", (unsigned long long)faults.first, faults.text);
+    assert_int_equal(entries, 4);
+    ILEA_TEST_OK(ilea_author_begin(home->author, ILEA_TEST_TIME_MS)); /* nothing more to say */
+    ILEA_TEST_OK(ilea_audit_restored(home->author, &head));
+    ilea_author_abort(home->author);
+    /* But not another gap: one entry more is gone. */
+    ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(home->log), true, &txn));
+    get_row(txn, 3, &stored);
+    delete_row(txn, 3);
+    struct faults more = { .count = 0 };
+    ILEA_TEST_OK(ilea_audit_verify(txn, ilea_log_identity(home->log), &after, take_fault, &more, &entries));
+    assert_true(more.count > 0);
+    ilea_transaction_abort(txn);
+}
+
 #define IN_HOME(test) cmocka_unit_test_setup_teardown(test, make_home, remove_home)
 
 int
@@ -263,7 +303,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         IN_HOME(test_audit_whole),     IN_HOME(test_audit_altered),  IN_HOME(test_audit_removed),
         IN_HOME(test_audit_reordered), IN_HOME(test_audit_forged_by_the_node),
-        IN_HOME(test_audit_head_outside), IN_HOME(test_audit_notes),
+        IN_HOME(test_audit_head_outside), IN_HOME(test_audit_notes), IN_HOME(test_audit_restored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
