@@ -149,7 +149,8 @@ void
 ilea_command_locked_reason(const struct ilea_command *command, char reason[ILEA_REASON_SIZE])
 {
     if (command->passphrase_file != NULL && access(command->passphrase_file, R_OK) != 0) {
-        (void)snprintf(reason, ILEA_REASON_SIZE, "no passphrase: %.100s: %s", command->passphrase_file, strerror(errno));
+        (void)snprintf(reason, ILEA_REASON_SIZE, "no passphrase: %.100s: %s", command->passphrase_file,
+                       strerror(errno));
     } else if (command->passphrase_file != NULL) {
         (void)snprintf(reason, ILEA_REASON_SIZE, "wrong passphrase: the first line of %.100s does not open the keys",
                        command->passphrase_file);

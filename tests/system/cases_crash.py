@@ -532,7 +532,8 @@ def full_disk(place):
     check(result.err.startswith("ilea: ") and result.err.count("\n") <= 2, f"message: {result.err!r}")
     counted = result.json()["created"]
     # Again: lines that the view does not show yet would wait for it, and it has no room.
-    again = fr.run("import", path, "--profile", "misp-galaxy", "--to", "all-peers", "--json", check_code=False, seconds=60)
+    again = fr.run("import", path, "--profile", "misp-galaxy", "--to", "all-peers", "--json", check_code=False,
+                   seconds=60)
     same(again.code, IOERR, f"exit code of the same import again ({again.err.strip()[-200:]})")
     check(again.err.count("\n") <= 2, f"message: {again.err[:300]!r}")
     for i in range(5):
