@@ -284,7 +284,7 @@ take_archived(struct ilea_replicator *r, uint32_t index, uint32_t agency,
         }
     }
     struct feed *feed = &r->feeds[at];
-    if (feed->agency != agency) return true;
+    if (feed->agency != agency && feed->seq > 0) return true; /* of one that nobody has proven, anybody may claim it */
     r->link_feeds[index][at].in_archive = true;
     if (position->seq > feed->closed_seq) feed->closed_seq = position->seq;
     check_archived_soon(r);
@@ -358,7 +358,7 @@ static bool
 is_to_go(const struct ilea_replicator *r, uint32_t at)
 {
     const struct feed *feed = &r->feeds[at];
-    if (feed->current || feed->touched || feed->durable != feed->seq) return false;
+    if (feed->current || feed->touched || feed->durable != feed->seq || is_to_come(r, at)) return false;
     if (feed->archived) return !is_in_use(r, at) || r->now_ms >= feed->archived_ms + ILEA_ARCHIVE_MS;
     return feed->seq == feed->closed_seq && feed->limit_seq == ILEA_SEQ_NEVER && !is_in_use(r, at);
 }

@@ -73,6 +73,12 @@ best_source(const struct ilea_replicator *r, uint32_t at, uint32_t except)
     return best;
 }
 
+bool
+is_to_come(const struct ilea_replicator *r, uint32_t at)
+{
+    return best_source(r, at, NO_INDEX) != NO_INDEX;
+}
+
 /* The link to the feed's author, which pushes it unasked; NO_INDEX: there is none. */
 static uint32_t
 author_link(const struct ilea_replicator *r, uint32_t at)

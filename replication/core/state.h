@@ -261,6 +261,7 @@ void on_appended(struct ilea_replicator *r, const struct ilea_event *event);
 /* fanout.c */
 void begin_fanout(struct ilea_replicator *r, uint32_t link); /* the link has just become synced */
 void end_fanout(struct ilea_replicator *r, uint32_t link);   /* its session is over */
+bool is_to_come(const struct ilea_replicator *r, uint32_t feed); /* a peer holds more of it than we do */
 void choose_source(struct ilea_replicator *r, uint32_t feed);
 void announce(struct ilea_replicator *r, uint32_t feed);     /* its durable position rose */
 void send_note(struct ilea_replicator *r, uint32_t link, uint32_t feed, enum ilea_note_mode mode);
