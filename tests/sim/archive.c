@@ -5,6 +5,7 @@
 
 #include "crypto/assert.h"
 #include "crypto/hash.h"
+#include "tests/sim/storage.h"
 #include "tests/sim/trust.h"
 
 /* Is it named at its end by an opening that the node holds? */
@@ -117,6 +118,7 @@ static void
 tell(struct sim_node *node, struct sim_feed *feed)
 {
     if (!node->storage.logs[feed->index].archived) {
+        sim_storage_flush(node); /* FEED is about what is durable, all of it */
         sim_tell_feed(node, feed);
         sim_tell_agency(node, feed->author);
         return;

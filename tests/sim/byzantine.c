@@ -156,7 +156,7 @@ babble(struct sim_node *node, uint32_t to)
     uint8_t bytes[400];
     sim_fill(random, bytes, sizeof bytes);
     memcpy(bytes, node->liars[to].session, ILEA_SESSION_ID_SIZE);
-    if (sim_chance(random, 700)) bytes[12] = (uint8_t)sim_between(random, 0, 8);
+    if (sim_chance(random, 700)) bytes[12] = (uint8_t)sim_between(random, 0, ILEA_MESSAGE_FORK + 2);
     send_numbered(node, to, bytes, sim_between(random, 1, sizeof bytes));
 }
 
@@ -225,16 +225,14 @@ replay(struct sim_node *node, uint32_t to)
     free(bytes);
 }
 
-/* More data than was granted: the same commits over and over. */
+/* More data than was granted: the same commits that it holds over and over. */
 static void
 flood(struct sim_node *node, uint32_t to)
 {
     struct sim_world *world = node->world;
     if (world->feed_count == 0) return;
-    const struct sim_feed *feed = world->feeds[sim_below(&world->random, world->feed_count)];
-    for (uint32_t i = 0; feed->count > 0 && i < 40; i++) {
-        send_commit(node, to, feed->commits[i % feed->count], false);
-    }
+    const struct sim_log *log = &node->storage.logs[sim_below(&world->random, world->feed_count)];
+    for (uint32_t i = 0; log->count > 0 && i < 40; i++) send_commit(node, to, log->commits[i % log->count], false);
 }
 
 void
@@ -244,11 +242,65 @@ sim_liar_push_all(struct sim_node *node, uint32_t to)
     for (uint32_t i = 0; i < feed->count; i++) send_commit(node, to, feed->commits[i], false);
 }
 
+/* Manifests and proofs that are none, or are of somebody else; archives that do not exist. */
+static void
+lie_trust(struct sim_node *node, uint32_t to)
+{
+    struct sim_world *world = node->world;
+    struct sim_random *random = &world->random;
+    uint8_t bytes[8 * 1024], noise[64];
+    struct ilea_msgpack_writer writer;
+    sim_fill(random, noise, sizeof noise);
+    struct ilea_span content = { noise, sizeof noise };
+    uint32_t some = (uint32_t)sim_below(random, world->manifest_count);
+    switch (sim_below(random, 4)) {
+    case 0:
+        begin(node, to, ILEA_MESSAGE_MANIFEST, bytes, sizeof bytes, &writer);
+        ilea_msgpack_put_array(&writer, 2);
+        ilea_msgpack_put_bin(&writer, some_agency(world)->bytes, ILEA_ID_SIZE);
+        ilea_msgpack_put_array(&writer, 1);
+        if (world->manifests[some]->size < 4096 && sim_chance(random, 700)) {
+            content = (struct ilea_span){ world->manifests[some]->bytes, world->manifests[some]->size };
+        }
+        ilea_msgpack_put_bin(&writer, content.data, content.size);
+        break;
+    case 1:
+        begin(node, to, ILEA_MESSAGE_FORK, bytes, sizeof bytes, &writer);
+        ilea_msgpack_put_array(&writer, 1);
+        if (world->proof_count > 0) {
+            const struct sim_proof *proof = world->proofs[sim_below(random, world->proof_count)];
+            content = (struct ilea_span){ proof->bytes, proof->size };
+        }
+        ilea_msgpack_put_bin(&writer, content.data, content.size);
+        break;
+    case 2: {
+        struct ilea_frontier_ask ask = { .agency = *some_agency(world), .has_sums = sim_chance(random, 500),
+                                         .has_after = sim_chance(random, 500), .after = some_feed(world) };
+        begin(node, to, ILEA_MESSAGE_FRONTIER, bytes, sizeof bytes, &writer);
+        ilea_message_put_ask(&writer, &ask);
+        break;
+    }
+    default:
+        begin(node, to, ILEA_MESSAGE_FRONTIER, bytes, sizeof bytes, &writer);
+        ilea_msgpack_put_array(&writer, 4);
+        ilea_msgpack_put_uint(&writer, ILEA_FRONTIER_ARCHIVE);
+        ilea_msgpack_put_bin(&writer, some_agency(world)->bytes, ILEA_ID_SIZE);
+        ilea_msgpack_put_uint(&writer, sim_below(random, 2));
+        ilea_msgpack_put_array(&writer, 1);
+        struct ilea_feed_id feed = some_feed(world);
+        struct ilea_commit_id head;
+        memcpy(head.bytes, noise, sizeof head.bytes);
+        ilea_message_put_position(&writer, &feed, some_seq(random), &head);
+        break;
+    }
+    send_written(node, to, bytes, &writer);
+}
+
 static void
 misbehave(struct sim_node *node, uint32_t to)
 {
     struct sim_random *random = &node->world->random;
-    uint32_t habit = 1u << sim_below(random, 8);
+    uint32_t habit = 1u << sim_below(random, 9);
     switch (node->liars[to].habits & habit) {
     case SIM_REPLAYS: replay(node, to); break;
     case SIM_FORGES:
@@ -274,6 +326,7 @@ misbehave(struct sim_node *node, uint32_t to)
             lie_notes(node, to);
         }
         break;
+    case SIM_LIES_TRUST: lie_trust(node, to); break;
     default: break;
     }
 }

@@ -15,7 +15,8 @@ enum sim_habit {
     SIM_BREAKS_CREDIT = 32, /* sends more than it may, grants the world, takes credit back */
     SIM_BABBLES = 64,       /* unknown types, giant numbers, other agencies' feeds */
     SIM_WITHHOLDS = 128,    /* commits, or credit */
-    SIM_HABITS_ALL = 255
+    SIM_LIES_TRUST = 256,   /* manifests, proofs, archives that are none */
+    SIM_HABITS_ALL = 511
 };
 
 /* Send what the replicator wants to send, as the liar would. */

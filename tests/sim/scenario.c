@@ -8,6 +8,7 @@
 #include "tests/sim/checks.h"
 #include "tests/sim/network.h"
 #include "tests/sim/storage.h"
+#include "tests/sim/thief.h"
 #include "tests/sim/writer.h"
 
 enum {
@@ -23,7 +24,11 @@ enum {
     FAULT_RESET = 512,
     FAULT_FOLLOW = 1024,
     FAULT_REVOKE = 2048,
-    FAULTS_ALL = 4095,
+    FAULT_ROTATE = 4096, /* no fault: keys change as planned */
+    FAULT_ROB = 8192,
+    FAULT_COPY = 16384,  /* a restored node goes on with a feed whose end it forgot */
+    FAULT_NO_RELAY = 32768,
+    FAULTS_ALL = 65535,
 
     SETTLE_MS_MAX = 120000
 };
@@ -134,6 +139,10 @@ plan_link(struct sim_world *world, uint32_t at, const struct plan *plan)
         sim_push(world, from + sim_below(random, 40000),
                  (struct sim_event){ .kind = SIM_HEAL, .link = at, .way = way });
     }
+    if ((plan->faults & FAULT_NO_RELAY) != 0 && sim_chance(random, 300)) {
+        uint32_t end = (uint32_t)sim_below(random, 2);
+        world->nodes[link->nodes[end]].ends[link->nodes[1 - end]].relays = false;
+    }
     if ((plan->faults & FAULT_REVOKE) != 0 && sim_chance(random, 300)) {
         uint64_t end = sim_below(random, 2), off = sim_below(random, plan->fault_ms);
         struct sim_event event = { .kind = SIM_APPROVE, .node = link->nodes[end],
@@ -148,6 +157,30 @@ plan_link(struct sim_world *world, uint32_t at, const struct plan *plan)
                      (struct sim_event){ .kind = SIM_RESET, .link = at });
         }
     }
+}
+
+/* A node whose keys are stolen, one that the thief owns, and the day when the roots answer. */
+static void
+plan_theft(struct sim_world *world, const struct plan *plan)
+{
+    struct sim_random *random = &world->random;
+    uint32_t victim = (uint32_t)sim_below(random, plan->nodes), thief = (uint32_t)sim_below(random, plan->nodes);
+    if (victim == thief || plan->nodes < 3 || world->nodes[victim].byzantine) return;
+    world->nodes[thief].byzantine = true;
+    world->nodes[thief].follows[victim] = true;
+    world->nodes[thief].stubborn = sim_chance(random, 500);
+    uint64_t last = 0;
+    bool has_roots = sim_chance(random, 400);
+    for (uint64_t i = sim_between(random, 1, 6); i > 0; i--) {
+        uint64_t at = sim_between(random, plan->fault_ms / 4, plan->fault_ms - 100);
+        uint64_t deed = sim_below(random, has_roots ? SIM_DEEDS : SIM_DEED_ROOTS);
+        sim_push(world, at, (struct sim_event){ .kind = SIM_ROB, .node = thief, .way = victim, .run = deed });
+        if (at > last) last = at;
+    }
+    /* Sometimes the thief goes on after that. */
+    uint64_t answer = sim_chance(random, 700) ? last + 1 : sim_between(random, plan->fault_ms / 2, plan->fault_ms - 1);
+    sim_push(world, answer, (struct sim_event){ .kind = SIM_RECOVER, .node = victim });
+    sim_push(world, plan->fault_ms + 100, (struct sim_event){ .kind = SIM_RECOVER, .node = victim });
 }
 
 static void
@@ -183,6 +216,13 @@ plan_world(struct sim_world *world, struct plan *plan, uint32_t nodes)
     }
     for (uint32_t i = 0; i < plan->nodes; i++) plan_node(world, &world->nodes[i], plan);
     for (uint32_t i = 0; i < world->link_count; i++) plan_link(world, i, plan);
+    for (uint32_t i = 0; (plan->faults & FAULT_ROTATE) != 0 && i < plan->nodes; i++) {
+        if (!sim_chance(random, 400)) continue;
+        sim_push(world, sim_below(random, plan->fault_ms + 2000),
+                 (struct sim_event){ .kind = SIM_ROTATE, .node = i });
+    }
+    if ((plan->faults & FAULT_ROB) != 0) plan_theft(world, plan);
+    world->copies = (plan->faults & FAULT_COPY) != 0;
     if ((plan->faults & FAULT_RESTORE) != 0) {
         sim_push(world, sim_between(random, plan->fault_ms / 4, plan->fault_ms),
                  (struct sim_event){ .kind = SIM_RESTORE,
@@ -243,6 +283,13 @@ sim_fault_restore(struct sim_world *world, const struct sim_event *event)
     } else {
         node->writer.unnoticed = true;
         node->writer.taken = feed;
+        if (world->copies && sim_chance(random, 500)) {
+            node->robbed = true; /* it writes on, beside what it forgot */
+            if (sim_chance(random, 500)) {
+                sim_push(world, sim_between(random, 6000, 30000),
+                         (struct sim_event){ .kind = SIM_RECOVER, .node = node->index });
+            }
+        }
     }
     sim_say(world, node, "is restored from an old backup%s",
             node->writer.unnoticed ? ", and does not know" : "");
@@ -279,7 +326,7 @@ sim_scenario_run(uint64_t seed, uint32_t nodes, bool verbose)
             (unsigned long)(world->now - plan.fault_ms - 4000));
     sim_check_end(world);
     if (world->faultless) sim_check_repeats(world, 1100);
-    if (plan.liars == 0) sim_check_quiet(world);
+    if (plan.liars == 0 && (plan.faults & FAULT_ROB) == 0) sim_check_quiet(world);
     struct sim_result result = { world->trace, world->event_count };
     sim_world_free(world);
     return result;

@@ -275,6 +275,7 @@ struct sim_world {
     struct ilea_commit_builder *builder;
     struct ilea_effects *effects;
     bool calm;      /* faults are over */
+    bool copies;    /* a restored node may not notice */
     bool faultless; /* there never were any */
 };
 

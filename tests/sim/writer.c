@@ -220,7 +220,7 @@ sim_writer_forge_blank(struct sim_world *world, struct sim_feed *feed, uint64_t 
     static const struct ilea_commit_id nothing;
     ilea_commit_begin(world->builder, &world->network, &feed->id, seq, prev != NULL ? prev : &nothing);
     if (seq == 1) add_opening(world, feed, NULL, 0);
-    uint8_t noise[16], statement[32]; /* of a kind that nobody knows */
+    uint8_t noise[32], statement[64]; /* of a kind that nobody knows */
     struct ilea_msgpack_writer writer;
     sim_fill(&world->random, noise, sizeof noise);
     ilea_msgpack_writer_init(&writer, statement, sizeof statement);
