@@ -7,7 +7,7 @@
 
 enum {
     FOR_COMMITMENT = 1, FOR_CODE = 2, FOR_SALT = 3, /* what a hash of this domain is for */
-    PASSES = 3,
+    PASSES = 8,
     MEMORY = 64 * 1024 * 1024,
     DIGITS_MODULUS = 100000000
 };
@@ -43,6 +43,12 @@ static const char words[256][ILEA_SAS_WORD_SIZE_MAX + 1] = {
     "zigzag", "zinc", "zodiac"
 };
 
+const char *
+ilea_sas_word(uint8_t number)
+{
+    return words[number];
+}
+
 static void
 hash_sides(const struct ilea_sas_side *one, const struct ilea_sas_side *other,
            uint8_t hash[ILEA_HASH_SIZE])
@@ -68,7 +74,7 @@ to_sas(const uint8_t bytes[ILEA_HASH_SIZE], struct ilea_sas *sas)
         number /= 10;
     }
     sas->digits[ILEA_SAS_DIGITS] = '\0';
-    for (int i = 0; i < ILEA_SAS_WORDS; i++) sas->words[i] = words[bytes[8 + i]];
+    for (int i = 0; i < ILEA_SAS_WORDS; i++) sas->words[i] = ilea_sas_word(bytes[8 + i]);
 }
 
 void

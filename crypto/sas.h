@@ -5,7 +5,7 @@
  *   side       = agency id 32 || manifest hash 32 || nonce 32, of one of the two
  *   commitment = H(SAS, u64(1) || side)
  *   code       = of the first 12 bytes of H(SAS, u64(2) || lower side || higher side) (as bytes), or, offline,
- *                of Argon2id over that hash: salt = the first 16 bytes of H(SAS, u64(3)), 3 passes, 64 MiB
+ *                of Argon2id over that hash: salt = the first 16 bytes of H(SAS, u64(3)), 8 passes, 64 MiB
  *   digits     = the first 8 bytes, as a number, modulo 10^8; words = one for each of the other 4 bytes
  *
  * Online one side commits to its nonce before it sees the other's, so whoever stands between two nodes has
@@ -39,6 +39,9 @@ struct ilea_sas {
     char digits[ILEA_SAS_DIGITS + 1];
     const char *words[ILEA_SAS_WORDS];    /* static storage */
 };
+
+/* A word of the list, static storage. */
+const char *ilea_sas_word(uint8_t number);
 
 void ilea_sas_commitment(const struct ilea_sas_side *side, uint8_t commitment[ILEA_HASH_SIZE]);
 
