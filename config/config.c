@@ -22,6 +22,33 @@ set_value(struct parse *parse, char *to, const char *name, const char *value)
     return 1;
 }
 
+/* 1 to ILEA_APPROVALS_MAX, in plain digits. */
+static int
+set_approvals(struct parse *parse, const char *value)
+{
+    uint32_t number = 0;
+    size_t size = strlen(value);
+    for (size_t i = 0; i < size && size <= 2; i++) {
+        if (value[i] < '0' || value[i] > '9') size = 3;
+        number = number * 10 + (uint32_t)(value[i] - '0');
+    }
+    if (size == 0 || size > 2 || number < 1 || number > ILEA_APPROVALS_MAX) {
+        (void)snprintf(parse->reason, parse->reason_size, "approvals takes a number from 1 to %d", ILEA_APPROVALS_MAX);
+        return 0;
+    }
+    parse->config->approvals = number;
+    return 1;
+}
+
+static int
+set_flag(struct parse *parse, bool *to, const char *name, const char *value)
+{
+    *to = strcmp(value, "yes") == 0;
+    if (*to || strcmp(value, "no") == 0) return 1;
+    (void)snprintf(parse->reason, parse->reason_size, "%s takes yes or no", name);
+    return 0;
+}
+
 /* inih's callback: 0 means the line is bad. */
 static int
 on_entry(void *context, const char *section, const char *name, const char *value)
@@ -35,6 +62,8 @@ on_entry(void *context, const char *section, const char *name, const char *value
     }
     if (strcmp(name, "listen") == 0) return set_value(parse, parse->config->listen, name, value);
     if (strcmp(name, "guard") == 0) return set_value(parse, parse->config->guard, name, value);
+    if (strcmp(name, "approvals") == 0) return set_approvals(parse, value);
+    if (strcmp(name, "unverified") == 0) return set_flag(parse, &parse->config->unverified, name, value);
     (void)snprintf(parse->reason, parse->reason_size, "unknown key %.30s", name);
     return 0;
 }
@@ -43,7 +72,7 @@ enum ilea_error
 ilea_config_parse(const char *text, size_t size, struct ilea_config *config, int *line,
                   char *reason, size_t reason_size)
 {
-    *config = (struct ilea_config){ .listen = "" };
+    *config = (struct ilea_config){ .approvals = 1 };
     *line = 0;
     reason[0] = '\0';
     if (size > ILEA_CONFIG_FILE_SIZE_MAX || memchr(text, '\0', size) != NULL) {

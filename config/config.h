@@ -4,21 +4,27 @@
  *     [node]
  *     listen = tcp://192.0.2.10:7101     ; where peers connect; empty: this node only dials
  *     guard = /run/ilea                  ; memory-backed folder for the feed guard
+ *     approvals = 2                      ; admins who must sign a decision, 1 to 16; default 1
+ *     unverified = yes                   ; peers may be approved without comparing a code; default no
  *
  * Unknown sections and keys are errors: a misspelt one must not be silently ignored.
  */
 #ifndef ILEA_CONFIG_CONFIG_H
 #define ILEA_CONFIG_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "include/ilea/error.h"
 
-enum { ILEA_CONFIG_VALUE_SIZE = 256, ILEA_CONFIG_FILE_SIZE_MAX = 64 * 1024 };
+enum { ILEA_CONFIG_VALUE_SIZE = 256, ILEA_CONFIG_FILE_SIZE_MAX = 64 * 1024, ILEA_APPROVALS_MAX = 16 };
 
 struct ilea_config {
     char listen[ILEA_CONFIG_VALUE_SIZE]; /* "" if not set */
     char guard[ILEA_CONFIG_VALUE_SIZE];  /* "" if not set */
+    uint32_t approvals;                  /* 1 to ILEA_APPROVALS_MAX */
+    bool unverified;
 };
 
 /*

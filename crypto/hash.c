@@ -60,3 +60,27 @@ ilea_hash_once(enum ilea_domain domain, const void *data, size_t size, uint8_t h
     ilea_hash_add(&hasher, data, size);
     ilea_hash_end(&hasher, hash);
 }
+
+static void
+add_to_sum(uint8_t sum[ILEA_HASH_SIZE], const uint8_t hash[ILEA_HASH_SIZE], bool subtract)
+{
+    unsigned carry = subtract ? 1 : 0;
+    for (int i = ILEA_HASH_SIZE - 1; i >= 0; i--) {
+        uint8_t term = subtract ? (uint8_t)~hash[i] : hash[i];
+        unsigned digit = (unsigned)sum[i] + term + carry;
+        sum[i] = (uint8_t)digit;
+        carry = digit >> 8;
+    }
+}
+
+void
+ilea_hash_sum_add(uint8_t sum[ILEA_HASH_SIZE], const uint8_t hash[ILEA_HASH_SIZE])
+{
+    add_to_sum(sum, hash, false);
+}
+
+void
+ilea_hash_sum_subtract(uint8_t sum[ILEA_HASH_SIZE], const uint8_t hash[ILEA_HASH_SIZE])
+{
+    add_to_sum(sum, hash, true);
+}

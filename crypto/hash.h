@@ -30,6 +30,11 @@ void ilea_hash_add_u64(struct ilea_hasher *hasher, uint64_t value);
 /* Writes the hash; the hasher must not be used again before the next begin. */
 void ilea_hash_end(struct ilea_hasher *hasher, uint8_t hash[ILEA_HASH_SIZE]);
 
+/* sum = sum + hash, or sum - hash, mod 2^256, both most significant byte first: what a set of things adds
+ * up to, in whatever order they come and go. */
+void ilea_hash_sum_add(uint8_t sum[ILEA_HASH_SIZE], const uint8_t hash[ILEA_HASH_SIZE]);
+void ilea_hash_sum_subtract(uint8_t sum[ILEA_HASH_SIZE], const uint8_t hash[ILEA_HASH_SIZE]);
+
 /* begin, add one part, end. */
 void ilea_hash_once(enum ilea_domain domain, const void *data, size_t size,
                     uint8_t hash[ILEA_HASH_SIZE]);

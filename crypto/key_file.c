@@ -157,7 +157,7 @@ secret_fits(enum ilea_key_kind kind, const uint8_t secret[ILEA_KEY_FILE_SECRET_S
     uint8_t own[32];
     bool fits = false;
 
-    if (kind == ILEA_KEY_ROOT || kind == ILEA_KEY_NODE) {
+    if (kind == ILEA_KEY_ROOT || kind == ILEA_KEY_NODE || kind == ILEA_KEY_ADMIN) {
         if (crypto_sign_seed_keypair(own, expanded, secret) != 0) goto out;
     } else {
         memcpy(expanded, secret, ILEA_BOX_SECRET_SIZE);
@@ -260,7 +260,7 @@ enum ilea_error
 ilea_key_file_save_sign(int dir_fd, const char *name, enum ilea_key_kind kind,
                         const struct ilea_sign_secret *secret, const struct ilea_span *passphrase)
 {
-    ilea_assert(kind == ILEA_KEY_ROOT || kind == ILEA_KEY_NODE);
+    ilea_assert(kind == ILEA_KEY_ROOT || kind == ILEA_KEY_NODE || kind == ILEA_KEY_ADMIN);
     struct ilea_key_file file = { .kind = kind };
     memcpy(file.public_key, secret->bytes + ILEA_SEED_SIZE, ILEA_SIGN_PUBLIC_SIZE);
     return save(dir_fd, name, &file, passphrase, secret->bytes);
@@ -343,6 +343,38 @@ ilea_key_file_needs_passphrase(int dir_fd, const char *name, bool *needed)
     return error;
 }
 
+enum ilea_error
+ilea_key_file_look(int dir_fd, const char *name, struct ilea_key_file_info *info)
+{
+    struct ilea_key_file file = { 0 };
+    enum ilea_error error = read_file(dir_fd, name, &file);
+    if (error == ILEA_ERROR_NONE) {
+        info->kind = file.kind;
+        info->has_passphrase = file.has_passphrase;
+        memcpy(info->public_key, file.public_key, sizeof info->public_key);
+    }
+    ilea_wipe(&file, sizeof file);
+    return error;
+}
+
+enum ilea_error
+ilea_key_file_destroy(int dir_fd, const char *name)
+{
+    struct ilea_key_file_info info;
+    enum ilea_error error = ilea_key_file_look(dir_fd, name, &info);
+    if (error != ILEA_ERROR_NONE) return error;
+    int fd = openat(dir_fd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return error_of(errno);
+    uint8_t noise[ILEA_KEY_FILE_SIZE_MAX];
+    ilea_random_bytes(noise, sizeof noise);
+    error = write_all(fd, noise, info.has_passphrase ? ILEA_KEY_FILE_SIZE_MAX : ILEA_KEY_FILE_PLAIN_SIZE);
+    if (error == ILEA_ERROR_NONE && fsync(fd) != 0) error = error_of(errno);
+    (void)close(fd); /* synced, or reported already */
+    if (error == ILEA_ERROR_NONE && unlinkat(dir_fd, name, 0) != 0) error = error_of(errno);
+    if (error == ILEA_ERROR_NONE && fsync(dir_fd) != 0) error = error_of(errno);
+    return error;
+}
+
 /* The secret on the caller's stack, checked against its public key. The caller wipes it. */
 static enum ilea_error
 load(int dir_fd, const char *name, enum ilea_key_kind kind, const struct ilea_span *passphrase,
@@ -369,7 +401,7 @@ ilea_key_file_load_sign(int dir_fd, const char *name, enum ilea_key_kind kind,
                         const struct ilea_span *passphrase, struct ilea_sign_secret **secret)
 {
     uint8_t bytes[ILEA_KEY_FILE_SECRET_SIZE];
-    ilea_assert(kind == ILEA_KEY_ROOT || kind == ILEA_KEY_NODE);
+    ilea_assert(kind == ILEA_KEY_ROOT || kind == ILEA_KEY_NODE || kind == ILEA_KEY_ADMIN);
 
     enum ilea_error error = load(dir_fd, name, kind, passphrase, bytes);
     if (error == ILEA_ERROR_NONE) error = ilea_sign_secret_new(bytes, secret);

@@ -26,7 +26,8 @@ enum ilea_key_kind {
     ILEA_KEY_ROOT = 1,      /* Ed25519, signs manifests */
     ILEA_KEY_NODE = 2,      /* Ed25519, signs commits and session binds */
     ILEA_KEY_TRANSPORT = 3, /* X25519, CURVE */
-    ILEA_KEY_READING = 4    /* X25519, epoch keys are sealed to it */
+    ILEA_KEY_READING = 4,   /* X25519, epoch keys are sealed to it */
+    ILEA_KEY_ADMIN = 5      /* Ed25519, signs decisions of one admin */
 };
 
 /*
@@ -51,6 +52,20 @@ ilea_key_file_save_transport(int dir_fd, const char *name,
 /* True in *needed if the file asks for a passphrase. Errors as load. */
 ILEA_MUST_USE enum ilea_error
 ilea_key_file_needs_passphrase(int dir_fd, const char *name, bool *needed);
+
+/* What a file says of itself without its secret: kind, public key, whether it asks for a passphrase.
+ * The public key is the file's word until the secret is loaded. */
+struct ilea_key_file_info {
+    enum ilea_key_kind kind;
+    bool has_passphrase;
+    uint8_t public_key[32];
+};
+ILEA_MUST_USE enum ilea_error
+ilea_key_file_look(int dir_fd, const char *name, struct ilea_key_file_info *info);
+
+/* Overwrite a key file and remove it. Copy-on-write disks and backups may keep its bytes all the same.
+ *   ILEA_ERROR_CORRUPT  not a key file: left alone; else errors as load, or IO */
+ILEA_MUST_USE enum ilea_error ilea_key_file_destroy(int dir_fd, const char *name);
 
 /*
  * Load. Gives *secret.

@@ -68,7 +68,7 @@ ilea_key_file_decode(struct ilea_span bytes, struct ilea_key_file *file)
     memcpy(&head, bytes.data, sizeof head);
 
     if (memcmp(head.magic, magic, sizeof magic) != 0) return ILEA_ERROR_CORRUPT;
-    if (head.kind < ILEA_KEY_ROOT || head.kind > ILEA_KEY_READING) return ILEA_ERROR_CORRUPT;
+    if (head.kind < ILEA_KEY_ROOT || head.kind > ILEA_KEY_ADMIN) return ILEA_ERROR_CORRUPT;
     if ((head.flags & ~FLAG_PASSPHRASE) != 0) return ILEA_ERROR_CORRUPT;
     if (!passphrase_fields_are_valid(&head)) return ILEA_ERROR_CORRUPT;
     bool has_passphrase = head.flags == FLAG_PASSPHRASE;

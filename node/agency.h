@@ -1,18 +1,20 @@
 /*
- * agency.h - the agencies a node knows: adding a card, deciding about it. Local decisions; the log keeps
- * them, the author starts the epochs that follow from them.
+ * agency.h - the agencies a node knows: its row in the log with its newest manifest, and cards that come in.
+ * What is decided about them is trust.h's.
  */
 #ifndef ILEA_NODE_AGENCY_H
 #define ILEA_NODE_AGENCY_H
 
 #include "node/control.h"
+#include "node/node.h"
 #include "replication/record/manifest.h"
 
-/* One agency with its card decoded; spans borrow `bytes`. */
+/* One agency with its newest manifest decoded; all spans borrow what stands behind. Large: on the heap. */
 struct ilea_agency {
     struct ilea_agency_row row;
-    struct ilea_card card;
-    uint8_t bytes[ILEA_CARD_SIZE_MAX];
+    struct ilea_manifest manifest;
+    uint8_t bytes[ILEA_MANIFEST_SIZE_MAX];
+    uint8_t texts[6 * ILEA_AGENCY_TEXT_MAX];
 };
 
 /* Inside a transaction of the log. NOT_FOUND, CORRUPT. */
@@ -28,28 +30,21 @@ ILEA_MUST_USE enum ilea_error ilea_agency_next(struct ilea_transaction *txn,
 ILEA_MUST_USE enum ilea_error ilea_agency_find(struct ilea_transaction *txn, const char *name,
                                                struct ilea_agency *agency);
 
+/* How it stands with an agency, the same words everywhere: "approved, not verified". */
+void ilea_agency_words(const struct ilea_agency_row *row, char words[ILEA_STATE_WORDS_SIZE]);
+
+/* Whether no other agency in use here has its code: people tell agencies apart by it. INVALID: `reason`
+ * (ILEA_REASON_SIZE) says so. */
+ILEA_MUST_USE enum ilea_error ilea_agency_check_code(struct ilea_transaction *txn, const struct ilea_agency *agency,
+                                                     char *reason);
+
 /*
- * Check a card's text and put its agency on the pending list; a newer card of a known agency replaces the
- * older one and keeps its state. Inside the author's group commit. *agency: what is known now.
- *   ILEA_ERROR_INVALID, MALFORMED, BAD_SIGNATURE, UNKNOWN, LIMIT: `reason` (ILEA_REASON_SIZE) says why
+ * Take in a card's text, inside node->author's group commit: an agency that is new goes on the pending list; of a
+ * known one the keys and addresses are brought up to date and the state stays, unless its keys are in conflict:
+ * an approved one is suspended then. *answer says how it went; the return value tells of trouble that is not the
+ * admin's. The caller commits if both are NONE, else aborts.
  */
-ILEA_MUST_USE enum ilea_error ilea_agency_add(struct ilea_author *author,
-                                              const struct ilea_log_identity *identity,
-                                              struct ilea_span card_text, uint64_t now_ms,
-                                              struct ilea_agency *agency, char *reason);
-
-/* The local admin approves. Inside the author's group commit: the epoch that lets it read goes with it.
- *   ILEA_ERROR_NOT_FOUND, ILEA_ERROR_INVALID  with `reason` */
-ILEA_MUST_USE enum ilea_error ilea_agency_approve(struct ilea_author *author, const char *name,
-                                                  uint64_t now_ms, struct ilea_agency *agency,
-                                                  char *reason);
-
-/* CARD or APPROVE as control.h has them: *answer says how it went; the return value tells of trouble that
- * is not the admin's. The caller commits if both are NONE, else aborts. */
-ILEA_MUST_USE enum ilea_error ilea_agency_control(struct ilea_author *author,
-                                                  const struct ilea_log_identity *identity,
-                                                  enum ilea_control_kind kind,
-                                                  struct ilea_span argument, uint64_t now_ms,
-                                                  struct ilea_control_agency *answer);
+ILEA_MUST_USE enum ilea_error ilea_agency_card(struct ilea_node *node, struct ilea_span text, uint64_t now_ms,
+                                               struct ilea_control_agency *answer);
 
 #endif

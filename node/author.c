@@ -12,30 +12,22 @@
 static enum ilea_error
 load_epoch_keys(struct ilea_author *author, struct ilea_transaction *txn)
 {
-    for (unsigned scope = ILEA_SCOPE_AGENCY; scope <= ILEA_SCOPE_PEERS; scope++) {
-        for (uint32_t i = 0;; i++) {
-            struct ilea_epoch_row epoch;
-            enum ilea_error error = ilea_log_epoch(txn, (enum ilea_scope)scope, i, &epoch);
-            if (error == ILEA_ERROR_NOT_FOUND) break;
-            if (error == ILEA_ERROR_NONE) {
-                error = ilea_keyring_unwrap(author->ring, author->keys->reading,
-                                            &author->identity->network,
-                                            &author->audiences[scope - 1], epoch.aek_commit,
-                                            epoch.wrapped);
-            }
-            if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH) {
-                return ILEA_ERROR_CORRUPT; /* not our reading key: keys/ and log/ do not belong together */
-            }
-            if (error != ILEA_ERROR_NONE) return error;
-        }
+    enum ilea_error error = ilea_author_load_epochs(author, txn);
+    for (uint32_t i = 0; i < author->own_count && error == ILEA_ERROR_NONE; i++) {
+        const struct ilea_epoch_row *row = &author->own[i].row;
+        error = ilea_keys_unwrap(author->keys, author->ring, &author->identity->network,
+                                 &author->audiences[row->scope - 1], row->aek_commit, row->wrapped);
     }
-    return ILEA_ERROR_NONE;
+    if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH) {
+        return ILEA_ERROR_CORRUPT; /* not our reading keys: keys/ and log/ do not belong together */
+    }
+    return error;
 }
 
 /* The feed a guard entry allows us to go on with: number 0 if none. */
 static enum ilea_error
 feed_of_guard(struct ilea_transaction *txn, const struct ilea_guard_entry *entry,
-              enum ilea_scope scope, struct ilea_feed_row *feed)
+              const struct ilea_sign_public *node, enum ilea_scope scope, struct ilea_feed_row *feed)
 {
     *feed = (struct ilea_feed_row){ .number = 0 };
     if (entry->seq == 0) return ILEA_ERROR_NONE;
@@ -48,7 +40,8 @@ feed_of_guard(struct ilea_transaction *txn, const struct ilea_guard_entry *entry
     if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE; /* the log is older than the guard */
     if (error != ILEA_ERROR_NONE) return error;
     bool matches = memcmp(chain.id.bytes, entry->id.bytes, sizeof chain.id.bytes) == 0
-        && row.origin.scope == scope && !row.closed;
+        && memcmp(row.origin.node.bytes, node->bytes, sizeof node->bytes) == 0 /* else the key was replaced */
+        && row.origin.scope == scope && !row.closed && row.limit_seq == ILEA_SEQ_NONE;
     if (matches) *feed = row;
     return ILEA_ERROR_NONE;
 }
@@ -61,7 +54,7 @@ load_feeds(struct ilea_author *author, struct ilea_transaction *txn)
     if (author->guard != NULL) ilea_guard_read(author->guard, entries);
     for (unsigned i = 0; i < ILEA_GUARD_SCOPES; i++) {
         enum ilea_error error =
-            feed_of_guard(txn, &entries[i], (enum ilea_scope)(i + 1), &author->feeds[i]);
+            feed_of_guard(txn, &entries[i], &author->node, (enum ilea_scope)(i + 1), &author->feeds[i]);
         if (error != ILEA_ERROR_NONE) return error;
     }
     return ILEA_ERROR_NONE;
@@ -85,7 +78,7 @@ ilea_author_new(struct ilea_log *log, const struct ilea_keys *keys, struct ilea_
 
     struct ilea_transaction *txn = NULL;
     struct ilea_agency_row own;
-    enum ilea_error error = ilea_keyring_new(EPOCHS_MAX, &made->ring);
+    enum ilea_error error = ilea_keyring_new(ILEA_OWN_EPOCHS_MAX, &made->ring);
     if (error == ILEA_ERROR_NONE) error = ilea_commit_builder_new(&made->builder);
     if (error == ILEA_ERROR_NONE) {
         error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
@@ -113,6 +106,9 @@ ilea_author_free(struct ilea_author *author)
     ilea_commit_builder_free(author->builder);
     ilea_record_deinit(&author->record);
     for (unsigned i = 0; i < 2; i++) free(author->pending[i].ids);
+    ilea_author_forget_epochs(author);
+    ilea_author_forget_readers(author);
+    free(author->own);
     free(author->commits);
     free(author);
 }
@@ -140,6 +136,24 @@ struct ilea_transaction *
 ilea_author_transaction(struct ilea_author *author)
 {
     return author->txn;
+}
+
+const struct ilea_log_identity *
+ilea_author_identity(const struct ilea_author *author)
+{
+    return author->identity;
+}
+
+const struct ilea_keys *
+ilea_author_keys(const struct ilea_author *author)
+{
+    return author->keys;
+}
+
+uint64_t
+ilea_author_now(const struct ilea_author *author)
+{
+    return author->now_ms;
 }
 
 /* Forget records that were written so long ago that the view shows them. */
@@ -171,7 +185,8 @@ ilea_author_begin(struct ilea_author *author, uint64_t now_ms)
     author->now_ms = now_ms;
     author->commit_count = 0;
     memcpy(author->saved_feeds, author->feeds, sizeof author->feeds);
-    memset(author->epochs, 0, sizeof author->epochs); /* chosen anew: who is approved may have changed */
+    ilea_author_forget_readers(author); /* chosen anew: who is approved may have changed */
+    author->own_changed = false;
     author->counter_count = 0;
     author->saved_position = author->position;
     enum ilea_error error =
@@ -201,6 +216,7 @@ ilea_author_abort(struct ilea_author *author)
     author->txn = author->view_txn = NULL;
     author->open_scope = 0;
     author->epoch_due.number = 0;
+    if (author->own_changed) ilea_author_forget_epochs(author);
     author->position = author->saved_position;
     author->commit_count = 0;
     memcpy(author->feeds, author->saved_feeds, sizeof author->feeds);
@@ -226,7 +242,9 @@ ilea_author_end_commit(struct ilea_author *author)
     ilea_commit_end(author->builder, author->keys->node, &bytes, &id);
     if (author->epoch_due.number != 0) { /* the commit that carries an epoch is its name */
         author->epoch_due.statement = id;
+        author->own_changed = true;
         enum ilea_error error = ilea_log_put_epoch(author->txn, &author->epoch_due);
+        if (error == ILEA_ERROR_NONE) error = ilea_author_note_epoch(author, &author->epoch_due);
         author->epoch_due.number = 0;
         if (error != ILEA_ERROR_NONE) return error;
     }
@@ -238,7 +256,8 @@ ilea_author_end_commit(struct ilea_author *author)
     return ILEA_ERROR_NONE;
 }
 
-/* The last positions of our other feeds of this scope, by feed id, into *positions (heap). */
+/* The last positions of our other feeds of this scope that no opening of ours names yet, by feed id, into
+ * *positions (heap). What is named once need not be again: a thousand starts leave one feed to name. */
 static enum ilea_error
 predecessors(struct ilea_author *author, enum ilea_scope scope, struct ilea_position **positions,
              uint32_t *count)
@@ -251,15 +270,19 @@ predecessors(struct ilea_author *author, enum ilea_scope scope, struct ilea_posi
         enum ilea_error error = ilea_log_feed(author->txn, number, &row);
         if (error == ILEA_ERROR_NOT_FOUND) break;
         if (error != ILEA_ERROR_NONE) return error;
-        if (row.origin.scope != scope || row.seq == 0
+        uint64_t seq = row.seq < row.limit_seq ? row.seq : row.limit_seq; /* of a fork: what all agree on */
+        if (row.origin.scope != scope || seq <= row.named_seq
             || memcmp(row.origin.agency.bytes, author->identity->agency.bytes, ILEA_ID_SIZE) != 0) {
             continue;
         }
+        struct ilea_chain_row chain;
+        error = ilea_log_chain(author->txn, number, seq, &chain);
+        if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
         uint32_t at = (*count)++;
         for (; at > 0 && memcmp((*positions)[at - 1].feed.bytes, row.id.bytes, ILEA_ID_SIZE) > 0; at--) {
             (*positions)[at] = (*positions)[at - 1];
         }
-        (*positions)[at] = (struct ilea_position){ row.id, row.seq, row.head };
+        (*positions)[at] = (struct ilea_position){ row.id, seq, chain.id };
     }
     return ILEA_ERROR_NONE;
 }
@@ -331,7 +354,7 @@ enum ilea_error
 ilea_author_add_change(struct ilea_author *author, enum ilea_scope scope, struct ilea_change *change)
 {
     struct ilea_epoch_id epoch;
-    enum ilea_error error = ilea_author_epoch(author, scope, &epoch);
+    enum ilea_error error = ilea_author_epoch(author, scope, change->label, &epoch);
     if (error == ILEA_ERROR_NONE) error = ilea_author_open_commit(author, scope);
     for (unsigned attempt = 0; error == ILEA_ERROR_NONE && attempt < 2; attempt++) {
         struct ilea_feed_row *feed = &author->feeds[scope - 1];
@@ -420,6 +443,7 @@ ilea_author_commit(struct ilea_author *author, const struct ilea_author_commit *
         memcpy(author->feeds, author->saved_feeds, sizeof author->feeds);
         author->position = author->saved_position;
         author->commit_count = 0;
+        if (author->own_changed) ilea_author_forget_epochs(author);
         settle_pending(author, author->position);
         return error;
     }

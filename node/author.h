@@ -65,6 +65,11 @@ struct ilea_transaction *ilea_author_transaction(struct ilea_author *author);
 ILEA_MUST_USE enum ilea_error ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
                                               struct ilea_put_result *result);
 
+/* Of the group commit: whose it is, with which keys, and the wall clock it was begun with. */
+const struct ilea_log_identity *ilea_author_identity(const struct ilea_author *author);
+const struct ilea_keys *ilea_author_keys(const struct ilea_author *author);
+uint64_t ilea_author_now(const struct ilea_author *author);
+
 /* Whether an error of put concerns this put alone, so that others may go on. */
 bool ilea_author_refuses(enum ilea_error error);
 

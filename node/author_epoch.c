@@ -1,77 +1,139 @@
 /*
  * author_epoch.c - who can read what is written: epochs of the two implicit audiences.
  *
- * An epoch fits if its readers are exactly the agencies approved now (none, for the agency's own
- * audience). Otherwise a new one is started, its key sealed to each of them and to ourselves; agencies
- * that were no readers of the epoch before get the earlier keys too: the policy of these audiences is
- * that who is approved reads everything. (PROTOCOL.md, "Epochs".)
+ * An epoch is for one label and has a set of readers: agencies, each with one reading key. It fits a change
+ * if its label is the change's and its readers are exactly those who may read it now: ourselves, and for
+ * what is shared each approved agency whose ceiling allows the label and whose areas, if its grant names
+ * any, hold all areas of the record. The newest epoch that fits is used, so that changes of alternating
+ * labels do not start one each; if none fits, a new one is started.
+ *
+ * Whoever is new among the readers of a label and is not restricted to areas gets the keys of all earlier
+ * epochs of the labels that it may read. From then on it counts as a reader of those: an epoch whose key
+ * somebody holds never fits again once that agency is not to read. (PROTOCOL.md, "Epochs".)
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "crypto/assert.h"
 #include "node/author_state.h"
+#include "replication/record/manifest.h"
 
-struct reader {
-    struct ilea_agency_id id;
-    struct ilea_reading_public key;
+enum { LABELS = 2 }; /* of what all peers may read: CLEAR and GREEN */
+
+/* An agency that is approved now, or ourselves. */
+struct ilea_author_reader {
+    uint8_t key[ILEA_EPOCH_READER_SIZE]; /* agency id || reading key: as rows have it */
+    uint32_t tlp_max;
+    char *areas;                         /* NULL: not restricted */
 };
 
-/* The approved agencies and their reading keys, ascending by id. */
-static enum ilea_error
-collect_readers(struct ilea_author *author, struct reader *readers, uint32_t *count)
+/* A set of readers, ascending, as rows have them. */
+struct reader_set {
+    uint8_t (*keys)[ILEA_EPOCH_READER_SIZE];
+    uint32_t count;
+};
+
+static void
+make_reader(struct ilea_author_reader *reader, const struct ilea_agency_id *id,
+            const struct ilea_reading_public *key)
 {
-    struct ilea_agency_row row;
-    const struct ilea_agency_id *after = NULL;
-    struct ilea_agency_id last;
-    *count = 0;
-    for (;;) {
-        enum ilea_error error = ilea_log_agency_next(author->txn, after, &row);
-        if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
-        if (error != ILEA_ERROR_NONE) return error;
-        last = row.id;
-        after = &last;
-        if (row.state != ILEA_AGENCY_APPROVED) continue;
-        if (*count + 1 >= ILEA_MEMBERS_MAX) return ILEA_ERROR_LIMIT; /* one place is our own */
-        struct ilea_card card;
-        if (ilea_card_decode(row.card, &card) != ILEA_ERROR_NONE) return ILEA_ERROR_CORRUPT;
-        readers[(*count)++] = (struct reader){ row.id, card.manifest.reading };
-    }
+    memcpy(reader->key, id->bytes, ILEA_ID_SIZE);
+    memcpy(reader->key + ILEA_ID_SIZE, key->bytes, sizeof key->bytes);
+    reader->tlp_max = ILEA_LABEL_RED;
+    reader->areas = NULL;
 }
 
-static bool
-is_reader(const struct ilea_epoch_row *epoch, const struct ilea_agency_id *agency)
+void
+ilea_author_forget_readers(struct ilea_author *author)
 {
-    for (uint32_t i = 0; i < epoch->reader_count; i++) {
-        if (memcmp(epoch->readers.data + (size_t)i * ILEA_ID_SIZE, agency->bytes, ILEA_ID_SIZE) == 0) {
-            return true;
+    for (uint32_t i = 0; i < author->reader_count; i++) free(author->readers[i].areas);
+    free(author->readers);
+    author->readers = NULL;
+    author->reader_count = 0;
+    author->epoch_count = 0;
+}
+
+static enum ilea_error
+add_reader(struct ilea_author *author, const struct ilea_agency_row *row)
+{
+    struct ilea_manifest *manifest = malloc(sizeof *manifest);
+    if (manifest == NULL) return ILEA_ERROR_NO_MEMORY;
+    struct ilea_author_reader *reader = &author->readers[author->reader_count];
+    struct ilea_span bytes;
+    uint64_t index;
+    enum ilea_error error = ilea_log_manifest_last(author->txn, &row->id, &index, &bytes);
+    if (error == ILEA_ERROR_NONE && ilea_manifest_decode(bytes, manifest) != ILEA_ERROR_NONE) {
+        error = ILEA_ERROR_CORRUPT;
+    }
+    if (error == ILEA_ERROR_NONE) {
+        make_reader(reader, &row->id, &manifest->reading);
+        reader->tlp_max = row->grant.tlp_max;
+        if (row->grant.areas.size > 0) {
+            reader->areas = strndup((const char *)row->grant.areas.data, row->grant.areas.size);
+            if (reader->areas == NULL) error = ILEA_ERROR_NO_MEMORY;
         }
     }
-    return false;
+    if (error == ILEA_ERROR_NONE) author->reader_count++;
+    free(manifest);
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
 }
 
-/* The newest epoch of ours in a scope; number 0 if there is none. */
+/* The agencies approved now and ourselves, ascending by id. */
 static enum ilea_error
-newest_epoch(struct ilea_author *author, enum ilea_scope scope, struct ilea_epoch_row *epoch)
+collect_readers(struct ilea_author *author)
 {
-    struct ilea_epoch_row row;
-    *epoch = (struct ilea_epoch_row){ .number = 0 };
-    for (uint32_t i = 0;; i++) {
-        enum ilea_error error = ilea_log_epoch(author->txn, scope, i, &row);
-        if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
-        if (error != ILEA_ERROR_NONE) return error;
-        *epoch = row;
+    if (author->readers != NULL) return ILEA_ERROR_NONE;
+    author->readers = calloc(ILEA_MEMBERS_MAX, sizeof *author->readers);
+    if (author->readers == NULL) return ILEA_ERROR_NO_MEMORY;
+    struct ilea_agency_row row;
+    struct ilea_agency_id last;
+    const struct ilea_agency_id *after = NULL;
+    enum ilea_error error;
+    while ((error = ilea_log_agency_next(author->txn, after, &row)) == ILEA_ERROR_NONE) {
+        last = row.id;
+        after = &last;
+        if (row.state != ILEA_AGENCY_SELF && row.state != ILEA_AGENCY_APPROVED) continue;
+        if (author->reader_count == ILEA_MEMBERS_MAX) {
+            error = ILEA_ERROR_LIMIT;
+            break;
+        }
+        if (row.state == ILEA_AGENCY_SELF) {
+            make_reader(&author->readers[author->reader_count++], &row.id, &author->reading);
+        } else {
+            error = add_reader(author, &row);
+            if (error != ILEA_ERROR_NONE) break;
+        }
     }
+    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
+    ilea_author_forget_readers(author);
+    return error;
 }
 
 static bool
-readers_fit(const struct ilea_epoch_row *epoch, const struct reader *readers, uint32_t count)
+is_self(const struct ilea_author *author, const uint8_t *key)
 {
-    if (epoch->number == 0 || epoch->reader_count != count) return false;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!is_reader(epoch, &readers[i].id)) return false;
+    return memcmp(key, author->identity->agency.bytes, ILEA_ID_SIZE) == 0;
+}
+
+/* `with_record`: the areas of the record at hand count; else those who are restricted to areas are left out. */
+static enum ilea_error
+choose_readers(struct ilea_author *author, enum ilea_scope scope, uint32_t label, bool with_record,
+               struct reader_set *set)
+{
+    enum ilea_error error = collect_readers(author);
+    if (error != ILEA_ERROR_NONE) return error;
+    set->count = 0;
+    set->keys = malloc(author->reader_count * sizeof *set->keys);
+    if (set->keys == NULL) return ILEA_ERROR_NO_MEMORY;
+    for (uint32_t i = 0; i < author->reader_count; i++) {
+        const struct ilea_author_reader *reader = &author->readers[i];
+        bool reads = is_self(author, reader->key)
+            || (scope == ILEA_SCOPE_PEERS && label <= reader->tlp_max
+                && (reader->areas == NULL
+                    || (with_record && ilea_author_is_within(author, reader->areas))));
+        if (reads) memcpy(set->keys[set->count++], reader->key, sizeof reader->key);
     }
-    return true;
+    return ILEA_ERROR_NONE;
 }
 
 static void
@@ -80,218 +142,271 @@ name_epoch(const uint8_t aek_commit[ILEA_HASH_SIZE], struct ilea_epoch_id *id)
     memcpy(id->bytes, aek_commit, sizeof id->bytes);
 }
 
-/* Seal an epoch's key to all readers and ourselves, in a row. A reader whose key is unusable cannot
- * be in a manifest that was accepted. */
+static bool
+same_readers(struct ilea_span readers, const struct reader_set *set)
+{
+    size_t size = (size_t)set->count * ILEA_EPOCH_READER_SIZE;
+    return readers.size == size && memcmp(readers.data, set->keys, size) == 0;
+}
+
+static bool
+is_reader(struct ilea_span readers, const uint8_t *key)
+{
+    for (size_t at = 0; at + ILEA_EPOCH_READER_SIZE <= readers.size; at += ILEA_EPOCH_READER_SIZE) {
+        if (memcmp(readers.data + at, key, ILEA_EPOCH_READER_SIZE) == 0) return true;
+    }
+    return false;
+}
+
+/* The newest epoch of a scope that fits. */
+static bool
+find_epoch(const struct ilea_author *author, enum ilea_scope scope, uint32_t label,
+           const struct reader_set *set, struct ilea_epoch_id *id)
+{
+    const struct ilea_epoch_row *due = &author->epoch_due;
+    if (due->number != 0 && due->scope == scope && due->label == label && same_readers(due->readers, set)) {
+        name_epoch(due->aek_commit, id);
+        return true;
+    }
+    for (uint32_t i = author->own_count; i-- > 0;) {
+        const struct ilea_epoch_row *row = &author->own[i].row;
+        if (row->scope != scope || row->label != label || !same_readers(row->readers, set)) continue;
+        name_epoch(row->aek_commit, id);
+        if (ilea_keyring_holds(author->ring, id)) return true;
+    }
+    return false;
+}
+
+/* Seal an epoch's key to all readers, in a row. A reader whose key is unusable cannot be in a manifest
+ * that was accepted. */
 static enum ilea_error
 wrap_for_all(struct ilea_author *author, enum ilea_scope scope, const struct ilea_epoch_id *epoch,
-             const struct reader *readers, uint32_t count, uint8_t *wrapped)
+             const struct reader_set *set, uint8_t *wrapped, uint8_t own[ILEA_WRAPPED_KEY_SIZE])
 {
-    for (uint32_t i = 0; i <= count; i++) {
-        enum ilea_error error = ilea_keyring_wrap(
-            author->ring, epoch, &author->identity->network, &author->audiences[scope - 1],
-            i < count ? &readers[i].key : &author->reading, wrapped + (size_t)i * ILEA_WRAPPED_KEY_SIZE);
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct ilea_reading_public key;
+        memcpy(key.bytes, set->keys[i] + ILEA_ID_SIZE, sizeof key.bytes);
+        uint8_t *to = wrapped + (size_t)i * ILEA_WRAPPED_KEY_SIZE;
+        enum ilea_error error = ilea_keyring_wrap(author->ring, epoch, &author->identity->network,
+                                                  &author->audiences[scope - 1], &key, to);
         if (error != ILEA_ERROR_NONE) return error;
+        if (is_self(author, set->keys[i])) memcpy(own, to, ILEA_WRAPPED_KEY_SIZE);
     }
     return ILEA_ERROR_NONE;
 }
 
+/* The newest epoch of a scope, which the next one names. NULL: there is none. */
+static const struct ilea_epoch_row *
+newest_epoch(const struct ilea_author *author, enum ilea_scope scope)
+{
+    for (uint32_t i = author->own_count; i-- > 0;) {
+        if (author->own[i].row.scope == scope) return &author->own[i].row;
+    }
+    return NULL;
+}
+
+/* Begin an epoch in the commit being built. A commit states one at most: it is the epoch's name. */
 static enum ilea_error
-state_epoch(struct ilea_author *author, enum ilea_scope scope, const struct ilea_epoch_row *before,
-            const struct reader *readers, uint32_t count)
+state_epoch(struct ilea_author *author, enum ilea_scope scope, uint32_t label, const struct reader_set *set,
+            struct ilea_epoch_id *id)
 {
     struct ilea_epoch_row *row = &author->epoch_due;
-    if (row->number != 0) { /* a commit states one epoch at most: it is the epoch's name */
+    if (row->number != 0) {
         enum ilea_error ended = ilea_author_end_commit(author);
         if (ended != ILEA_ERROR_NONE) return ended;
     }
+    const struct ilea_epoch_row *before = newest_epoch(author, scope);
+    uint64_t number = before != NULL ? before->number + 1 : 1;
+    struct ilea_commit_id head = before != NULL ? before->statement : (struct ilea_commit_id){ { 0 } };
+    uint8_t aek_commit[ILEA_HASH_SIZE], own[ILEA_WRAPPED_KEY_SIZE] = { 0 };
     uint8_t *bytes = malloc(ILEA_ITEM_SIZE_MAX);
-    uint8_t *wrapped = malloc((size_t)(count + 1) * ILEA_WRAPPED_KEY_SIZE);
+    uint8_t *wrapped = malloc((size_t)set->count * ILEA_WRAPPED_KEY_SIZE);
     enum ilea_error error =
         bytes != NULL && wrapped != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
-    uint8_t aek_commit[ILEA_HASH_SIZE];
     if (error == ILEA_ERROR_NONE) {
         error = ilea_keyring_generate(author->ring, &author->identity->network,
                                       &author->audiences[scope - 1], aek_commit);
     }
-    struct ilea_epoch_id id;
     if (error == ILEA_ERROR_NONE) {
-        name_epoch(aek_commit, &id);
-        error = wrap_for_all(author, scope, &id, readers, count, wrapped);
+        name_epoch(aek_commit, id);
+        error = wrap_for_all(author, scope, id, set, wrapped, own);
     }
     if (error == ILEA_ERROR_NONE) {
-        uint8_t own[ILEA_WRAPPED_KEY_SIZE];
-        memcpy(own, wrapped + (size_t)count * ILEA_WRAPPED_KEY_SIZE, sizeof own);
         struct ilea_msgpack_writer writer;
         ilea_msgpack_writer_init(&writer, bytes, ILEA_ITEM_SIZE_MAX);
-        ilea_epoch_put(&writer, &author->audiences[scope - 1], before->number + 1, aek_commit,
-                       &before->statement, before->number > 0 ? 1 : 0, wrapped, count + 1);
+        ilea_epoch_put(&writer, &author->audiences[scope - 1], number, aek_commit, &head,
+                       before != NULL ? 1 : 0, wrapped, set->count);
         ilea_assert(!writer.failed);
         error = ilea_author_add_statement(author, scope, ilea_msgpack_written(&writer));
-        for (uint32_t i = 0; i < count; i++) author->epoch_readers[i] = readers[i].id;
-        *row = (struct ilea_epoch_row){ .scope = scope, .number = before->number + 1,
-                                        .reader_count = count,
-                                        .readers = { author->epoch_readers[0].bytes,
-                                                     (size_t)count * ILEA_ID_SIZE } };
+    }
+    if (error == ILEA_ERROR_NONE) {
+        size_t size = (size_t)set->count * ILEA_EPOCH_READER_SIZE;
+        memcpy(author->due_readers, set->keys, size);
+        *row = (struct ilea_epoch_row){ .scope = scope, .label = label, .number = number,
+                                        .reader_count = set->count,
+                                        .readers = { author->due_readers, size } };
         memcpy(row->aek_commit, aek_commit, sizeof row->aek_commit);
         memcpy(row->wrapped, own, sizeof own);
     }
     free(bytes);
     free(wrapped);
-    if (error != ILEA_ERROR_NONE) return error;
-    author->epochs[scope - 1].known = true;
-    author->epochs[scope - 1].id = id;
-    return ILEA_ERROR_NONE;
+    return error;
 }
 
-/* One HISTORY statement: the keys of `count` epochs from the index `from` on, for one reader. */
+/* One HISTORY statement: the keys of own[at[0]] ... own[at[count - 1]], for one reader. */
 static enum ilea_error
-state_keys(struct ilea_author *author, enum ilea_scope scope, const struct reader *reader, uint32_t from,
-           uint32_t count, uint8_t *bytes)
+state_keys(struct ilea_author *author, const uint8_t *reader, const uint32_t *at, uint32_t count, uint8_t *bytes)
 {
+    const struct ilea_audience_id *audience = &author->audiences[ILEA_SCOPE_PEERS - 1];
+    struct ilea_reading_public key;
+    memcpy(key.bytes, reader + ILEA_ID_SIZE, sizeof key.bytes);
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, bytes, ILEA_ITEM_SIZE_MAX);
-    ilea_history_put_head(&writer, &author->audiences[scope - 1], count);
+    ilea_history_put_head(&writer, audience, count);
     for (uint32_t i = 0; i < count; i++) {
-        struct ilea_epoch_row epoch;
-        enum ilea_error error = ilea_log_epoch(author->txn, scope, from + i, &epoch);
-        if (error != ILEA_ERROR_NONE) return error;
         struct ilea_epoch_id id;
         uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE];
-        name_epoch(epoch.aek_commit, &id);
-        error = ilea_keyring_wrap(author->ring, &id, &author->identity->network,
-                                  &author->audiences[scope - 1], &reader->key, wrapped);
+        name_epoch(author->own[at[i]].row.aek_commit, &id);
+        enum ilea_error error =
+            ilea_keyring_wrap(author->ring, &id, &author->identity->network, audience, &key, wrapped);
         if (error != ILEA_ERROR_NONE) return error;
-        ilea_history_put_key(&writer, epoch.aek_commit, wrapped);
+        ilea_history_put_key(&writer, author->own[at[i]].row.aek_commit, wrapped);
     }
     ilea_assert(!writer.failed); /* statement.h's limits see to it */
-    return ilea_author_add_statement(author, scope, ilea_msgpack_written(&writer));
+    return ilea_author_add_statement(author, ILEA_SCOPE_PEERS, ilea_msgpack_written(&writer));
 }
 
-/* Hand the keys of all epochs before the new one to the readers who were not in the one before it. */
+/* Whoever was handed an epoch's key is a reader of it from now on. */
 static enum ilea_error
-state_history(struct ilea_author *author, enum ilea_scope scope, const struct ilea_epoch_row *before,
-              const struct reader *readers, uint32_t reader_count)
+add_epoch_reader(struct ilea_author *author, struct ilea_author_epoch *epoch, const uint8_t *reader)
 {
-    if (before->number == 0) return ILEA_ERROR_NONE;
-    uint32_t epoch_count = 0;
-    struct ilea_epoch_row epoch;
-    while (ilea_log_epoch(author->txn, scope, epoch_count, &epoch) == ILEA_ERROR_NONE) epoch_count++;
-    uint8_t *bytes = malloc(ILEA_ITEM_SIZE_MAX);
+    struct ilea_span old = epoch->row.readers;
+    uint8_t *bytes = malloc(old.size + ILEA_EPOCH_READER_SIZE);
     if (bytes == NULL) return ILEA_ERROR_NO_MEMORY;
-    enum ilea_error error = ILEA_ERROR_NONE;
-    for (uint32_t r = 0; r < reader_count && error == ILEA_ERROR_NONE; r++) {
-        if (is_reader(before, &readers[r].id)) continue;
-        for (uint32_t from = 0; from < epoch_count && error == ILEA_ERROR_NONE;) {
-            uint32_t count = epoch_count - from < ILEA_HISTORY_KEYS_MAX ? epoch_count - from
-                                                                        : ILEA_HISTORY_KEYS_MAX;
-            error = state_keys(author, scope, &readers[r], from, count, bytes);
-            from += count;
-        }
+    size_t at = 0;
+    while (at < old.size && memcmp(old.data + at, reader, ILEA_EPOCH_READER_SIZE) < 0) {
+        at += ILEA_EPOCH_READER_SIZE;
     }
+    memcpy(bytes, old.data, at);
+    memcpy(bytes + at, reader, ILEA_EPOCH_READER_SIZE);
+    memcpy(bytes + at + ILEA_EPOCH_READER_SIZE, old.data + at, old.size - at);
+    enum ilea_error error = ilea_author_set_readers(
+        author, epoch, (struct ilea_span){ bytes, old.size + ILEA_EPOCH_READER_SIZE });
     free(bytes);
     return error;
 }
 
-/* The newest epoch if its readers fit; else a new one, begun in the commit being built. */
+/* The keys of earlier epochs that one reader may read and lacks. */
 static enum ilea_error
-fit_epoch(struct ilea_author *author, enum ilea_scope scope, bool only_if_shared,
-          struct ilea_epoch_id *epoch)
+give_history(struct ilea_author *author, const struct ilea_author_reader *reader, uint32_t *at, uint8_t *bytes)
 {
-    struct reader *readers = malloc(ILEA_MEMBERS_MAX * sizeof *readers);
-    if (readers == NULL) return ILEA_ERROR_NO_MEMORY;
     uint32_t count = 0;
-    struct ilea_epoch_row newest;
+    for (uint32_t i = 0; i < author->own_count; i++) {
+        const struct ilea_epoch_row *row = &author->own[i].row;
+        struct ilea_epoch_id id;
+        name_epoch(row->aek_commit, &id);
+        /* One that came back after a restore does not say what it was for. */
+        uint32_t label = row->label != 0 ? row->label : ILEA_LABEL_GREEN;
+        if (row->scope == ILEA_SCOPE_PEERS && label <= reader->tlp_max
+            && !is_reader(row->readers, reader->key) && ilea_keyring_holds(author->ring, &id)) {
+            at[count++] = i;
+        }
+    }
     enum ilea_error error = ILEA_ERROR_NONE;
-    if (scope == ILEA_SCOPE_PEERS) error = collect_readers(author, readers, &count);
-    if (error == ILEA_ERROR_NONE) error = newest_epoch(author, scope, &newest);
-    if (error != ILEA_ERROR_NONE || (only_if_shared && newest.number == 0)) {
-        free(readers);
-        return error;
+    for (uint32_t from = 0; from < count && error == ILEA_ERROR_NONE;) {
+        uint32_t part = count - from < ILEA_HISTORY_KEYS_MAX ? count - from : ILEA_HISTORY_KEYS_MAX;
+        error = state_keys(author, reader->key, at + from, part, bytes);
+        from += part;
     }
-    struct ilea_epoch_id id;
-    name_epoch(newest.aek_commit, &id);
-    if (readers_fit(&newest, readers, count) && ilea_keyring_holds(author->ring, &id)) {
-        author->epochs[scope - 1].known = true;
-        author->epochs[scope - 1].id = id;
-    } else {
-        struct ilea_agency_id *before = malloc(newest.readers.size + 1);
-        if (before == NULL) {
-            free(readers);
-            return ILEA_ERROR_NO_MEMORY;
-        }
-        /* The row's readers lie in the file, which the next put may move. */
-        if (newest.readers.size > 0) memcpy(before, newest.readers.data, newest.readers.size);
-        newest.readers.data = before->bytes;
-        error = state_history(author, scope, &newest, readers, count);
-        if (error == ILEA_ERROR_NONE) error = state_epoch(author, scope, &newest, readers, count);
-        free(before);
+    for (uint32_t i = 0; i < count && error == ILEA_ERROR_NONE; i++) {
+        error = add_epoch_reader(author, &author->own[at[i]], reader->key);
     }
-    free(readers);
-    if (error == ILEA_ERROR_NONE && epoch != NULL) *epoch = author->epochs[scope - 1].id;
     return error;
 }
 
-/* One statement of ours that came back. Who its readers were is not in it: it fits nobody, and a new
- * epoch is started with the next change. */
+/* Hand earlier keys to all who may have them and do not. Before a new epoch, so that its readers find what
+ * came before it readable. */
 static enum ilea_error
-take_back_epoch(struct ilea_author *author, struct ilea_span content, const struct ilea_commit_id *id)
+give_histories(struct ilea_author *author)
 {
-    struct ilea_epoch_statement statement;
-    if (ilea_epoch_decode(content, &statement) != ILEA_ERROR_NONE) return ILEA_ERROR_NONE;
-    struct ilea_epoch_row row = { .scope = ILEA_SCOPE_PEERS, .number = statement.number,
-                                  .statement = *id };
-    memcpy(row.aek_commit, statement.aek_commit, sizeof row.aek_commit);
-    struct ilea_epoch_id epoch;
-    name_epoch(row.aek_commit, &epoch);
-    if (ilea_keyring_holds(author->ring, &epoch)) return ILEA_ERROR_NONE; /* never lost */
-    struct ilea_msgpack_reader wrapped;
-    ilea_msgpack_reader_init(&wrapped, statement.wrapped);
-    for (uint32_t i = 0; i < statement.wrapped_count; i++) {
-        ilea_msgpack_get_bytes(&wrapped, row.wrapped, sizeof row.wrapped);
-        enum ilea_error error =
-            ilea_keyring_unwrap(author->ring, author->keys->reading, &author->identity->network,
-                                &author->audiences[ILEA_SCOPE_PEERS - 1], row.aek_commit, row.wrapped);
-        if (error == ILEA_ERROR_NONE) return ilea_log_put_epoch(author->txn, &row);
-        if (error != ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE; /* not a key of ours after all */
+    if (author->epoch_due.number != 0) {
+        enum ilea_error ended = ilea_author_end_commit(author);
+        if (ended != ILEA_ERROR_NONE) return ended;
     }
-    return ILEA_ERROR_NONE;
-}
-
-enum ilea_error
-ilea_author_take_back(struct ilea_author *author, struct ilea_span bytes,
-                      const struct ilea_commit_id *id)
-{
-    struct ilea_commit commit;
-    enum ilea_error error = ilea_commit_decode(bytes, &commit);
-    ilea_assert(error == ILEA_ERROR_NONE); /* the replicator checked it */
-    struct ilea_msgpack_reader slots;
-    ilea_msgpack_reader_init(&slots, commit.slots);
-    for (uint32_t i = 0; i < commit.header.item_count && error == ILEA_ERROR_NONE; i++) {
-        struct ilea_item item;
-        struct ilea_span slot = ilea_slot_next(&slots);
-        enum ilea_statement_kind kind;
-        if (ilea_item_decode(slot, &item) == ILEA_ERROR_NONE && (item.flags & ILEA_ITEM_CONTROL) != 0
-            && ilea_statement_kind_of(item.content, &kind) == ILEA_ERROR_NONE
-            && kind == ILEA_STATEMENT_EPOCH) {
-            error = take_back_epoch(author, item.content, id);
-        }
+    uint32_t *at = malloc((author->own_count + 1) * sizeof *at);
+    uint8_t *bytes = malloc(ILEA_ITEM_SIZE_MAX);
+    enum ilea_error error = at != NULL && bytes != NULL ? collect_readers(author) : ILEA_ERROR_NO_MEMORY;
+    for (uint32_t i = 0; i < author->reader_count && error == ILEA_ERROR_NONE; i++) {
+        const struct ilea_author_reader *reader = &author->readers[i];
+        if (reader->areas != NULL || is_self(author, reader->key)) continue; /* restricted: from now on */
+        error = give_history(author, reader, at, bytes);
     }
+    free(at);
+    free(bytes);
     return error;
 }
 
-enum ilea_error
-ilea_author_epoch(struct ilea_author *author, enum ilea_scope scope, struct ilea_epoch_id *epoch)
+/* The newest epoch that fits, else a new one, begun in the commit being built. */
+static enum ilea_error
+fit_epoch(struct ilea_author *author, enum ilea_scope scope, uint32_t label, bool with_record,
+          struct ilea_epoch_id *id)
 {
-    if (author->epochs[scope - 1].known) {
-        *epoch = author->epochs[scope - 1].id;
+    struct reader_set set = { .keys = NULL };
+    enum ilea_error error = ilea_author_load_epochs(author, author->txn);
+    if (error == ILEA_ERROR_NONE) error = choose_readers(author, scope, label, with_record, &set);
+    if (error == ILEA_ERROR_NONE && !find_epoch(author, scope, label, &set, id)) {
+        if (scope == ILEA_SCOPE_PEERS) error = give_histories(author);
+        if (error == ILEA_ERROR_NONE) error = state_epoch(author, scope, label, &set, id);
+    }
+    free(set.keys);
+    return error;
+}
+
+static bool
+any_is_restricted(const struct ilea_author *author)
+{
+    for (uint32_t i = 0; i < author->reader_count; i++) {
+        if (author->readers[i].areas != NULL) return true;
+    }
+    return false;
+}
+
+enum ilea_error
+ilea_author_epoch(struct ilea_author *author, enum ilea_scope scope, uint32_t label, struct ilea_epoch_id *epoch)
+{
+    if (scope == ILEA_SCOPE_AGENCY) label = 0;
+    for (uint32_t i = 0; i < author->epoch_count; i++) {
+        if (author->epochs[i].scope != scope || author->epochs[i].label != label) continue;
+        *epoch = author->epochs[i].id;
         return ILEA_ERROR_NONE;
     }
-    return fit_epoch(author, scope, false, epoch);
+    enum ilea_error error = fit_epoch(author, scope, label, true, epoch);
+    /* Where nobody is restricted to areas, the label alone decides, as long as this group commit lasts. */
+    if (error == ILEA_ERROR_NONE && (scope == ILEA_SCOPE_AGENCY || !any_is_restricted(author))) {
+        ilea_assert(author->epoch_count < ILEA_EPOCHS_CHOSEN_MAX);
+        author->epochs[author->epoch_count].scope = scope;
+        author->epochs[author->epoch_count].label = label;
+        author->epochs[author->epoch_count++].id = *epoch;
+    }
+    return error;
 }
 
 enum ilea_error
 ilea_author_readers_changed(struct ilea_author *author)
 {
-    author->epochs[ILEA_SCOPE_PEERS - 1].known = false;
-    return fit_epoch(author, ILEA_SCOPE_PEERS, true, NULL);
+    ilea_author_forget_readers(author);
+    enum ilea_error error = ilea_author_load_epochs(author, author->txn);
+    if (error != ILEA_ERROR_NONE || newest_epoch(author, ILEA_SCOPE_PEERS) == NULL) return error;
+    bool used[LABELS + 1] = { false };
+    for (uint32_t i = 0; i < author->own_count; i++) {
+        const struct ilea_epoch_row *row = &author->own[i].row;
+        if (row->scope == ILEA_SCOPE_PEERS && row->label <= LABELS) used[row->label] = true;
+    }
+    if (used[0]) used[ILEA_LABEL_GREEN] = true;
+    error = give_histories(author);
+    for (uint32_t label = ILEA_LABEL_CLEAR; label <= LABELS && error == ILEA_ERROR_NONE; label++) {
+        struct ilea_epoch_id id;
+        if (used[label]) error = fit_epoch(author, ILEA_SCOPE_PEERS, label, false, &id);
+    }
+    return error;
 }

@@ -331,6 +331,21 @@ label_of(const struct ilea_author *author, enum ilea_scope scope)
 }
 
 static bool
+is_listed(struct ilea_span element, const char *list)
+{
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, element);
+    struct ilea_span code = ilea_msgpack_get_str(&reader, (uint32_t)element.size);
+    for (const char *at = list; !reader.failed && at != NULL;) {
+        const char *end = strchr(at, ',');
+        size_t size = end != NULL ? (size_t)(end - at) : strlen(at);
+        if (size == code.size && memcmp(at, code.data, size) == 0) return true;
+        at = end != NULL ? end + 1 : NULL;
+    }
+    return false;
+}
+
+static bool
 writes_key(const struct ilea_author *author, const struct ilea_entry *entry)
 {
     for (uint32_t i = 0; i < author->op_count; i++) {
@@ -338,6 +353,25 @@ writes_key(const struct ilea_author *author, const struct ilea_entry *entry)
         if (op->field == entry->field && spans_equal(op->key, entry->key)) return true;
     }
     return false;
+}
+
+bool
+ilea_author_is_within(const struct ilea_author *author, const char *areas)
+{
+    bool has_area = false;
+    for (uint32_t i = 0; i < author->op_count; i++) {
+        const struct ilea_op *op = &author->ops[i];
+        if (op->field != ILEA_FIELD_AREAS || op->value.size == 0) continue;
+        has_area = true;
+        if (!is_listed(op->key, areas)) return false;
+    }
+    for (uint32_t i = 0; i < author->record.entry_count; i++) {
+        const struct ilea_entry *entry = &author->record.entries[i];
+        if (entry->field != ILEA_FIELD_AREAS || writes_key(author, entry)) continue;
+        has_area = true;
+        if (!is_listed(entry->key, areas)) return false;
+    }
+    return has_area;
 }
 
 /* Whether the ops remove the last value of a field. */
@@ -406,6 +440,25 @@ add_ref(struct ilea_author *author, const struct ilea_type *type, uint32_t *ref)
     return add_op(author, ILEA_FIELD_REF, nothing, ilea_msgpack_written(&writer), 0, 0);
 }
 
+/* Our own code, which never changes. */
+static enum ilea_error
+load_code(struct ilea_author *author)
+{
+    struct ilea_manifest *manifest = malloc(sizeof *manifest);
+    struct ilea_span bytes;
+    if (manifest == NULL) return ILEA_ERROR_NO_MEMORY;
+    enum ilea_error error = ilea_log_manifest(author->txn, &author->identity->agency, 0, &bytes);
+    if (error == ILEA_ERROR_NONE && ilea_manifest_decode(bytes, manifest) != ILEA_ERROR_NONE) {
+        error = ILEA_ERROR_CORRUPT;
+    }
+    if (error == ILEA_ERROR_NONE) {
+        memcpy(author->code, manifest->code.data, manifest->code.size);
+        author->code_size = manifest->code.size;
+    }
+    free(manifest);
+    return error;
+}
+
 /* FR-PN-N42, for the answer. */
 static enum ilea_error
 name_record(struct ilea_author *author, const struct ilea_type *type, uint32_t ref,
@@ -417,17 +470,9 @@ name_record(struct ilea_author *author, const struct ilea_type *type, uint32_t r
         enum ilea_error error = ilea_view_ref_index(author->view_txn, row, &index);
         if (error != ILEA_ERROR_NONE) return error;
     }
-    struct ilea_agency_row own;
-    struct ilea_card card;
-    enum ilea_error error = ILEA_ERROR_NONE;
     if (author->code_size == 0) {
-        error = ilea_log_agency(author->txn, &author->identity->agency, &own);
-        if (error == ILEA_ERROR_NONE && ilea_card_decode(own.card, &card) != ILEA_ERROR_NONE) {
-            error = ILEA_ERROR_CORRUPT;
-        }
+        enum ilea_error error = load_code(author);
         if (error != ILEA_ERROR_NONE) return error;
-        memcpy(author->code, card.manifest.code.data, card.manifest.code.size);
-        author->code_size = card.manifest.code.size;
     }
     ilea_ref_format((struct ilea_span){ author->code, author->code_size }, type->letter, ref, index,
                     result->ref);

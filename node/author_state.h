@@ -9,7 +9,8 @@
 #include "replication/record/commit.h"
 
 enum {
-    EPOCHS_MAX = 4096,
+    ILEA_OWN_EPOCHS_MAX = 4096,
+    ILEA_EPOCHS_CHOSEN_MAX = 8, /* more than there are scopes and labels */
     COUNTERS_MAX = 64,
     OPENING_SIZE_MAX = 128 * 1024,
     PENDING_MAX = 131072, /* records in one of the two sets of those that the view may not show yet */
@@ -25,6 +26,14 @@ struct pending_ids {
     uint64_t position; /* in the log: the view shows all of them from here on */
     bool is_open;
 };
+
+/* One of our own epochs; row.readers borrows readers_bytes (heap). */
+struct ilea_author_epoch {
+    struct ilea_epoch_row row;
+    uint8_t *readers_bytes;
+};
+
+struct ilea_author_reader;
 
 struct ilea_author {
     struct ilea_log *log;
@@ -43,6 +52,10 @@ struct ilea_author {
     struct ilea_feed_row feeds[2];         /* being written; number 0: none */
     uint64_t position;
     struct pending_ids pending[2];
+    struct ilea_author_epoch *own;         /* our own epochs */
+    uint32_t own_count, own_capacity;
+    bool own_loaded;
+    bool own_changed;                      /* in this group commit: an abort forgets them */
 
     /* During a group commit. */
     struct ilea_transaction *txn, *view_txn;
@@ -51,9 +64,12 @@ struct ilea_author {
     struct ilea_feed_row saved_feeds[2];
     uint64_t saved_position;
     unsigned open_scope;                   /* of the commit being built; 0: none */
-    struct { bool known; struct ilea_epoch_id id; } epochs[2];
+    struct ilea_author_reader *readers;    /* who is approved now, and ourselves; NULL: to be looked up */
+    uint32_t reader_count;
+    struct { enum ilea_scope scope; uint32_t label; struct ilea_epoch_id id; } epochs[ILEA_EPOCHS_CHOSEN_MAX];
+    uint32_t epoch_count;                  /* chosen for good in this group commit */
     struct ilea_epoch_row epoch_due;       /* stated in the commit being built; number 0: none */
-    struct ilea_agency_id epoch_readers[ILEA_MEMBERS_MAX]; /* epoch_due.readers points here */
+    uint8_t due_readers[ILEA_MEMBERS_MAX * ILEA_EPOCH_READER_SIZE]; /* epoch_due.readers points here */
     struct { uint32_t type; uint64_t last; } counters[COUNTERS_MAX];
     uint32_t counter_count;
     struct ilea_author_commit *commits;
@@ -80,8 +96,23 @@ enum ilea_error ilea_author_add_change(struct ilea_author *author, enum ilea_sco
                                        struct ilea_change *change);
 enum ilea_error ilea_author_next_ref(struct ilea_author *author, uint32_t type, uint64_t *number);
 
-/* author_epoch.c: the epoch under which a change is written now; one is started if none fits. */
-enum ilea_error ilea_author_epoch(struct ilea_author *author, enum ilea_scope scope,
+/* author_put.c: whether the record at hand, as it is being written, has areas and all are in a list
+ * separated by commas. */
+bool ilea_author_is_within(const struct ilea_author *author, const char *areas);
+
+/* author_epoch.c: the epoch under which a change of this label is written now; one is started if none fits. */
+enum ilea_error ilea_author_epoch(struct ilea_author *author, enum ilea_scope scope, uint32_t label,
                                   struct ilea_epoch_id *epoch);
+/* author_epoch.c: look up anew who is approved. */
+void ilea_author_forget_readers(struct ilea_author *author);
+
+/* author_own.c */
+enum ilea_error ilea_author_load_epochs(struct ilea_author *author, struct ilea_transaction *txn);
+void ilea_author_forget_epochs(struct ilea_author *author);
+/* One that is new. LIMIT, NO_MEMORY. */
+enum ilea_error ilea_author_note_epoch(struct ilea_author *author, const struct ilea_epoch_row *row);
+/* Its readers are these from now on, in the log too. */
+enum ilea_error ilea_author_set_readers(struct ilea_author *author, struct ilea_author_epoch *epoch,
+                                        struct ilea_span readers);
 
 #endif

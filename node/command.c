@@ -117,20 +117,19 @@ ask_passphrase(const char *prompt, uint8_t *bytes, size_t *size)
 }
 
 bool
-ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t *bytes, size_t *size)
+ilea_command_secret(const char *file, const char *credential, const char *prompt, bool twice, uint8_t *bytes,
+                    size_t *size)
 {
-    if (command->passphrase_file != NULL) {
-        return read_passphrase(command->passphrase_file, bytes, size);
-    }
+    if (file != NULL) return read_passphrase(file, bytes, size);
     const char *credentials = getenv("CREDENTIALS_DIRECTORY"); /* systemd's LoadCredential= */
-    if (credentials != NULL) {
+    if (credentials != NULL && credential != NULL) {
         char path[ILEA_PATH_SIZE];
-        if (snprintf(path, sizeof path, "%s/passphrase", credentials) < (int)sizeof path
+        if (snprintf(path, sizeof path, "%s/%s", credentials, credential) < (int)sizeof path
             && read_passphrase(path, bytes, size)) {
             return true;
         }
     }
-    if (!ask_passphrase("Passphrase: ", bytes, size)) return false;
+    if (!ask_passphrase(prompt, bytes, size)) return false;
     if (!twice) return true;
     uint8_t again[ILEA_PASSPHRASE_SIZE_MAX];
     size_t again_size = 0;
@@ -138,6 +137,12 @@ ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t 
         && ilea_equal_secret(bytes, again, *size);
     ilea_wipe(again, sizeof again);
     return same;
+}
+
+bool
+ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t *bytes, size_t *size)
+{
+    return ilea_command_secret(command->passphrase_file, "passphrase", "Passphrase: ", twice, bytes, size);
 }
 
 int

@@ -12,7 +12,7 @@
 #include "node/writer.h"
 #include "replication/reader/snapshot.h"
 
-enum { ILEA_ARGUMENTS_MAX = 64, ILEA_SETS_MAX = 256 };
+enum { ILEA_ARGUMENTS_MAX = 64, ILEA_SETS_MAX = 256, ILEA_ROOT_FOLDERS_MAX = 16, ILEA_LAST_GOOD_MAX = 64 };
 
 /* The command line, parsed. Options may stand anywhere. */
 struct ilea_command {
@@ -20,11 +20,17 @@ struct ilea_command {
     const char *words[ILEA_ARGUMENTS_MAX]; /* what is no option, the command's own words first */
     int word_count;
     const char *sets[ILEA_SETS_MAX];       /* --set, in order */
-    int set_count;
+    int sets_count;
+    const char *roots[ILEA_ROOT_FOLDERS_MAX];     /* --roots, in order */
+    int roots_count;
+    const char *last_good[ILEA_LAST_GOOD_MAX];    /* --last-good, in order */
+    int last_good_count;
     /* Other options; NULL or false where not given. */
     const char *home_option, *agency, *country, *name, *listen, *network, *out, *to, *profile, *title,
-        *limit, *type, *since, *passphrase_file;
-    bool json, help, version, yes, follow, passphrase;
+        *limit, *type, *since, *passphrase_file, *admin, *admin_passphrase_file, *new_passphrase_file, *threshold,
+        *code, *scope, *tlp_max, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
+        *keep, *new_admin;
+    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right;
 };
 
 /* One line on stderr, "ilea: ..."; returns `code`. */
@@ -55,6 +61,10 @@ int ilea_command_log(const struct ilea_command *command, struct ilea_log **log);
 /* The passphrase by --passphrase-file, systemd credential or terminal. `twice`: a new one, repeated. */
 bool ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t *bytes,
                              size_t *size);
+
+/* Any secret: from `file`; NULL: systemd's credential, then the terminal with `prompt`. */
+bool ilea_command_secret(const char *file, const char *credential, const char *prompt, bool twice, uint8_t *bytes,
+                         size_t *size);
 
 /* The keys did not open: what to do about it; returns the exit code. */
 int ilea_command_locked(const struct ilea_command *command);
@@ -97,6 +107,10 @@ int ilea_command_publish(const struct ilea_command *command);
 int ilea_command_import(const struct ilea_command *command);
 int ilea_command_export(const struct ilea_command *command);
 int ilea_command_changes(const struct ilea_command *command);
+int ilea_command_admin(const struct ilea_command *command);
+int ilea_command_key(const struct ilea_command *command);
+int ilea_command_fork(const struct ilea_command *command);
+int ilea_command_audit(const struct ilea_command *command);
 int ilea_command_status(const struct ilea_command *command);
 int ilea_command_verify(const struct ilea_command *command);
 

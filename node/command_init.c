@@ -1,4 +1,4 @@
-/* command_init.c - init, id and card: who we are. */
+/* command_init.c - init: a new agency's keys, its first manifest, its home. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,15 +9,19 @@
 #include <unistd.h>
 
 #include "crypto/random.h"
-#include "node/agency.h"
-#include "node/command.h"
+#include "node/audit.h"
+#include "node/command_act.h"
 
 struct identity {
-    struct ilea_sign_secret *root, *next_root, *node;
-    struct ilea_reading_secret *reading;
-    struct ilea_transport_secret *transport;
-    struct ilea_sign_public root_public, next_root_public;
+    const char *admin_name;
+    struct ilea_sign_secret *roots[ILEA_ROOTS_MAX]; /* in the order of their public keys */
+    struct ilea_sign_secret *admin;
+    struct ilea_keys keys;
     struct ilea_manifest manifest;
+    uint8_t bytes[ILEA_MANIFEST_SIZE_MAX];          /* signed */
+    size_t size;
+    uint8_t card[ILEA_CARD_SIZE_MAX];
+    size_t card_size;
 };
 
 static struct ilea_span
@@ -35,94 +39,151 @@ network_id(const char *name, struct ilea_network_id *network)
 static void
 free_identity(struct identity *identity)
 {
-    ilea_sign_secret_free(identity->root);
-    ilea_sign_secret_free(identity->next_root);
-    ilea_sign_secret_free(identity->node);
-    ilea_reading_secret_free(identity->reading);
-    ilea_transport_secret_free(identity->transport);
+    for (unsigned i = 0; i < ILEA_ROOTS_MAX; i++) ilea_sign_secret_free(identity->roots[i]);
+    ilea_sign_secret_free(identity->admin);
+    ilea_keys_free(&identity->keys);
+    free(identity);
+}
+
+/* Root keys in the order of their public keys: as manifests list them. */
+static enum ilea_error
+make_roots(struct identity *identity)
+{
+    struct ilea_manifest *manifest = &identity->manifest;
+    for (uint32_t i = 0; i < manifest->root_count; i++) {
+        struct ilea_sign_secret *secret = NULL;
+        struct ilea_sign_public root;
+        enum ilea_error error = ilea_sign_generate(&secret, &root);
+        if (error != ILEA_ERROR_NONE) return error;
+        uint32_t at = i;
+        for (; at > 0 && memcmp(manifest->roots[at - 1].bytes, root.bytes, sizeof root.bytes) > 0; at--) {
+            manifest->roots[at] = manifest->roots[at - 1];
+            identity->roots[at] = identity->roots[at - 1];
+        }
+        manifest->roots[at] = root;
+        identity->roots[at] = secret;
+    }
+    return ILEA_ERROR_NONE;
 }
 
 static enum ilea_error
 make_keys(struct identity *identity)
 {
     struct ilea_manifest *manifest = &identity->manifest;
-    enum ilea_error error = ilea_sign_generate(&identity->root, &identity->root_public);
+    enum ilea_error error = make_roots(identity);
+    if (error == ILEA_ERROR_NONE) error = ilea_sign_generate(&identity->admin, &manifest->admins[0]);
+    if (error == ILEA_ERROR_NONE) error = ilea_sign_generate(&identity->keys.node, &manifest->node);
+    if (error == ILEA_ERROR_NONE) error = ilea_reading_generate(&identity->keys.reading, &manifest->reading);
     if (error == ILEA_ERROR_NONE) {
-        error = ilea_sign_generate(&identity->next_root, &identity->next_root_public);
+        error = ilea_transport_generate(&identity->keys.transport, &manifest->transport);
     }
-    if (error == ILEA_ERROR_NONE) error = ilea_sign_generate(&identity->node, &manifest->node);
-    if (error == ILEA_ERROR_NONE) error = ilea_reading_generate(&identity->reading, &manifest->reading);
-    if (error == ILEA_ERROR_NONE) {
-        error = ilea_transport_generate(&identity->transport, &manifest->transport);
-    }
-    manifest->threshold = manifest->root_count = 1;
-    manifest->roots[0] = identity->root_public;
-    ilea_roots_hash(1, &identity->next_root_public, 1, manifest->next_roots);
+    manifest->admin_count = 1;
     return error;
 }
 
 static enum ilea_error
-save_keys(const struct identity *identity, const char *home, const struct ilea_span *passphrase)
+save_roots(const struct identity *identity, int folder, const struct ilea_span *passphrase)
 {
-    char path[ILEA_PATH_SIZE];
-    ilea_home_path(home, "keys", path);
-    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) return ILEA_ERROR_IO;
-    enum ilea_error error = ilea_key_file_save_sign(folder, ILEA_KEY_NAME_ROOT, ILEA_KEY_ROOT,
-                                                    identity->root, passphrase);
-    if (error == ILEA_ERROR_NONE) {
-        error = ilea_key_file_save_sign(folder, ILEA_KEY_NAME_NEXT_ROOT, ILEA_KEY_ROOT,
-                                        identity->next_root, passphrase);
+    enum ilea_error error = ILEA_ERROR_NONE;
+    for (uint32_t i = 0; i < identity->manifest.root_count && error == ILEA_ERROR_NONE; i++) {
+        char name[32] = ILEA_KEY_NAME_ROOT;
+        if (identity->manifest.root_count > 1) (void)snprintf(name, sizeof name, "root-%u.key", i + 1);
+        error = ilea_key_file_save_sign(folder, name, ILEA_KEY_ROOT, identity->roots[i], passphrase);
     }
-    if (error == ILEA_ERROR_NONE) {
-        error = ilea_key_file_save_transport(folder, ILEA_KEY_NAME_TRANSPORT, identity->transport,
-                                             passphrase);
-    }
-    if (error == ILEA_ERROR_NONE) {
-        error = ilea_key_file_save_reading(folder, ILEA_KEY_NAME_READING, identity->reading, passphrase);
-    }
-    if (error == ILEA_ERROR_NONE) {
-        error = ilea_key_file_save_sign(folder, ILEA_KEY_NAME_NODE, ILEA_KEY_NODE, identity->node,
-                                        passphrase);
-    }
-    close(folder);
     return error;
 }
 
-/* Our own card as the log keeps it; `manifest` and `card` are room for the bytes. */
 static enum ilea_error
-make_card(struct identity *identity, const char *listen, uint8_t *manifest, uint8_t *card, size_t *card_size)
+save_keys(const struct identity *identity, int folder, const struct ilea_span *passphrase)
 {
-    const struct ilea_sign_secret *const roots[] = { identity->root };
-    struct ilea_span chain = { manifest, 0 };
-    enum ilea_error error = ilea_manifest_encode(&identity->manifest, identity->node, roots, manifest,
-                                                 ILEA_MANIFEST_SIZE_MAX, &chain.size);
+    char name[ILEA_KEY_NAME_SIZE];
+    (void)snprintf(name, sizeof name, "admin-%s.key", identity->admin_name);
+    enum ilea_error error = save_roots(identity, folder, passphrase);
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_key_file_save_sign(folder, name, ILEA_KEY_ADMIN, identity->admin, passphrase);
+    }
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_key_file_save_transport(folder, ILEA_KEY_NAME_TRANSPORT, identity->keys.transport, passphrase);
+    }
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_key_file_save_reading(folder, ILEA_KEY_NAME_READING, identity->keys.reading, passphrase);
+    }
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_key_file_save_sign(folder, ILEA_KEY_NAME_NODE, ILEA_KEY_NODE, identity->keys.node, passphrase);
+    }
+    return error;
+}
+
+/* The first entry of the audit feed: who may decide from the beginning. */
+static enum ilea_error
+enter_init(struct identity *identity, struct ilea_author *author)
+{
+    struct ilea_own_keys keys;
+    struct ilea_own_keys_text text;
+    char threshold[12], roots[12];
+    const struct ilea_manifest *manifest = &identity->manifest;
+    ilea_own_keys_of_manifest(manifest, &keys);
+    ilea_own_keys_format(&keys, &text);
+    (void)snprintf(threshold, sizeof threshold, "%u", manifest->threshold);
+    (void)snprintf(roots, sizeof roots, "%u", manifest->root_count);
+    struct ilea_act act = { .agency = manifest->id, .made_ms = ilea_author_now(author), .pair_count = 6,
+                            .kind = text_span("agency.init"),
+                            .pairs = { { text_span("manifest"), text_span(text.manifest) },
+                                       { text_span("node"), text_span(text.node) },
+                                       { text_span("name"), text_span(identity->admin_name) },
+                                       { text_span("key"), text_span(text.admins) },
+                                       { text_span("threshold"), text_span(threshold) },
+                                       { text_span("roots"), text_span(roots) } } };
+    struct ilea_act_signature sig = { .admin = manifest->admins[0] };
+    uint8_t bytes[4096];
+    size_t size = 0;
+    ilea_random_bytes(act.nonce, sizeof act.nonce);
+    enum ilea_error error = ilea_act_encode(&act, bytes, sizeof bytes, &size);
     if (error != ILEA_ERROR_NONE) return error;
-    return ilea_card_encode(&chain, 1, text_span(listen), text_span(""), ilea_wall_ms(), identity->node, card,
-                            ILEA_CARD_SIZE_MAX, card_size);
+    ilea_act_sign(&act, &manifest->network, identity->admin, &sig.sig);
+    return ilea_audit_append(author, (struct ilea_span){ bytes, size }, &sig, 1, NULL);
+}
+
+static enum ilea_error
+begin_audit(struct identity *identity, const char *path)
+{
+    struct ilea_log *log = NULL;
+    struct ilea_author *author = NULL;
+    const struct ilea_author_commit *commits;
+    uint32_t count;
+    enum ilea_error error = ilea_log_open(path, false, &log);
+    if (error == ILEA_ERROR_NONE) error = ilea_author_new(log, &identity->keys, NULL, &author);
+    if (error == ILEA_ERROR_NONE) error = ilea_author_begin(author, ilea_wall_ms());
+    if (error == ILEA_ERROR_NONE) error = enter_init(identity, author);
+    if (error == ILEA_ERROR_NONE) error = ilea_author_commit(author, &commits, &count);
+    ilea_author_free(author);
+    ilea_log_close(log);
+    return error;
 }
 
 /* The log comes last: a home is one when it has a log. */
 static enum ilea_error
 make_log(struct identity *identity, const char *home, const char *listen)
 {
-    uint8_t *bytes = malloc(ILEA_MANIFEST_SIZE_MAX + ILEA_CARD_SIZE_MAX);
-    if (bytes == NULL) return ILEA_ERROR_NO_MEMORY;
-    uint8_t *card = bytes + ILEA_MANIFEST_SIZE_MAX;
-    size_t card_size = 0;
-    enum ilea_error error = make_card(identity, listen, bytes, card, &card_size);
+    const struct ilea_sign_secret *roots[ILEA_ROOTS_MAX];
+    for (unsigned i = 0; i < ILEA_ROOTS_MAX; i++) roots[i] = identity->roots[i];
+    enum ilea_error error = ilea_manifest_encode(&identity->manifest, identity->keys.node, roots, identity->bytes,
+                                                 sizeof identity->bytes, &identity->size);
+    const struct ilea_span chain = { identity->bytes, identity->size };
+    uint64_t now = ilea_wall_ms();
     if (error == ILEA_ERROR_NONE) {
-        struct ilea_log_identity log = { .network = identity->manifest.network,
-                                         .agency = identity->manifest.id };
-        ilea_random_bytes(log.database, sizeof log.database);
-        const struct ilea_agency_row own = { .id = log.agency, .state = ILEA_AGENCY_SELF,
-                                             .changed_ms = ilea_wall_ms(), .card = { card, card_size } };
-        char path[ILEA_PATH_SIZE];
-        ilea_home_path(home, "log", path);
-        error = ilea_log_create(path, &log, &own);
+        error = ilea_card_encode(&chain, 1, text_span(listen), text_span(""), now, identity->keys.node, identity->card,
+                                 sizeof identity->card, &identity->card_size);
     }
-    free(bytes);
-    return error;
+    if (error != ILEA_ERROR_NONE) return error;
+    struct ilea_log_identity log = { .network = identity->manifest.network, .agency = identity->manifest.id };
+    ilea_random_bytes(log.database, sizeof log.database);
+    const struct ilea_agency_row own = { .id = log.agency, .state = ILEA_AGENCY_SELF, .changed_ms = now,
+                                         .endpoint = text_span(listen), .made_ms = now };
+    char path[ILEA_PATH_SIZE];
+    ilea_home_path(home, "log", path);
+    error = ilea_log_create(path, &log, &own, chain, (struct ilea_span){ identity->card, identity->card_size });
+    return error == ILEA_ERROR_NONE ? begin_audit(identity, path) : error;
 }
 
 /* What stands on the card must lead here from elsewhere: one numeric address. */
@@ -143,8 +204,32 @@ is_dialable(const char *endpoint)
 }
 
 static int
-check_arguments(const struct ilea_command *command, struct ilea_manifest *manifest)
+check_roots(const struct ilea_command *command, struct ilea_manifest *manifest)
 {
+    uint64_t roots = 1, threshold = 1;
+    if (command->roots_count > 0
+        && (command->roots_count > 1 || !ilea_command_number(command->roots[0], &roots) || roots < 1
+            || roots > ILEA_ROOTS_MAX)) {
+        return ilea_command_fail(EX_USAGE, "--roots takes a number of root keys from 1 to %d", ILEA_ROOTS_MAX);
+    }
+    if (command->threshold != NULL
+        && (!ilea_command_number(command->threshold, &threshold) || threshold < 1 || threshold > roots)) {
+        return ilea_command_fail(EX_USAGE, "--threshold takes how many of the roots must sign: 1 to %llu",
+                                 (unsigned long long)roots);
+    }
+    if (roots > 1 && command->threshold == NULL) {
+        return ilea_command_usage("init with several --roots needs --threshold: how many of them must sign");
+    }
+    manifest->root_count = (uint32_t)roots;
+    manifest->threshold = (uint32_t)threshold;
+    return 0;
+}
+
+static int
+check_arguments(const struct ilea_command *command, struct identity *identity)
+{
+    struct ilea_manifest *manifest = &identity->manifest;
+    if (command->word_count != 1) return ilea_command_usage("init takes no words, only options");
     if (command->agency == NULL || command->country == NULL) {
         return ilea_command_usage("init needs --agency CODE and --country CC");
     }
@@ -163,23 +248,46 @@ check_arguments(const struct ilea_command *command, struct ilea_manifest *manife
         return ilea_command_fail(EX_USAGE,
                                  "--listen takes tcp://ADDRESS:PORT with the numeric address that peers reach");
     }
-    return 0;
+    identity->admin_name = command->admin != NULL ? command->admin : "admin";
+    if (!ilea_command_admin_name_is_valid(identity->admin_name)) {
+        return ilea_command_usage("an admin's name is 1 to 40 letters, digits, '-', '_' and '.'");
+    }
+    return check_roots(command, manifest);
 }
 
-int
-ilea_command_init(const struct ilea_command *command)
+static enum ilea_error
+write_config(const char *home, const char *listen)
 {
-    struct identity identity = { .root = NULL };
-    int code = check_arguments(command, &identity.manifest);
-    if (code != 0) return code;
-    network_id(command->network != NULL ? command->network : "ileanet", &identity.manifest.network);
+    char text[1024];
+    int length = snprintf(text, sizeof text,
+                          "[node]\n%slisten = %s\n\n"
+                          "; Approving a peer by --yes, without comparing a code, is allowed. Take this line away once "
+                          "you rely on it.\nunverified = yes\n",
+                          listen[0] == '\0' ? "; " : "", listen[0] == '\0' ? "tcp://192.0.2.10:7101" : listen);
+    return ilea_home_write_file(home, "ilea.conf", text, (size_t)length);
+}
 
-    uint8_t bytes[ILEA_PASSPHRASE_SIZE_MAX];
-    struct ilea_span passphrase = { bytes, 0 };
-    if ((command->passphrase || command->passphrase_file != NULL)
-        && !ilea_command_passphrase(command, true, bytes, &passphrase.size)) {
-        return ilea_command_fail(EX_NOPERM, "no passphrase, or the two were not the same: nothing was made");
+/* Everything in the home but the log. Exit code, after a message. */
+static int
+make_files(struct identity *identity, const char *home, const char *listen, const struct ilea_span *passphrase)
+{
+    char path[ILEA_PATH_SIZE];
+    ilea_home_path(home, "keys", path);
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum ilea_error error = folder >= 0 ? make_keys(identity) : ILEA_ERROR_IO;
+    if (error == ILEA_ERROR_NONE) error = save_keys(identity, folder, passphrase);
+    if (folder >= 0) close(folder);
+    if (error == ILEA_ERROR_NONE) error = write_config(home, listen);
+    if (error == ILEA_ERROR_NONE) {
+        return ilea_command_make_next_roots(path, 0, identity->manifest.threshold, identity->manifest.root_count,
+                                            passphrase, &identity->manifest);
     }
+    return ilea_command_fail(ilea_exit_code(error), "cannot make %s: %s", home, ilea_error_text(error));
+}
+
+static int
+make_home(const struct ilea_command *command, struct identity *identity, const struct ilea_span *passphrase)
+{
     enum ilea_error error = ilea_home_create(command->home);
     if (error == ILEA_ERROR_EXISTS) {
         return ilea_command_fail(EX_CANTCREAT, "%s holds a node or its keys already: nothing was changed",
@@ -189,123 +297,37 @@ ilea_command_init(const struct ilea_command *command)
         return ilea_command_fail(EX_CANTCREAT, "%s is on a network file system; use a local disk",
                                  command->home);
     }
-    if (error == ILEA_ERROR_NONE) error = make_keys(&identity);
-    if (error == ILEA_ERROR_NONE) error = save_keys(&identity, command->home, &passphrase);
     const char *listen = command->listen != NULL ? command->listen : "";
     if (error == ILEA_ERROR_NONE) {
-        char text[512];
-        int length = snprintf(text, sizeof text, "[node]\n%slisten = %s\n", listen[0] == '\0' ? "; " : "",
-                              listen[0] == '\0' ? "tcp://192.0.2.10:7101" : listen);
-        error = ilea_home_write_file(command->home, "ilea.conf", text, (size_t)length);
+        int code = make_files(identity, command->home, listen, passphrase);
+        if (code != 0) return code;
+        error = make_log(identity, command->home, listen);
     }
-    if (error == ILEA_ERROR_NONE) error = make_log(&identity, command->home, listen);
+    if (error == ILEA_ERROR_NONE) return 0;
+    return ilea_command_fail(ilea_exit_code(error), "cannot make %s: %s", command->home, ilea_error_text(error));
+}
+
+int
+ilea_command_init(const struct ilea_command *command)
+{
+    struct identity *identity = calloc(1, sizeof *identity);
+    if (identity == NULL) return ilea_command_fail(EX_OSERR, "out of memory");
+    network_id(command->network != NULL ? command->network : "ileanet", &identity->manifest.network);
+    int code = check_arguments(command, identity);
+    uint8_t bytes[ILEA_PASSPHRASE_SIZE_MAX];
+    struct ilea_span passphrase = { bytes, 0 };
+    if (code == 0 && (command->passphrase || command->passphrase_file != NULL)
+        && !ilea_command_passphrase(command, true, bytes, &passphrase.size)) {
+        code = ilea_command_fail(EX_NOPERM, "no passphrase, or the two were not the same: nothing was made");
+    }
+    if (code == 0) code = make_home(command, identity, &passphrase);
     ilea_wipe(bytes, sizeof bytes);
-    free_identity(&identity);
-    if (error != ILEA_ERROR_NONE) {
-        return ilea_command_fail(ilea_exit_code(error), "cannot make %s: %s", command->home,
-                                 ilea_error_text(error));
-    }
-    code = ilea_command_id(command);
+    free_identity(identity);
+    if (code == 0) code = ilea_command_id(command);
     if (code == 0 && !command->json) {
-        (void)fprintf(stderr, "Move %s/keys/root.key and next-root.key to a safe; a running node does not "
-                              "need them.\n", command->home);
+        (void)fprintf(stderr, "Move the root and next-root files in %s/keys to two safes; a running node does not need "
+                              "them. admin-%s.key signs your decisions.\n", command->home,
+                      command->admin != NULL ? command->admin : "admin");
     }
-    return code;
-}
-
-/* Our own agency's row and card; to be freed. NULL: *code says how it ended. */
-static struct ilea_agency *
-load_own(const struct ilea_command *command, int *code)
-{
-    struct ilea_log *log = NULL;
-    *code = ilea_command_log(command, &log);
-    if (*code != 0) return NULL;
-    struct ilea_agency *agency = malloc(sizeof *agency);
-    struct ilea_transaction *txn = NULL;
-    enum ilea_error error = agency == NULL ? ILEA_ERROR_NO_MEMORY : ILEA_ERROR_NONE;
-    if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
-    if (error == ILEA_ERROR_NONE) error = ilea_agency_load(txn, &ilea_log_identity(log)->agency, agency);
-    ilea_transaction_abort(txn);
-    ilea_log_close(log);
-    if (error == ILEA_ERROR_NONE) return agency;
-    free(agency);
-    *code = ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s", ilea_error_text(error));
-    return NULL;
-}
-
-static void
-print_id(const struct ilea_agency *agency, bool json)
-{
-    const struct ilea_manifest *manifest = &agency->card.manifest;
-    char id[2 * ILEA_ID_SIZE + 1], agency_print[ILEA_FINGERPRINT_SIZE], node_print[ILEA_FINGERPRINT_SIZE],
-        transport_print[ILEA_FINGERPRINT_SIZE];
-    ilea_command_hex(agency->row.id.bytes, ILEA_ID_SIZE, id);
-    ilea_fingerprint(agency->row.id.bytes, agency_print);
-    ilea_fingerprint(manifest->node.bytes, node_print);
-    ilea_fingerprint(manifest->transport.bytes, transport_print);
-    struct ilea_span endpoint = agency->card.endpoint;
-    if (json) {
-        ilea_command_print(json_pack(
-            "{s:s%,s:s%,s:s%,s:s,s:{s:s,s:s,s:s},s:s%}", "agency", manifest->code.data, manifest->code.size,
-            "country", manifest->country.data, manifest->country.size, "name", manifest->name.data,
-            manifest->name.size, "agency_id", id, "fingerprints", "agency", agency_print, "node", node_print,
-            "transport", transport_print, "endpoint", endpoint.data, endpoint.size));
-        return;
-    }
-    (void)printf("agency       %.*s (%.*s) %.*s\nagency id    %s\nfingerprint  %s\n"
-                 "node key     %s\ntransport    %s\nendpoint     %.*s\n",
-                 (int)manifest->code.size, (const char *)manifest->code.data, (int)manifest->country.size,
-                 (const char *)manifest->country.data, (int)manifest->name.size,
-                 (const char *)manifest->name.data, id, agency_print, node_print, transport_print,
-                 endpoint.size > 0 ? (int)endpoint.size : 4,
-                 endpoint.size > 0 ? (const char *)endpoint.data : "none");
-}
-
-int
-ilea_command_id(const struct ilea_command *command)
-{
-    if (command->word_count != 1) return ilea_command_usage("id takes no words");
-    int code = 0;
-    struct ilea_agency *agency = load_own(command, &code);
-    if (agency != NULL) print_id(agency, command->json);
-    free(agency);
-    return code;
-}
-
-static int
-write_card(const struct ilea_command *command, const char *text, size_t size)
-{
-    if (command->json) {
-        ilea_command_print(json_pack("{s:s%}", "card", text, size));
-        return 0;
-    }
-    if (command->out == NULL) {
-        (void)fwrite(text, 1, size, stdout);
-        return 0;
-    }
-    FILE *file = fopen(command->out, "w");
-    bool written = file != NULL && fwrite(text, 1, size, file) == size;
-    if (file != NULL && fclose(file) != 0) written = false;
-    if (written) return 0;
-    return ilea_command_fail(EX_CANTCREAT, "cannot write %s", command->out);
-}
-
-int
-ilea_command_card(const struct ilea_command *command)
-{
-    if (command->word_count != 1) return ilea_command_usage("card takes no words, only --out");
-    int code = 0;
-    struct ilea_agency *agency = load_own(command, &code);
-    if (agency == NULL) return code;
-    char *text = malloc(2 * ILEA_CARD_SIZE_MAX);
-    size_t size = 0;
-    enum ilea_error error = text == NULL ? ILEA_ERROR_NO_MEMORY
-                                         : ilea_card_format(&agency->card, agency->row.card, text,
-                                                            2 * ILEA_CARD_SIZE_MAX, &size);
-    code = error == ILEA_ERROR_NONE
-        ? write_card(command, text, size)
-        : ilea_command_fail(EX_SOFTWARE, "the card cannot be written: %s", ilea_error_text(error));
-    free(text);
-    free(agency);
     return code;
 }

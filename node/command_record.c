@@ -106,7 +106,7 @@ assign_all(const struct ilea_command *command, struct ilea_put_builder *builder,
         error = ilea_value_assign(builder, type, title, reason);
         free(title);
     }
-    for (int i = 0; i < command->set_count && error == ILEA_ERROR_NONE; i++) {
+    for (int i = 0; i < command->sets_count && error == ILEA_ERROR_NONE; i++) {
         error = ilea_value_assign(builder, type, command->sets[i], reason);
     }
     for (int i = first_word; i < command->word_count && error == ILEA_ERROR_NONE; i++) {
@@ -345,7 +345,7 @@ update_record(const struct ilea_command *command, uint32_t scope, int first_word
 int
 ilea_command_set(const struct ilea_command *command)
 {
-    if (command->word_count < 2 || (command->word_count == 2 && command->set_count == 0)) {
+    if (command->word_count < 2 || (command->word_count == 2 && command->sets_count == 0)) {
         return ilea_command_usage("set takes a ref and at least one field=value");
     }
     return update_record(command, 0, 2);

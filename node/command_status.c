@@ -6,6 +6,7 @@
 
 #include "node/agency.h"
 #include "node/command.h"
+#include "node/command_attention.h"
 
 bool
 ilea_command_daemon(const char *home, struct ilea_control_status *status)
@@ -37,8 +38,8 @@ feed_list(struct ilea_transaction *txn)
         ilea_command_hex(feed.id.bytes, sizeof feed.id.bytes, id);
         ilea_command_hex(feed.head.bytes, sizeof feed.head.bytes, head);
         if (ilea_agency_load(txn, &feed.origin.agency, agency) == ILEA_ERROR_NONE) {
-            (void)snprintf(code, sizeof code, "%.*s", (int)agency->card.manifest.code.size,
-                           (const char *)agency->card.manifest.code.data);
+            (void)snprintf(code, sizeof code, "%.*s", (int)agency->manifest.code.size,
+                           (const char *)agency->manifest.code.data);
         }
         json_array_append_new(feeds, json_pack("{s:s,s:s,s:I,s:s,s:s}", "feed", id, "agency", code, "seq",
                                                (json_int_t)feed.seq, "head", head, "scope",
@@ -73,13 +74,14 @@ collect(const struct ilea_command *command, struct ilea_log *log, struct ilea_re
         ilea_command_hex(frontier, sizeof frontier, frontier_hex);
         ilea_command_hex(view.view, sizeof view.view, view_hex);
         *status = json_pack(
-            "{s:s%,s:b,s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "agency",
-            own->card.manifest.code.data, own->card.manifest.code.size, "running", running ? 1 : 0,
+            "{s:s%,s:b,s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "agency",
+            own->manifest.code.data, own->manifest.code.size, "running", running ? 1 : 0,
             "records", (json_int_t)view.records, "lsn", (json_int_t)view.lsn, "frontier", frontier_hex,
             "view", view_hex, "position", (json_int_t)position, "view_position",
             (json_int_t)view.position, "waiting_for_keys", (json_int_t)view.parked, "unreadable",
             (json_int_t)view.hidden, "link_restarts", running ? (json_int_t)daemon.link_restarts : 0,
-            "feeds", feed_list(txn), "peers", ilea_command_peers(log, running ? &daemon : NULL));
+            "feeds", feed_list(txn), "peers", ilea_command_peers(log, running ? &daemon : NULL),
+            "attention", ilea_command_attention(command));
         if (*status == NULL) error = ILEA_ERROR_NO_MEMORY;
     }
     ilea_transaction_abort(txn);
@@ -122,13 +124,17 @@ print_status(const json_t *status)
     json_t *peer;
     json_array_foreach(json_object_get(status, "peers"), i, peer) {
         bool known = json_is_integer(json_object_get(peer, "lag_commits"));
-        (void)printf("peer      %-16s %-10s link %-5s ", text(peer, "agency"), text(peer, "state"),
+        (void)printf("peer      %-16s %-22s link %-5s ", text(peer, "agency"), text(peer, "state_text"),
                      text(peer, "link"));
         if (known) {
             (void)printf("%lld to go\n", number(peer, "lag_commits"));
         } else {
             (void)printf("not known what it holds\n");
         }
+    }
+    json_t *item;
+    json_array_foreach(json_object_get(status, "attention"), i, item) {
+        (void)printf("to do     %s: %s\n", text(item, "text"), text(item, "command"));
     }
 }
 

@@ -10,20 +10,11 @@
 #include "node/agency.h"
 #include "node/command.h"
 #include "node/damage.h"
+#include "node/verify.h"
 #include "node/view.h"
-#include "replication/record/commit.h"
 
-struct verify {
-    const struct ilea_command *command;
-    struct ilea_log *log;
-    struct ilea_transaction *txn;
-    uint64_t commits, faults;
-    json_t *list; /* of faults, for --json */
-    struct ilea_progress progress;
-};
-
-static void __attribute__((format(printf, 2, 3)))
-fault(struct verify *verify, const char *format, ...)
+void
+ilea_verify_fault(struct ilea_verify *verify, const char *format, ...)
 {
     char line[300];
     va_list arguments;
@@ -35,100 +26,21 @@ fault(struct verify *verify, const char *format, ...)
     json_array_append_new(verify->list, json_string(line));
 }
 
-/* One commit of a feed, at its place in the chain. */
-static void
-verify_commit(struct verify *verify, const struct ilea_feed_row *feed, uint64_t seq,
-              struct ilea_commit_id *prev)
-{
-    struct ilea_chain_row chain;
-    struct ilea_log_commit row;
-    struct ilea_commit commit;
-    struct ilea_commit_id id = { { 0 } };
-    enum ilea_error error = ilea_log_chain(verify->txn, feed->number, seq, &chain);
-    if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(verify->txn, chain.position, &row);
-    if (error == ILEA_ERROR_NONE && (row.feed != feed->number || row.seq != seq)) error = ILEA_ERROR_CORRUPT;
-    if (error == ILEA_ERROR_NONE) error = ilea_commit_decode(row.bytes, &commit);
-    if (error == ILEA_ERROR_NONE) {
-        ilea_commit_id_of(commit.header_bytes, &id);
-        if (memcmp(id.bytes, chain.id.bytes, ILEA_ID_SIZE) != 0 || commit.header.seq != seq
-            || memcmp(commit.header.feed.bytes, feed->id.bytes, ILEA_ID_SIZE) != 0
-            || memcmp(commit.header.prev.bytes, prev->bytes, ILEA_ID_SIZE) != 0) {
-            error = ILEA_ERROR_BAD_HASH;
-        }
-    }
-    if (error == ILEA_ERROR_NONE) error = ilea_commit_check_items(&commit);
-    if (error == ILEA_ERROR_NONE) {
-        error = ilea_commit_verify(&commit, &id, &ilea_log_identity(verify->log)->network,
-                                   &feed->origin.node);
-    }
-    if (error != ILEA_ERROR_NONE) {
-        fault(verify, "feed %u commit %llu: %s", feed->number, (unsigned long long)seq,
-              ilea_error_text(error));
-    }
-    *prev = id;
-    verify->commits++;
-    ilea_progress_show(&verify->progress, "commits", verify->commits);
-}
-
-static void
-verify_feed(struct verify *verify, const struct ilea_feed_row *feed)
-{
-    struct ilea_feed_id id;
-    ilea_feed_id_of(&ilea_log_identity(verify->log)->network, &feed->origin, &id);
-    if (memcmp(id.bytes, feed->id.bytes, sizeof id.bytes) != 0) {
-        fault(verify, "feed %u: its id does not match its origin", feed->number);
-    }
-    struct ilea_commit_id prev = { { 0 } };
-    for (uint64_t seq = 1; seq <= feed->seq; seq++) verify_commit(verify, feed, seq, &prev);
-    if (feed->seq > 0 && memcmp(prev.bytes, feed->head.bytes, sizeof prev.bytes) != 0) {
-        fault(verify, "feed %u: its last commit is not the one noted", feed->number);
-    }
-}
-
-static void
-verify_log(struct verify *verify)
-{
-    uint64_t last = 0, total = 0;
-    for (uint32_t number = 1;; number++) {
-        struct ilea_feed_row feed;
-        enum ilea_error error = ilea_log_feed(verify->txn, number, &feed);
-        if (error == ILEA_ERROR_NOT_FOUND) break;
-        if (error != ILEA_ERROR_NONE) {
-            fault(verify, "feed %u: %s", number, ilea_error_text(error));
-            continue;
-        }
-        verify_feed(verify, &feed);
-        total += feed.seq;
-    }
-    if (ilea_log_last(verify->txn, &last) != ILEA_ERROR_NONE || last != total) {
-        fault(verify, "the log has %llu positions for %llu commits", (unsigned long long)last,
-              (unsigned long long)total);
-    }
-    struct ilea_agency *agency = malloc(sizeof *agency);
-    const struct ilea_agency_id *after = NULL;
-    enum ilea_error error = agency != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
-    while (error == ILEA_ERROR_NONE) {
-        error = ilea_agency_next(verify->txn, after, agency);
-        if (agency != NULL) after = &agency->row.id;
-    }
-    if (error != ILEA_ERROR_NOT_FOUND) fault(verify, "a card: %s", ilea_error_text(error));
-    free(agency);
-}
-
 /* Compare two views record by record. */
 static void
-compare_views(struct verify *verify, struct ilea_transaction *ours, struct ilea_transaction *rebuilt)
+compare_views(struct ilea_verify *verify, struct ilea_transaction *ours, struct ilea_transaction *rebuilt)
 {
     struct ilea_view_meta a, b;
     if (ilea_view_load_meta(ours, &a) != ILEA_ERROR_NONE || ilea_view_load_meta(rebuilt, &b) != ILEA_ERROR_NONE) {
-        fault(verify, "the view cannot be read");
+        ilea_verify_fault(verify, "the view cannot be read");
         return;
     }
     if (a.lsn != b.lsn || a.records != b.records || a.parked != b.parked
         || memcmp(a.digest, b.digest, sizeof a.digest) != 0) {
-        fault(verify, "the view differs from a rebuild: %llu records and %llu changes, not %llu and %llu",
-              (unsigned long long)a.records, (unsigned long long)a.lsn, (unsigned long long)b.records,
-              (unsigned long long)b.lsn);
+        ilea_verify_fault(verify,
+                          "the view differs from a rebuild: %llu records and %llu changes, not %llu and %llu",
+                          (unsigned long long)a.records, (unsigned long long)a.lsn,
+                          (unsigned long long)b.records, (unsigned long long)b.lsn);
     }
     for (uint64_t number = 1; number <= b.record; number++) {
         struct ilea_view_row one, other;
@@ -141,7 +53,8 @@ compare_views(struct verify *verify, struct ilea_transaction *ours, struct ilea_
             error = ILEA_ERROR_BAD_HASH;
         }
         if (error != ILEA_ERROR_NONE) {
-            fault(verify, "record %llu of the view: %s", (unsigned long long)number, ilea_error_text(error));
+            ilea_verify_fault(verify, "record %llu of the view: %s", (unsigned long long)number,
+                              ilea_error_text(error));
         }
         ilea_progress_show(&verify->progress, "records", number);
     }
@@ -149,7 +62,7 @@ compare_views(struct verify *verify, struct ilea_transaction *ours, struct ilea_
 
 /* Build the view anew beside the current one, up to where that has come, and compare. */
 static enum ilea_error
-verify_view(struct verify *verify, const struct ilea_keys *keys)
+verify_view(struct ilea_verify *verify, const struct ilea_keys *keys)
 {
     enum { SCRATCH = 2000000000 }; /* a generation nobody comes to */
     const char *home = verify->command->home;
@@ -171,7 +84,7 @@ verify_view(struct verify *verify, const struct ilea_keys *keys)
         ilea_view_generation_path(home, SCRATCH, path);
         error = ilea_view_open(path, false, false, &rebuilt);
     }
-    if (error == ILEA_ERROR_NONE) error = ilea_view_builder_new(verify->log, rebuilt, keys->reading, &builder);
+    if (error == ILEA_ERROR_NONE) error = ilea_view_builder_new(verify->log, rebuilt, keys, &builder);
     uint64_t position = meta.position;
     bool caught_up = false;
     while (error == ILEA_ERROR_NONE && !caught_up) {
@@ -190,14 +103,14 @@ verify_view(struct verify *verify, const struct ilea_keys *keys)
 }
 
 static int
-load_keys(const struct ilea_command *command, struct ilea_keys *keys)
+load_keys(const struct ilea_command *command, struct ilea_log *log, struct ilea_keys *keys)
 {
     uint8_t bytes[ILEA_PASSPHRASE_SIZE_MAX];
     struct ilea_span passphrase = { bytes, 0 };
-    enum ilea_error error = ilea_keys_load(command->home, NULL, keys);
+    enum ilea_error error = ilea_keys_load(command->home, log, NULL, keys);
     if (error == ILEA_ERROR_PASSPHRASE
         && ilea_command_passphrase(command, false, bytes, &passphrase.size)) {
-        error = ilea_keys_load(command->home, &passphrase, keys);
+        error = ilea_keys_load(command->home, log, &passphrase, keys);
     }
     ilea_wipe(bytes, sizeof bytes);
     if (error == ILEA_ERROR_NONE) return 0;
@@ -209,11 +122,11 @@ int
 ilea_command_verify(const struct ilea_command *command)
 {
     if (command->word_count != 1) return ilea_command_usage("verify takes no words");
-    struct verify verify = { .command = command };
+    struct ilea_verify verify = { .command = command };
     int code = ilea_command_log(command, &verify.log);
     if (code != 0) return code;
     struct ilea_keys keys = { .node = NULL };
-    code = load_keys(command, &keys);
+    code = load_keys(command, verify.log, &keys);
     verify.list = json_array();
     ilea_progress_begin(&verify.progress);
     enum ilea_error error = ILEA_ERROR_NONE;
@@ -221,12 +134,14 @@ ilea_command_verify(const struct ilea_command *command)
     if (code == 0) {
         error = ilea_transaction_begin(ilea_log_environment(verify.log), false, &verify.txn);
         if (error == ILEA_ERROR_NONE) {
-            verify_log(&verify);
+            ilea_verify_log(&verify);
             ilea_transaction_abort(verify.txn);
             in_log = verify.faults;
             error = verify_view(&verify, &keys);
         }
-        if (error != ILEA_ERROR_NONE) fault(&verify, "the view cannot be checked: %s", ilea_error_text(error));
+        if (error != ILEA_ERROR_NONE) {
+            ilea_verify_fault(&verify, "the view cannot be checked: %s", ilea_error_text(error));
+        }
         bool view_is_bad = verify.faults > in_log && (error == ILEA_ERROR_NONE || error == ILEA_ERROR_CORRUPT);
         if (view_is_bad) ilea_damage_mark(command->home);
         ilea_progress_end(&verify.progress);

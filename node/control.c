@@ -10,7 +10,7 @@
 
 #include "node/home.h"
 
-enum { RESULT_FIELDS = 5, AGENCY_FIELDS = 5, STATUS_FIELDS = 4, LINK_FIELDS = 5 };
+enum { RESULT_FIELDS = 5, AGENCY_FIELDS = 6, DECISION_FIELDS = 11, REQUEST_FIELDS = 3, STATUS_FIELDS = 4, LINK_FIELDS = 5 };
 
 static struct ilea_span
 text_span(const char *text)
@@ -25,7 +25,7 @@ ilea_control_decode(struct ilea_span input, struct ilea_control_frame *frame, si
     uint32_t length = ilea_key_u32(input.data);
     uint8_t kind = input.data[4];
     if (length < 1 || length > ILEA_CONTROL_FRAME_MAX - 4 || kind < ILEA_CONTROL_PUTS
-        || kind > ILEA_CONTROL_APPROVE) {
+        || kind > ILEA_CONTROL_DECIDE) {
         return ILEA_ERROR_MALFORMED;
     }
     if (input.size - 4 < length) return ILEA_ERROR_NOT_FOUND;
@@ -83,6 +83,7 @@ ilea_control_put_agency(struct ilea_msgpack_writer *writer, const struct ilea_co
     ilea_msgpack_put_bin(writer, agency->id.bytes, sizeof agency->id.bytes);
     ilea_msgpack_put_str(writer, text_span(agency->code));
     ilea_msgpack_put_str(writer, text_span(agency->state));
+    ilea_msgpack_put_str(writer, text_span(agency->words));
 }
 
 enum ilea_error
@@ -96,6 +97,78 @@ ilea_control_get_agency(struct ilea_span body, struct ilea_control_agency *agenc
     ilea_msgpack_get_bytes(&reader, agency->id.bytes, sizeof agency->id.bytes);
     get_text(&reader, agency->code, sizeof agency->code);
     get_text(&reader, agency->state, sizeof agency->state);
+    get_text(&reader, agency->words, sizeof agency->words);
+    return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
+}
+
+void
+ilea_control_put_decision(struct ilea_msgpack_writer *writer, const struct ilea_control_decision *decision)
+{
+    ilea_msgpack_put_array(writer, DECISION_FIELDS);
+    ilea_msgpack_put_uint(writer, decision->error);
+    ilea_msgpack_put_str(writer, text_span(decision->reason));
+    ilea_msgpack_put_str(writer, text_span(decision->kind));
+    ilea_msgpack_put_uint(writer, decision->outcome);
+    ilea_msgpack_put_uint(writer, decision->proposal);
+    ilea_msgpack_put_uint(writer, decision->have);
+    ilea_msgpack_put_uint(writer, decision->needed);
+    ilea_msgpack_put_bin(writer, decision->agency.bytes, decision->has_agency ? ILEA_ID_SIZE : 0);
+    ilea_msgpack_put_str(writer, text_span(decision->code));
+    ilea_msgpack_put_str(writer, text_span(decision->state));
+    ilea_msgpack_put_str(writer, text_span(decision->words));
+}
+
+enum ilea_error
+ilea_control_get_decision(struct ilea_span body, struct ilea_control_decision *decision)
+{
+    struct ilea_msgpack_reader reader;
+    *decision = (struct ilea_control_decision){ .error = ILEA_ERROR_NONE };
+    ilea_msgpack_reader_init(&reader, body);
+    ilea_msgpack_expect_array(&reader, DECISION_FIELDS);
+    decision->error = (enum ilea_error)ilea_msgpack_get_uint32(&reader, ILEA_ERROR_UNKNOWN);
+    get_text(&reader, decision->reason, sizeof decision->reason);
+    get_text(&reader, decision->kind, sizeof decision->kind);
+    decision->outcome = (enum ilea_decision_outcome)ilea_msgpack_get_uint32(&reader, ILEA_DECISION_WAITS);
+    decision->proposal = ilea_msgpack_get_uint32(&reader, UINT32_MAX);
+    decision->have = ilea_msgpack_get_uint32(&reader, ILEA_ACT_SIGS_MAX);
+    decision->needed = ilea_msgpack_get_uint32(&reader, UINT32_MAX);
+    struct ilea_span agency = ilea_msgpack_get_bin(&reader, ILEA_ID_SIZE);
+    decision->has_agency = agency.size == ILEA_ID_SIZE;
+    if (decision->has_agency) memcpy(decision->agency.bytes, agency.data, ILEA_ID_SIZE);
+    get_text(&reader, decision->code, sizeof decision->code);
+    get_text(&reader, decision->state, sizeof decision->state);
+    get_text(&reader, decision->words, sizeof decision->words);
+    return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
+}
+
+void
+ilea_control_put_request(struct ilea_msgpack_writer *writer, const struct ilea_trust_request *request)
+{
+    ilea_msgpack_put_array(writer, REQUEST_FIELDS);
+    ilea_msgpack_put_bin(writer, request->act.data, request->act.size);
+    ilea_msgpack_put_array(writer, request->sig_count);
+    for (uint32_t i = 0; i < request->sig_count; i++) {
+        ilea_msgpack_put_array(writer, 2);
+        ilea_msgpack_put_bin(writer, request->sigs[i].admin.bytes, sizeof request->sigs[i].admin.bytes);
+        ilea_msgpack_put_bin(writer, request->sigs[i].sig.bytes, sizeof request->sigs[i].sig.bytes);
+    }
+    ilea_msgpack_put_bin(writer, request->payload.data, request->payload.size);
+}
+
+enum ilea_error
+ilea_control_get_request(struct ilea_span body, struct ilea_trust_request *request)
+{
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, body);
+    ilea_msgpack_expect_array(&reader, REQUEST_FIELDS);
+    request->act = ilea_msgpack_get_bin(&reader, ILEA_ACT_SIZE_MAX);
+    request->sig_count = ilea_msgpack_get_array(&reader, ILEA_ACT_SIGS_MAX);
+    for (uint32_t i = 0; i < request->sig_count; i++) {
+        ilea_msgpack_expect_array(&reader, 2);
+        ilea_msgpack_get_bytes(&reader, request->sigs[i].admin.bytes, sizeof request->sigs[i].admin.bytes);
+        ilea_msgpack_get_bytes(&reader, request->sigs[i].sig.bytes, sizeof request->sigs[i].sig.bytes);
+    }
+    request->payload = ilea_msgpack_get_bin(&reader, ILEA_PAYLOAD_SIZE_MAX);
     return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
 }
 

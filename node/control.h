@@ -10,8 +10,9 @@
  *     answer [ position, view position, restarts of ilea-link,
  *              [ [agency: bin 32, up 0/1, known 0/1, lag, missing] ... ] ]
  *   CARD     [ text: bin ]                     a peer's card
- *   APPROVE  [ name ]
- *     answer of both [ error, reason, agency: bin 32, code, state ]
+ *     answer [ error, reason, agency: bin 32, code, state, words ]
+ *   DECIDE   [ act: bin, [ [admin: bin 32, sig: bin 64] ... ], payload: bin ]       trust.h
+ *     answer [ error, reason, kind, outcome, proposal, have, needed, agency: bin 0 or 32, code, state, words ]
  *
  * Private to ileanet's own programs: both ends are of one version.
  */
@@ -19,6 +20,7 @@
 #define ILEA_NODE_CONTROL_H
 
 #include "node/author.h"
+#include "replication/record/act.h"
 #include "replication/record/msgpack_reader.h"
 #include "replication/record/msgpack_writer.h"
 
@@ -33,11 +35,14 @@ enum {
 _Static_assert(ILEA_CONTROL_BATCH_BYTES + ILEA_CHANGE_SIZE_MAX + 4096 <= ILEA_CONTROL_FRAME_MAX,
                "a batch and one more put fit a frame");
 
+/* How it stands with an agency, in words: "approved, not verified". */
+enum { ILEA_STATE_WORDS_SIZE = 32 };
+
 enum ilea_control_kind {
     ILEA_CONTROL_PUTS = 1,
     ILEA_CONTROL_STATUS,
     ILEA_CONTROL_CARD,
-    ILEA_CONTROL_APPROVE
+    ILEA_CONTROL_DECIDE
 };
 
 struct ilea_control_frame {
@@ -64,11 +69,44 @@ struct ilea_control_agency {
     struct ilea_agency_id id;
     char code[ILEA_CODE_SIZE_MAX + 1];
     char state[16];
+    char words[ILEA_STATE_WORDS_SIZE];
 };
 void ilea_control_put_agency(struct ilea_msgpack_writer *writer,
                              const struct ilea_control_agency *agency);
 ILEA_MUST_USE enum ilea_error ilea_control_get_agency(struct ilea_span body,
                                                       struct ilea_control_agency *agency);
+
+/* The answer to a decision. */
+enum ilea_decision_outcome {
+    ILEA_DECISION_DONE = 1,
+    ILEA_DECISION_WAITS   /* as a proposal: more admins must sign */
+};
+struct ilea_control_decision {
+    enum ilea_error error;           /* NONE: as below; else the reason says what to do */
+    char reason[ILEA_REASON_SIZE];
+    char kind[ILEA_ACT_KIND_MAX + 1];
+    enum ilea_decision_outcome outcome;
+    uint32_t proposal, have, needed; /* its number; signatures that there are, and that it takes */
+    bool has_agency;
+    struct ilea_agency_id agency;
+    char code[ILEA_CODE_SIZE_MAX + 1];
+    char state[16];
+    char words[ILEA_STATE_WORDS_SIZE];
+    bool own_changed;                /* not sent: our own manifest is another now */
+};
+void ilea_control_put_decision(struct ilea_msgpack_writer *writer, const struct ilea_control_decision *decision);
+ILEA_MUST_USE enum ilea_error ilea_control_get_decision(struct ilea_span body,
+                                                        struct ilea_control_decision *decision);
+
+/* The request: signatures of admins on an act, and what goes with it. */
+struct ilea_trust_request {
+    struct ilea_span act;            /* encoded */
+    struct ilea_act_signature sigs[ILEA_ACT_SIGS_MAX];
+    uint32_t sig_count;
+    struct ilea_span payload;        /* a signed manifest of ours, where the kind brings one; else empty */
+};
+void ilea_control_put_request(struct ilea_msgpack_writer *writer, const struct ilea_trust_request *request);
+ILEA_MUST_USE enum ilea_error ilea_control_get_request(struct ilea_span body, struct ilea_trust_request *request);
 
 /* The daemon's answer to STATUS. */
 struct ilea_control_link {

@@ -67,6 +67,10 @@ do_time(struct driver *driver)
         driver->readers_check_ms = now + READERS_CHECK_MS;
         ilea_environment_check_readers(ilea_log_environment(driver->node->log));
     }
+    if (now >= driver->grants_check_ms) {
+        driver->grants_check_ms = now + GRANTS_CHECK_MS;
+        ilea_driver_check_grants(driver);
+    }
     if (driver->watchdog_ms > 0 && now >= driver->watchdog_due_ms) {
         driver->watchdog_due_ms = now + driver->watchdog_ms;
         ilea_notify("WATCHDOG=1");
@@ -133,8 +137,8 @@ say_start(struct driver *driver)
     if (own != NULL
         && ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &txn) == ILEA_ERROR_NONE
         && ilea_agency_load(txn, &ilea_log_identity(driver->node->log)->agency, own) == ILEA_ERROR_NONE) {
-        (void)snprintf(code, sizeof code, "%.*s", (int)own->card.manifest.code.size,
-                       (const char *)own->card.manifest.code.data);
+        (void)snprintf(code, sizeof code, "%.*s", (int)own->manifest.code.size,
+                       (const char *)own->manifest.code.data);
     }
     ilea_transaction_abort(txn);
     free(own);
@@ -180,11 +184,15 @@ ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_sp
         ilea_driver_start_link(driver);
         ilea_notify("READY=1");
         bool more = false;
-        while (!driver->stopping && !driver->bind_failed) more = turn(driver, signals, more, put);
+        while (!driver->stopping && !driver->bind_failed && !driver->reloading) {
+            more = turn(driver, signals, more, put);
+        }
         if (driver->bind_failed) code = EX_UNAVAILABLE;
         if (driver->trouble) code = EX_IOERR;
-        ilea_notify("STOPPING=1");
-        ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "stopped", NULL);
+        bool reload = driver->reloading && code == EX_OK && !driver->stopping;
+        if (!reload) ilea_notify("STOPPING=1");
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, reload ? "reloading" : "stopped", NULL);
+        if (reload) code = ILEA_DRIVER_RELOAD;
     }
     ilea_author_abort(node->author);
     ilea_child_end(&driver->link.child);

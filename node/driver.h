@@ -12,8 +12,10 @@
 
 /*
  * Run the daemon on an opened node until SIGTERM or SIGINT, which the caller has blocked and given as a
- * signalfd. `listen`: endpoint, "" for none. Returns an exit code of sysexits(3).
+ * signalfd. `listen`: endpoint, "" for none. Returns an exit code of sysexits(3), or ILEA_DRIVER_RELOAD: our own
+ * manifest is another now; close the node, open it again and run it again.
  */
+enum { ILEA_DRIVER_RELOAD = -1 };
 int ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_span *passphrase,
                     int signals);
 

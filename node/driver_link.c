@@ -69,37 +69,39 @@ find_peer(const struct driver *driver, const struct ilea_agency_id *agency)
 void
 ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency)
 {
-    if (agency->row.state == ILEA_AGENCY_SELF) return;
-    bool approved = agency->row.state == ILEA_AGENCY_APPROVED;
-    uint32_t index = find_peer(driver, &agency->row.id);
-    if (!approved && (index == ILEA_LINKS_MAX || !driver->peers[index].exists)) return;
+    const struct ilea_agency_row *row = &agency->row;
+    if (row->state == ILEA_AGENCY_SELF) return;
+    bool approved = row->state == ILEA_AGENCY_APPROVED;
+    bool connects = approved && (row->grant.scopes & ILEA_GRANT_CONNECT) != 0;
+    uint32_t index = find_peer(driver, &row->id);
+    bool linked = index < ILEA_LINKS_MAX && driver->peers[index].exists;
 
     struct ilea_event event = { .type = ILEA_EVENT_AGENCY };
-    event.agency.id = agency->row.id;
-    event.agency.node = agency->card.manifest.node;
-    event.agency.followed = approved;
+    event.agency.id = row->id;
+    event.agency.node = agency->manifest.node;
+    event.agency.followed = approved && (row->grant.scopes & ILEA_GRANT_FOLLOW) != 0;
     ilea_driver_step(driver, &event);
+    if (!connects && !linked) return;
     if (index == ILEA_LINKS_MAX) {
         ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "too_many_links", NULL);
         return; /* followed all the same, through others */
     }
     struct peer *peer = &driver->peers[index];
-    bool known = peer->exists
-        && memcmp(peer->transport.bytes, agency->card.manifest.transport.bytes, 32) == 0;
-    peer->exists = approved;
-    peer->agency = agency->row.id;
-    peer->transport = agency->card.manifest.transport;
-    (void)snprintf(peer->code, sizeof peer->code, "%.*s", (int)agency->card.manifest.code.size,
-                   (const char *)agency->card.manifest.code.data);
-    (void)snprintf(peer->endpoint, sizeof peer->endpoint, "%.*s", (int)agency->card.endpoint.size,
-                   (const char *)agency->card.endpoint.data);
+    bool known = peer->exists && memcmp(peer->transport.bytes, agency->manifest.transport.bytes, 32) == 0;
+    peer->exists = connects;
+    peer->agency = row->id;
+    peer->transport = agency->manifest.transport;
+    (void)snprintf(peer->code, sizeof peer->code, "%.*s", (int)agency->manifest.code.size,
+                   (const char *)agency->manifest.code.data);
+    (void)snprintf(peer->endpoint, sizeof peer->endpoint, "%.*s", (int)row->endpoint.size,
+                   row->endpoint.size > 0 ? (const char *)row->endpoint.data : "");
     peer->dials = should_dial(driver, peer);
-    if (!known || !approved) {
+    if (!known || !connects) {
         peer->down_since_ms = ilea_monotonic_ms();
         event = (struct ilea_event){ .type = ILEA_EVENT_PEER, .link = index };
-        event.peer.agency = agency->row.id;
+        event.peer.agency = row->id;
         event.peer.transport = peer->transport;
-        event.peer.approved = approved;
+        event.peer.approved = connects;
         ilea_driver_step(driver, &event);
     }
     send_peer(driver, index);

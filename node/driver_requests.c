@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "node/driver_state.h"
+#include "node/trust.h"
 
 /* Go on with a PUTS request; false if it has to wait. */
 static bool
@@ -63,36 +64,92 @@ answer_status(struct driver *driver, struct ilea_control_client *client)
     ilea_control_put_status(&client->answer, &status);
 }
 
-static void
-do_agency(struct driver *driver, struct ilea_control_client *client,
-          const struct ilea_control_frame *frame)
+/* What was decided about an agency is durable: the links and the replicator follow it. */
+static enum ilea_error
+apply(struct driver *driver, const struct ilea_agency_id *id)
 {
-    struct ilea_control_agency answer = { .error = ILEA_ERROR_NONE };
-    struct ilea_msgpack_reader reader;
-    ilea_msgpack_reader_init(&reader, frame->body);
-    ilea_msgpack_expect_array(&reader, 1);
-    struct ilea_span argument = ilea_msgpack_get_bin(&reader, ILEA_CONTROL_FRAME_MAX);
-    ilea_driver_commit_turn(driver); /* a decision has a transaction of its own: it may fail alone */
-    enum ilea_error error = ilea_driver_transaction(driver);
-    if (error == ILEA_ERROR_NONE && !reader.failed) {
-        error = ilea_agency_control(driver->node->author, ilea_log_identity(driver->node->log),
-                                    frame->kind, argument, ilea_wall_ms(), &answer);
-    }
     struct ilea_agency *agency = malloc(sizeof *agency);
-    if (agency == NULL && error == ILEA_ERROR_NONE) error = ILEA_ERROR_NO_MEMORY;
-    if (error == ILEA_ERROR_NONE && answer.error == ILEA_ERROR_NONE) {
-        error = ilea_agency_load(ilea_author_transaction(driver->node->author), &answer.id, agency);
+    struct ilea_transaction *txn = NULL;
+    enum ilea_error error = agency != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &txn);
+    }
+    if (error == ILEA_ERROR_NONE) error = ilea_agency_load(txn, id, agency);
+    ilea_transaction_abort(txn);
+    if (error == ILEA_ERROR_NONE) ilea_driver_apply_agency(driver, agency);
+    free(agency);
+    return error;
+}
+
+/* End a decision's own transaction. What failed for reasons of ours goes into `reason`. */
+static enum ilea_error
+end_decision(struct driver *driver, enum ilea_error error, enum ilea_error refused, const struct ilea_agency_id *agency,
+             char *reason)
+{
+    if (error == ILEA_ERROR_NONE && refused == ILEA_ERROR_NONE) {
         ilea_driver_commit_turn(driver);
-        if (error == ILEA_ERROR_NONE) ilea_driver_apply_agency(driver, agency);
+        if (driver->trouble) error = ILEA_ERROR_IO;
+        if (error == ILEA_ERROR_NONE && agency != NULL) error = apply(driver, agency);
     } else {
         ilea_author_abort(driver->node->author);
     }
-    if (error != ILEA_ERROR_NONE) {
-        answer.error = error;
-        (void)snprintf(answer.reason, sizeof answer.reason, "not done: %s", ilea_error_text(error));
-    }
-    free(agency);
+    if (error == ILEA_ERROR_NONE) return refused;
+    (void)snprintf(reason, ILEA_REASON_SIZE, "not done: %s", ilea_error_text(error));
+    return error;
+}
+
+static void
+do_card(struct driver *driver, struct ilea_control_client *client, struct ilea_span body)
+{
+    struct ilea_control_agency answer = { .error = ILEA_ERROR_NONE };
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, body);
+    ilea_msgpack_expect_array(&reader, 1);
+    struct ilea_span text = ilea_msgpack_get_bin(&reader, ILEA_CONTROL_FRAME_MAX);
+    ilea_driver_commit_turn(driver); /* a transaction of its own: it may fail alone */
+    enum ilea_error error = reader.failed ? ILEA_ERROR_MALFORMED : ilea_driver_transaction(driver);
+    if (error == ILEA_ERROR_NONE) error = ilea_agency_card(driver->node, text, ilea_wall_ms(), &answer);
+    answer.error = end_decision(driver, error, answer.error, &answer.id, answer.reason);
     ilea_control_put_agency(&client->answer, &answer);
+}
+
+static void
+do_decide(struct driver *driver, struct ilea_control_client *client, struct ilea_span body)
+{
+    struct ilea_control_decision answer = { .error = ILEA_ERROR_NONE };
+    struct ilea_trust_request *request = malloc(sizeof *request);
+    ilea_driver_commit_turn(driver);
+    enum ilea_error error =
+        request != NULL ? ilea_control_get_request(body, request) : ILEA_ERROR_NO_MEMORY;
+    if (error == ILEA_ERROR_NONE) error = ilea_driver_transaction(driver);
+    if (error == ILEA_ERROR_NONE) error = ilea_trust_decide(driver->node, request, ilea_wall_ms(), &answer);
+    free(request);
+    answer.error = end_decision(driver, error, answer.error, answer.has_agency ? &answer.agency : NULL, answer.reason);
+    if (answer.error == ILEA_ERROR_NONE) {
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "decided", "what", answer.kind, "agency", answer.code,
+                          "outcome", answer.outcome == ILEA_DECISION_DONE ? "done" : "waiting", NULL);
+    }
+    if (answer.error == ILEA_ERROR_NONE && answer.own_changed) driver->reloading = true;
+    ilea_control_put_decision(&client->answer, &answer);
+}
+
+/* Approvals that are over end; as long as the clock cannot be right, none does. */
+void
+ilea_driver_check_grants(struct driver *driver)
+{
+    struct ilea_agency_id agency;
+    enum ilea_error error = ILEA_ERROR_NONE;
+    ilea_driver_commit_turn(driver);
+    while (error == ILEA_ERROR_NONE && !driver->trouble) {
+        error = ilea_driver_transaction(driver);
+        if (error == ILEA_ERROR_NONE) error = ilea_trust_expire(driver->node, ilea_wall_ms(), &agency);
+        if (error != ILEA_ERROR_NONE) break;
+        ilea_driver_commit_turn(driver);
+        if (!driver->trouble) error = apply(driver, &agency);
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "approval_expired", NULL);
+    }
+    ilea_author_abort(driver->node->author);
+    if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_NOT_FOUND) ilea_driver_log_error(driver, "expire", error);
 }
 
 void
@@ -101,14 +158,15 @@ ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *clie
 {
     struct ilea_control_frame frame;
     size_t size;
-    while (*budget > 0 && !client->waits_for_view && ilea_control_client_request(client, &frame, &size)) {
+    while (*budget > 0 && !client->waits_for_view && !driver->reloading
+           && ilea_control_client_request(client, &frame, &size)) {
         switch (frame.kind) {
         case ILEA_CONTROL_PUTS:
             if (!do_puts(driver, client, frame.body, put)) return;
             break;
         case ILEA_CONTROL_STATUS: answer_status(driver, client); break;
-        case ILEA_CONTROL_CARD:
-        case ILEA_CONTROL_APPROVE: do_agency(driver, client, &frame); break;
+        case ILEA_CONTROL_CARD: do_card(driver, client, frame.body); break;
+        case ILEA_CONTROL_DECIDE: do_decide(driver, client, frame.body); break;
         }
         if (client->fd < 0) return; /* dropped by trouble */
         if (client->answer.failed) {

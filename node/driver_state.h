@@ -19,7 +19,7 @@ enum {
     RESTART_MS_MIN = 100, RESTART_MS_MAX = 5000,
     FALLBACK_DIAL_MS = 300,            /* the peer should dial us and does not: we dial it */
     SUSPECT_DEATHS = 3, SUSPECT_WINDOW_MS = 60000, SUSPECT_MS_MIN = 60000, SUSPECT_MS_MAX = 3600000,
-    READERS_CHECK_MS = 60000, RETRY_MS = 1000
+    READERS_CHECK_MS = 60000, GRANTS_CHECK_MS = 30000, RETRY_MS = 1000
 };
 
 _Static_assert((int)ILEA_LINKS_MAX <= (int)ILEA_LINK_PEERS_MAX, "a number in ilea-link for every link");
@@ -72,8 +72,9 @@ struct driver {
 
     bool stored;                    /* STOREs are in the open transaction */
     bool trouble;                   /* the log cannot be written: retry at retry_ms */
-    uint64_t retry_ms, readers_check_ms, watchdog_ms, watchdog_due_ms;
+    uint64_t retry_ms, readers_check_ms, grants_check_ms, watchdog_ms, watchdog_due_ms;
     bool stopping;
+    bool reloading;                 /* our own manifest changed: the node is closed and opened again */
     uint8_t *message;               /* a COMMITS frame being composed */
 };
 
@@ -105,6 +106,7 @@ void ilea_driver_start_worker(struct driver *driver);
 void ilea_driver_worker_ended(struct driver *driver, int code);
 
 /* driver_requests.c */
+void ilea_driver_check_grants(struct driver *driver);
 void ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *client,
     struct ilea_put *put, size_t *budget);
 

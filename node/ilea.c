@@ -14,8 +14,8 @@ static const char help[] =
     "  ilea init --agency FR-PN --country FR --name 'Police nationale' \\\n"
     "            --listen tcp://127.0.0.1:7101\n"
     "  ilea card --out fr-pn.card          give this file to another agency's admin\n"
-    "  ilea peer add nl-po.card            take theirs; compare the fingerprint by phone\n"
-    "  ilea peer approve NL-PO --yes\n"
+    "  ilea peer add nl-po.card            take theirs; compare codes by phone\n"
+    "  ilea peer approve NL-PO --code 12345678\n"
     "  ilea-node &                         run the daemon\n"
     "  ilea need new --title 'Read plates at night' --set areas=organised-crime\n"
     "  ilea publish FR-PN-N1 --to all-peers\n"
@@ -25,12 +25,12 @@ static const char help[] =
     "Usage: ilea [--home DIR] [--json] [--passphrase-file FILE] COMMAND ...\n"
     "  init --agency CODE --country CC [--name TEXT] [--listen ENDPOINT]\n"
     "       [--network NAME] [--passphrase | --passphrase-file FILE]\n"
+    "       [--admin NAME] [--roots N] [--threshold K]\n"
     "  id                                  who this node is\n"
     "  card [--out FILE]                   the identity card to hand to others\n"
-    "  peer add CARDFILE | approve AGENCY --yes | list\n"
     "  TYPE new [--title T] [--set FIELD=VALUE]... [--to AUDIENCE]\n"
     "  TYPE list [--agency CODE] [--limit N]\n"
-    "       TYPE: org person term challenge need item project solution comment link\n"
+    "       TYPE: org person term challenge need item project solution comment link vouch\n"
     "  show REF-OR-ID                      one record\n"
     "  set REF FIELD=VALUE...              FIELD+=V and FIELD-=V for sets; FIELD= removes\n"
     "  publish REF --to all-peers\n"
@@ -38,8 +38,28 @@ static const char help[] =
     "       NAME: records cordis-project h2020-topic misp-galaxy org; FILE may be .gz or -\n"
     "  export [--type TYPE] [--agency CODE]\n"
     "  changes [--since LSN] [--follow]\n"
-    "  status                              is all well\n"
+    "  status                              is all well, and what is to be decided\n"
     "  verify                              check every hash, signature and link\n"
+    "Peers\n"
+    "  peer add CARDFILE | list | pending | show AGENCY\n"
+    "  peer approve AGENCY (--code CODE | --yes) [--scope LIST] [--tlp-max LABEL]\n"
+    "       [--areas LIST] [--expires DATE]\n"
+    "  peer decline | suspend | resume | revoke AGENCY [--reason TEXT]\n"
+    "  peer vouch AGENCY --how phone|in-person|document [--withdraw]\n"
+    "       LIST of scopes: connect,follow,relay,invite (all); LABEL: clear, green, ...\n"
+    "Decisions: each is signed by an admin: [--admin NAME] [--admin-passphrase-file FILE]\n"
+    "  admin add NAME [--out FILE | --key HEX] [--passphrase | --new-passphrase-file FILE]\n"
+    "  admin list | remove NAME\n"
+    "  admin policy [--approvals N] [--unverified yes|no]\n"
+    "  admin pending | sign NUMBER | reject NUMBER\n"
+    "  audit [--since SEQ-OR-DATE]\n"
+    "  audit verify\n"
+    "  fork list | resolve FEED --keep SEQ:ID|ours\n"
+    "  key status | rotate [--only node,transport,reading]\n"
+    "  key revoke [--last-good FEED:SEQ]... --yes\n"
+    "  key recover [--from INDEX] [--new-admin NAME] [--last-good FEED:SEQ]... --yes\n"
+    "       admin add and remove, fork and key sign with the roots: [--roots DIR]...\n"
+    "       --clock-is-right: decide though the clock seems wrong\n"
     "\n"
     "AUDIENCE is agency (the default) or all-peers: nothing leaves the agency unless\n"
     "you say so. DIR is --home, else $ILEA_HOME, else /var/lib/ilea.\n"
@@ -55,56 +75,71 @@ static const struct {
 } commands[] = {
     { "init", ilea_command_init },       { "id", ilea_command_id },
     { "card", ilea_command_card },       { "peer", ilea_command_peer },
+    { "admin", ilea_command_admin },     { "key", ilea_command_key },
+    { "fork", ilea_command_fork },       { "audit", ilea_command_audit },
     { "show", ilea_command_show },       { "set", ilea_command_set },
     { "publish", ilea_command_publish }, { "import", ilea_command_import },
     { "export", ilea_command_export },   { "changes", ilea_command_changes },
     { "status", ilea_command_status },   { "verify", ilea_command_verify },
 };
 
-/* Where an option's value goes: one of the two, or the list of sets. */
+/* Where an option's value goes: one place, a flag, or a list that has room for `max`. */
 struct option {
     const char *name;
     const char **value;
     bool *flag;
-    bool repeated;
+    int *count, max;
 };
+
+static int
+set_option(const struct option *option, const char *equals, int argc, char **argv, int *at)
+{
+    if (option->flag != NULL) {
+        if (equals != NULL) return ilea_command_usage("an option that takes no value was given one");
+        *option->flag = true;
+        return 0;
+    }
+    const char *value = equals != NULL ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
+    if (value == NULL) return ilea_command_fail(EX_USAGE, "%s needs a value", argv[*at]);
+    if (option->count == NULL) {
+        *option->value = value;
+    } else if (*option->count == option->max) {
+        return ilea_command_fail(EX_USAGE, "too many --%s", option->name);
+    } else {
+        option->value[(*option->count)++] = value;
+    }
+    return 0;
+}
 
 static int
 parse_option(struct ilea_command *command, int argc, char **argv, int *at)
 {
+#define VALUE(name, field) { name, &command->field, NULL, NULL, 0 }
+#define FLAG(name, field) { name, NULL, &command->field, NULL, 0 }
+#define LIST(name, field, max) { name, command->field, NULL, &command->field##_count, max }
     const struct option options[] = {
-        { "home", &command->home_option, NULL, false }, { "agency", &command->agency, NULL, false },
-        { "country", &command->country, NULL, false },  { "name", &command->name, NULL, false },
-        { "listen", &command->listen, NULL, false },    { "network", &command->network, NULL, false },
-        { "out", &command->out, NULL, false },          { "to", &command->to, NULL, false },
-        { "profile", &command->profile, NULL, false },  { "title", &command->title, NULL, false },
-        { "limit", &command->limit, NULL, false },      { "type", &command->type, NULL, false },
-        { "since", &command->since, NULL, false },
-        { "passphrase-file", &command->passphrase_file, NULL, false },
-        { "set", NULL, NULL, true },                    { "json", NULL, &command->json, false },
-        { "help", NULL, &command->help, false },        { "version", NULL, &command->version, false },
-        { "yes", NULL, &command->yes, false },          { "follow", NULL, &command->follow, false },
-        { "passphrase", NULL, &command->passphrase, false } };
+        VALUE("home", home_option), VALUE("agency", agency), VALUE("country", country), VALUE("name", name),
+        VALUE("listen", listen), VALUE("network", network), VALUE("out", out), VALUE("to", to),
+        VALUE("profile", profile), VALUE("title", title), VALUE("limit", limit), VALUE("type", type),
+        VALUE("since", since), VALUE("passphrase-file", passphrase_file), VALUE("admin", admin),
+        VALUE("admin-passphrase-file", admin_passphrase_file), VALUE("new-passphrase-file", new_passphrase_file),
+        VALUE("threshold", threshold), VALUE("code", code), VALUE("scope", scope), VALUE("tlp-max", tlp_max),
+        VALUE("areas", areas), VALUE("expires", expires), VALUE("reason", reason), VALUE("how", how),
+        VALUE("approvals", approvals), VALUE("unverified", unverified), VALUE("key", key), VALUE("only", only),
+        VALUE("from", from), VALUE("keep", keep), VALUE("new-admin", new_admin),
+        LIST("set", sets, ILEA_SETS_MAX), LIST("roots", roots, ILEA_ROOT_FOLDERS_MAX),
+        LIST("last-good", last_good, ILEA_LAST_GOOD_MAX), FLAG("json", json), FLAG("help", help),
+        FLAG("version", version), FLAG("yes", yes), FLAG("follow", follow), FLAG("passphrase", passphrase),
+        FLAG("withdraw", withdraw), FLAG("clock-is-right", clock_is_right) };
+#undef VALUE
+#undef FLAG
+#undef LIST
     const char *text = argv[*at] + 2;
     const char *equals = strchr(text, '=');
     size_t length = equals != NULL ? (size_t)(equals - text) : strlen(text);
     for (unsigned i = 0; i < sizeof options / sizeof options[0]; i++) {
         if (strlen(options[i].name) != length || memcmp(options[i].name, text, length) != 0) continue;
-        if (options[i].flag != NULL) {
-            if (equals != NULL) return ilea_command_usage("an option that takes no value was given one");
-            *options[i].flag = true;
-            return 0;
-        }
-        const char *value = equals != NULL ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
-        if (value == NULL) return ilea_command_fail(EX_USAGE, "%s needs a value", argv[*at]);
-        if (!options[i].repeated) {
-            *options[i].value = value;
-        } else if (command->set_count == ILEA_SETS_MAX) {
-            return ilea_command_usage("too many --set");
-        } else {
-            command->sets[command->set_count++] = value;
-        }
-        return 0;
+        return set_option(&options[i], equals, argc, argv, at);
     }
     return ilea_command_fail(EX_USAGE, "unknown option %s; see ilea --help", argv[*at]);
 }

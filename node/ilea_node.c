@@ -75,19 +75,13 @@ fail(enum ilea_error error, const char *reason)
     return error == ILEA_ERROR_INVALID ? EX_CONFIG : ilea_exit_code(error);
 }
 
+/* Open the home and run until the end, or until it is to be opened anew (ILEA_DRIVER_RELOAD). */
 static int
-run(const struct ilea_command *command, int signals)
+run_once(const struct ilea_command *command, const struct ilea_span *passphrase, int signals)
 {
     struct ilea_node node;
     char reason[ILEA_REASON_SIZE] = "";
-    uint8_t bytes[ILEA_PASSPHRASE_SIZE_MAX];
-    struct ilea_span passphrase = { bytes, 0 };
-    bool needed = false;
-    if (ilea_keys_need_passphrase(command->home, &needed) == ILEA_ERROR_NONE && needed) {
-        (void)ilea_command_passphrase(command, false, bytes, &passphrase.size);
-    }
-    enum ilea_error error = ilea_node_open(&node, command->home, passphrase.size > 0 ? &passphrase : NULL,
-                                           LOCK_WAIT_MS, reason);
+    enum ilea_error error = ilea_node_open(&node, command->home, passphrase, LOCK_WAIT_MS, reason);
     int code = 0;
     if (error != ILEA_ERROR_NONE) code = fail(error, reason);
     const char *listen = command->listen != NULL ? command->listen : node.config.listen;
@@ -95,11 +89,25 @@ run(const struct ilea_command *command, int signals)
     if (code == 0 && !ilea_endpoint_is_valid(endpoint)) {
         code = fail(ILEA_ERROR_INVALID, "listen takes tcp://ADDRESS:PORT with a numeric address");
     }
-    if (code == 0) {
-        code = ilea_driver_run(&node, listen, passphrase.size > 0 ? &passphrase : NULL, signals);
-    }
-    ilea_wipe(bytes, sizeof bytes);
+    if (code == 0) code = ilea_driver_run(&node, listen, passphrase, signals);
     ilea_node_close(&node);
+    return code;
+}
+
+static int
+run(const struct ilea_command *command, int signals)
+{
+    uint8_t bytes[ILEA_PASSPHRASE_SIZE_MAX];
+    struct ilea_span passphrase = { bytes, 0 };
+    bool needed = false;
+    if (ilea_keys_need_passphrase(command->home, &needed) == ILEA_ERROR_NONE && needed) {
+        (void)ilea_command_passphrase(command, false, bytes, &passphrase.size);
+    }
+    int code;
+    do {
+        code = run_once(command, passphrase.size > 0 ? &passphrase : NULL, signals);
+    } while (code == ILEA_DRIVER_RELOAD);
+    ilea_wipe(bytes, sizeof bytes);
     return code;
 }
 

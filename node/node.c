@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "node/damage.h"
+#include "node/own_card.h"
 #include "node/view.h"
 
 enum { BUILD_BYTES = 16 * 1024 * 1024, LOCK_NONE = -1 };
@@ -36,7 +37,7 @@ explain(enum ilea_error error, const char *what, char *reason)
 {
     const char *hint = "";
     switch ((int)error) {
-    case ILEA_ERROR_VERSION: hint = ": it was written by a newer version; upgrade this program"; break;
+    case ILEA_ERROR_VERSION: hint = ": it was written by another version, in another format; use that version"; break;
     case ILEA_ERROR_PASSPHRASE: hint = ": wrong or missing passphrase"; break;
     case ILEA_ERROR_PERMISSION:
         hint = ": permission denied; it must belong to you, with no access for others (chmod -R go= DIR)";
@@ -87,7 +88,7 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
         explain(error, "log", reason);
         return error;
     }
-    error = ilea_keys_load(home, passphrase, &node->keys);
+    error = ilea_keys_load(home, node->log, passphrase, &node->keys);
     if (error != ILEA_ERROR_NONE) {
         explain(error, "keys", reason);
         return error;
@@ -95,6 +96,10 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
     node->guard_error = ilea_guard_open(node->config.guard, ilea_log_identity(node->log)->database,
                                         &node->guard);
     error = ilea_author_new(node->log, &node->keys, node->guard, &node->author);
+    if (error == ILEA_ERROR_NONE) {
+        ilea_keys_retire(home, node->log); /* after a change of keys: those that are no more of use */
+        error = ilea_own_card_refresh(node, ilea_wall_ms());
+    }
     if (error != ILEA_ERROR_NONE) explain(error, "log", reason);
     return error;
 }
@@ -142,7 +147,7 @@ build(struct ilea_node *node)
     enum ilea_error error = ILEA_ERROR_NONE;
     if (node->view == NULL) error = ilea_view_open(path, false, false, &node->view);
     if (error == ILEA_ERROR_NONE && node->builder == NULL) {
-        error = ilea_view_builder_new(node->log, node->view, node->keys.reading, &node->builder);
+        error = ilea_view_builder_new(node->log, node->view, &node->keys, &node->builder);
     }
     bool caught_up = false;
     while (error == ILEA_ERROR_NONE && !caught_up) {

@@ -27,7 +27,7 @@ struct ilea_node {
  * Open. The caller's memory; end with ilea_node_close(), also after a failure. `passphrase` may be NULL.
  * lock_wait_ms: how long to wait for another writer.
  *   ILEA_ERROR_NOT_FOUND   not a home       ILEA_ERROR_BUSY  another process writes here
- *   ILEA_ERROR_VERSION     of a newer version   ILEA_ERROR_PASSPHRASE, ILEA_ERROR_PERMISSION,
+ *   ILEA_ERROR_VERSION     of another version   ILEA_ERROR_PASSPHRASE, ILEA_ERROR_PERMISSION,
  *   ILEA_ERROR_INVALID     configuration    ILEA_ERROR_CORRUPT, ILEA_ERROR_FULL, ILEA_ERROR_NO_MEMORY
  * `reason` (ILEA_REASON_SIZE) always says in one line what to do.
  */

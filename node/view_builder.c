@@ -13,7 +13,7 @@ enum { KEYS_MAX = 32768, AGENCY_KEYS_MAX = 1024, STATE_SIZE_START = 256 * 1024 }
 struct ilea_view_builder {
     struct ilea_log *log;
     struct ilea_environment *view;
-    const struct ilea_reading_secret *reading;
+    const struct ilea_keys *keys;
     struct ilea_keyring *ring;
     struct ilea_record record;
     struct ilea_view_meta meta;
@@ -35,9 +35,8 @@ load_keys(struct ilea_view_builder *builder, struct ilea_transaction *txn)
         enum ilea_error error = ilea_view_epoch(txn, i, &epoch);
         if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
         if (error != ILEA_ERROR_NONE) return error;
-        error = ilea_keyring_unwrap(builder->ring, builder->reading,
-                                    &ilea_log_identity(builder->log)->network, &epoch.audience,
-                                    epoch.aek_commit, epoch.wrapped);
+        error = ilea_keys_unwrap(builder->keys, builder->ring, &ilea_log_identity(builder->log)->network,
+                                 &epoch.audience, epoch.aek_commit, epoch.wrapped);
         if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH) return ILEA_ERROR_CORRUPT;
         if (error != ILEA_ERROR_NONE) return error;
         builder->key_counts[epoch.agency % ILEA_VIEW_AGENCIES_MAX]++;
@@ -46,14 +45,14 @@ load_keys(struct ilea_view_builder *builder, struct ilea_transaction *txn)
 
 enum ilea_error
 ilea_view_builder_new(struct ilea_log *log, struct ilea_environment *view,
-                      const struct ilea_reading_secret *reading,
+                      const struct ilea_keys *keys,
                       struct ilea_view_builder **builder)
 {
     struct ilea_view_builder *made = calloc(1, sizeof *made);
     if (made == NULL) return ILEA_ERROR_NO_MEMORY;
     made->log = log;
     made->view = view;
-    made->reading = reading;
+    made->keys = keys;
     ilea_record_init(&made->record);
     made->state_capacity = STATE_SIZE_START;
     made->state = malloc(made->state_capacity);
@@ -107,13 +106,15 @@ copy_agencies(struct ilea_view_builder *builder)
         if (error == ILEA_ERROR_NONE && memcmp(agency.id.bytes, row.id.bytes, ILEA_ID_SIZE) == 0) {
             continue;
         }
-        struct ilea_card card;
-        error = ilea_card_decode(row.card, &card);
-        if (error != ILEA_ERROR_NONE) return ILEA_ERROR_CORRUPT;
-        agency = (struct ilea_view_agency){ .number = row.number, .id = row.id,
-                                            .code = card.manifest.code,
-                                            .country = card.manifest.country,
-                                            .name = card.manifest.name };
+        struct ilea_span bytes;
+        struct ilea_manifest manifest;
+        uint64_t index;
+        error = ilea_log_manifest_last(builder->log_txn, &row.id, &index, &bytes);
+        if (error == ILEA_ERROR_NONE) error = ilea_manifest_decode(bytes, &manifest);
+        if (error == ILEA_ERROR_NO_MEMORY) return error;
+        if (error != ILEA_ERROR_NONE) return ILEA_ERROR_BAD_HASH;
+        agency = (struct ilea_view_agency){ .number = row.number, .id = row.id, .code = manifest.code,
+                                            .country = manifest.country, .name = manifest.name };
         error = ilea_view_put_agency(builder->view_txn, &agency);
         if (error != ILEA_ERROR_NONE) return error;
     }
@@ -285,7 +286,9 @@ take_parked(struct ilea_view_builder *builder, uint64_t position, uint32_t index
     struct ilea_log_commit row;
     struct ilea_commit commit;
     enum ilea_error error = ilea_log_commit_at(builder->log_txn, position, &row);
+    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_CORRUPT;
     if (error == ILEA_ERROR_NONE) error = decode_commit(builder, &row, &commit);
+    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE; /* cut off meanwhile */
     if (error == ILEA_ERROR_NONE) error = load_feed(builder, row.feed);
     if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
     struct ilea_msgpack_reader slots;
@@ -309,9 +312,9 @@ try_key(struct ilea_view_builder *builder, const struct ilea_view_epoch *epoch, 
     if (ilea_keyring_holds(builder->ring, &id)) return ILEA_ERROR_NONE;
     uint32_t *held = &builder->key_counts[builder->agency % ILEA_VIEW_AGENCIES_MAX];
     if (*held >= AGENCY_KEYS_MAX) return ILEA_ERROR_NONE; /* what is under it stays parked */
-    enum ilea_error error = ilea_keyring_unwrap(
-        builder->ring, builder->reading, &ilea_log_identity(builder->log)->network,
-        &epoch->audience, epoch->aek_commit, epoch->wrapped);
+    enum ilea_error error =
+        ilea_keys_unwrap(builder->keys, builder->ring, &ilea_log_identity(builder->log)->network,
+                         &epoch->audience, epoch->aek_commit, epoch->wrapped);
     *opened = error == ILEA_ERROR_NONE;
     if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH || error == ILEA_ERROR_FULL) {
         return ILEA_ERROR_NONE;
@@ -394,6 +397,7 @@ take_commit(struct ilea_view_builder *builder, const struct ilea_log_commit *row
 {
     struct ilea_commit commit;
     enum ilea_error error = decode_commit(builder, row, &commit);
+    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE; /* evidence alone */
     struct ilea_msgpack_reader slots;
     if (error == ILEA_ERROR_NONE) ilea_msgpack_reader_init(&slots, commit.slots);
     for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < commit.header.item_count; i++) {
@@ -413,6 +417,18 @@ take_commit(struct ilea_view_builder *builder, const struct ilea_log_commit *row
     return error;
 }
 
+/* Commits were cut off since this view was begun, and it may show them: it cannot take them back. */
+static enum ilea_error
+check_truncations(struct ilea_view_builder *builder)
+{
+    uint64_t count = 0;
+    enum ilea_error error = ilea_log_truncations(builder->log_txn, &count);
+    if (error != ILEA_ERROR_NONE) return error;
+    if (builder->meta.position > 0 && builder->meta.truncations != count) return ILEA_ERROR_CORRUPT;
+    builder->meta.truncations = count;
+    return ILEA_ERROR_NONE;
+}
+
 static enum ilea_error
 take_commits(struct ilea_view_builder *builder, uint64_t bytes_max, uint64_t position_max,
              bool *caught_up)
@@ -420,6 +436,7 @@ take_commits(struct ilea_view_builder *builder, uint64_t bytes_max, uint64_t pos
     uint64_t last = 0, bytes = 0;
     enum ilea_error error = ilea_log_last(builder->log_txn, &last);
     if (error == ILEA_ERROR_NONE && builder->meta.position > last) error = ILEA_ERROR_CORRUPT;
+    if (error == ILEA_ERROR_NONE) error = check_truncations(builder);
     if (last > position_max) last = position_max;
     if (error == ILEA_ERROR_NONE) error = copy_agencies(builder);
     while (error == ILEA_ERROR_NONE && builder->meta.position < last && bytes < bytes_max) {

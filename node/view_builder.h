@@ -9,7 +9,7 @@
 #ifndef ILEA_NODE_VIEW_BUILDER_H
 #define ILEA_NODE_VIEW_BUILDER_H
 
-#include "crypto/keyring.h"
+#include "node/keys.h"
 #include "replication/store/log_store.h"
 #include "replication/store/view_store.h"
 
@@ -22,14 +22,14 @@ struct ilea_view_builder;
  */
 ILEA_MUST_USE enum ilea_error ilea_view_builder_new(struct ilea_log *log,
                                                     struct ilea_environment *view,
-                                                    const struct ilea_reading_secret *reading,
+                                                    const struct ilea_keys *keys,
                                                     struct ilea_view_builder **builder);
 void ilea_view_builder_free(struct ilea_view_builder *builder);
 
 /*
  * Take in commits until about `bytes_max` of them are done, or the log's end or `position_max` is
  * reached, in one transaction. *caught_up: the end, or that position, was reached. *meta: where the view stands now.
- *   ILEA_ERROR_CORRUPT  the view is damaged: build another
+ *   ILEA_ERROR_CORRUPT  the view is damaged, or a feed was cut off since it was begun: build another
  *   ILEA_ERROR_BAD_HASH the log is damaged: ilea verify says where
  *   ILEA_ERROR_FULL     the disk is full: nothing was done
  * After an error nothing of the run is in the view and the builder is of no more use: free it.

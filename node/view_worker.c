@@ -32,7 +32,7 @@ read_whole(int fd, void *bytes, size_t size)
 }
 
 static enum ilea_error
-load_keys(const char *home, struct ilea_keys *keys)
+load_keys(const char *home, struct ilea_log *log, struct ilea_keys *keys)
 {
     uint8_t length[2], bytes[ILEA_PASSPHRASE_SIZE_MAX];
     if (!read_whole(ILEA_CHILD_FD, length, sizeof length)) return ILEA_ERROR_IO;
@@ -40,7 +40,7 @@ load_keys(const char *home, struct ilea_keys *keys)
     if (passphrase.size > sizeof bytes || !read_whole(ILEA_CHILD_FD, bytes, passphrase.size)) {
         return ILEA_ERROR_IO;
     }
-    enum ilea_error error = ilea_keys_load(home, passphrase.size > 0 ? &passphrase : NULL, keys);
+    enum ilea_error error = ilea_keys_load(home, log, passphrase.size > 0 ? &passphrase : NULL, keys);
     ilea_wipe(bytes, sizeof bytes);
     return error;
 }
@@ -67,7 +67,7 @@ static enum ilea_error
 follow(struct ilea_log *log, struct ilea_environment *view, const struct ilea_keys *keys)
 {
     struct ilea_view_builder *builder = NULL;
-    enum ilea_error error = ilea_view_builder_new(log, view, keys->reading, &builder);
+    enum ilea_error error = ilea_view_builder_new(log, view, keys, &builder);
     bool connected = true;
     uint64_t position = UINT64_MAX;
     while (error == ILEA_ERROR_NONE && connected) {
@@ -87,14 +87,17 @@ ilea_view_worker_main(const char *home, unsigned generation)
 {
     (void)setpriority(PRIO_PROCESS, 0, 5); /* what comes in goes before what is shown */
     struct ilea_keys keys;
-    enum ilea_error error = load_keys(home, &keys);
-    if (error != ILEA_ERROR_NONE) return EX_NOPERM;
     char path[ILEA_PATH_SIZE];
     struct ilea_log *log = NULL;
     struct ilea_environment *view = NULL;
     ilea_home_path(home, "log", path);
-    error = ilea_log_open(path, true, &log);
+    enum ilea_error error = ilea_log_open(path, true, &log);
     if (error != ILEA_ERROR_NONE) return EX_TEMPFAIL;
+    error = load_keys(home, log, &keys);
+    if (error != ILEA_ERROR_NONE) {
+        ilea_log_close(log);
+        return EX_NOPERM;
+    }
     ilea_view_generation_path(home, generation, path);
     error = ilea_view_open(path, false, false, &view);
     if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_VERSION) error = ILEA_ERROR_CORRUPT;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "node/agency.h"
+#include "node/trust.h"
 
 enum {
     WINDOW = 32, /* frames on their way to the daemon: more than one of its group commits */
@@ -56,6 +57,23 @@ allocate(struct ilea_writer *writer)
     return complete ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
 }
 
+/* Approvals that are over end before anything is written that they would let somebody read. */
+static enum ilea_error
+expire(struct ilea_writer *writer)
+{
+    const struct ilea_author_commit *commits;
+    uint32_t count;
+    struct ilea_agency_id agency;
+    for (;;) {
+        enum ilea_error error = ilea_author_begin(writer->node.author, ilea_wall_ms());
+        if (error == ILEA_ERROR_NONE) error = ilea_trust_expire(&writer->node, ilea_wall_ms(), &agency);
+        if (error == ILEA_ERROR_NONE) error = ilea_author_commit(writer->node.author, &commits, &count);
+        if (error == ILEA_ERROR_NONE) continue;
+        ilea_author_abort(writer->node.author);
+        return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+    }
+}
+
 static enum ilea_error
 open_local(struct ilea_writer *writer, const char *home, const struct ilea_span *passphrase,
            char *reason)
@@ -63,7 +81,8 @@ open_local(struct ilea_writer *writer, const char *home, const struct ilea_span 
     enum ilea_error error =
         ilea_node_open(&writer->node, home, passphrase, LOCK_TRY_MS, reason);
     if (error != ILEA_ERROR_NONE) return error;
-    error = ilea_node_build_view(&writer->node);
+    error = expire(writer);
+    if (error == ILEA_ERROR_NONE) error = ilea_node_build_view(&writer->node);
     if (error != ILEA_ERROR_NONE) {
         (void)snprintf(reason, ILEA_REASON_SIZE, "the view cannot be built: %s",
                        error == ILEA_ERROR_FULL ? "no space left" : "run ilea verify");
@@ -265,57 +284,80 @@ ilea_writer_flush(struct ilea_writer *writer)
     return error;
 }
 
+/* Send the request whose body was written behind the header in writer->encoded; the answer's body. */
 static enum ilea_error
-ask_agency(struct ilea_writer *writer, enum ilea_control_kind kind, struct ilea_span argument,
-           struct ilea_control_agency *agency)
+ask(struct ilea_writer *writer, enum ilea_control_kind kind, const struct ilea_msgpack_writer *request,
+    struct ilea_span *answer)
+{
+    if (request->failed) return ILEA_ERROR_LIMIT;
+    struct ilea_control_frame frame;
+    ilea_control_put_header(writer->encoded, kind, request->size);
+    enum ilea_error error =
+        ilea_control_send(writer->fd, writer->encoded, ILEA_CONTROL_HEADER + request->size);
+    if (error == ILEA_ERROR_NONE) error = ilea_control_receive(writer->fd, writer->buffer, &frame);
+    if (error == ILEA_ERROR_NONE && frame.kind != kind) error = ILEA_ERROR_MALFORMED;
+    if (error == ILEA_ERROR_NONE) *answer = frame.body;
+    return error;
+}
+
+static struct ilea_msgpack_writer
+request_writer(struct ilea_writer *writer)
 {
     struct ilea_msgpack_writer body;
     ilea_msgpack_writer_init(&body, writer->encoded + ILEA_CONTROL_HEADER,
                              ILEA_CONTROL_FRAME_MAX - ILEA_CONTROL_HEADER);
-    ilea_msgpack_put_array(&body, 1);
-    ilea_msgpack_put_bin(&body, argument.data, argument.size);
-    if (body.failed) return ILEA_ERROR_LIMIT;
-    ilea_control_put_header(writer->encoded, kind, body.size);
-    enum ilea_error error =
-        ilea_control_send(writer->fd, writer->encoded, ILEA_CONTROL_HEADER + body.size);
-    struct ilea_control_frame frame;
-    if (error == ILEA_ERROR_NONE) error = ilea_control_receive(writer->fd, writer->buffer, &frame);
-    if (error == ILEA_ERROR_NONE && frame.kind != kind) error = ILEA_ERROR_MALFORMED;
-    return error == ILEA_ERROR_NONE ? ilea_control_get_agency(frame.body, agency) : error;
+    return body;
 }
 
-/* Do in this process what the daemon would do. */
+/* A group commit of its own, in this process: it may fail alone. */
 static enum ilea_error
-decide_local(struct ilea_writer *writer, enum ilea_control_kind kind, struct ilea_span argument,
-             struct ilea_control_agency *agency)
+begin_local(struct ilea_writer *writer)
 {
     enum ilea_error error = commit_local(writer);
-    if (error == ILEA_ERROR_NONE) error = ilea_author_begin(writer->node.author, ilea_wall_ms());
-    if (error != ILEA_ERROR_NONE) return error;
-    error = ilea_agency_control(writer->node.author, ilea_log_identity(writer->node.log), kind,
-                                argument, ilea_wall_ms(), agency);
-    if (error != ILEA_ERROR_NONE || agency->error != ILEA_ERROR_NONE) {
-        ilea_author_abort(writer->node.author);
-        return error;
-    }
-    return commit_local(writer);
+    return error == ILEA_ERROR_NONE ? ilea_author_begin(writer->node.author, ilea_wall_ms()) : error;
+}
+
+static enum ilea_error
+end_local(struct ilea_writer *writer, enum ilea_error error, enum ilea_error refused)
+{
+    if (error == ILEA_ERROR_NONE && refused == ILEA_ERROR_NONE) return commit_local(writer);
+    ilea_author_abort(writer->node.author);
+    return error;
 }
 
 enum ilea_error
 ilea_writer_card(struct ilea_writer *writer, struct ilea_span text,
                  struct ilea_control_agency *agency)
 {
-    if (writer->fd < 0) return decide_local(writer, ILEA_CONTROL_CARD, text, agency);
-    return ask_agency(writer, ILEA_CONTROL_CARD, text, agency);
+    if (writer->fd < 0) {
+        enum ilea_error error = begin_local(writer);
+        if (error != ILEA_ERROR_NONE) return error;
+        error = ilea_agency_card(&writer->node, text, ilea_wall_ms(), agency);
+        return end_local(writer, error, agency->error);
+    }
+    struct ilea_msgpack_writer body = request_writer(writer);
+    struct ilea_span answer;
+    ilea_msgpack_put_array(&body, 1);
+    ilea_msgpack_put_bin(&body, text.data, text.size);
+    enum ilea_error error = ask(writer, ILEA_CONTROL_CARD, &body, &answer);
+    return error == ILEA_ERROR_NONE ? ilea_control_get_agency(answer, agency) : error;
 }
 
 enum ilea_error
-ilea_writer_approve(struct ilea_writer *writer, const char *name,
-                    struct ilea_control_agency *agency)
+ilea_writer_decide(struct ilea_writer *writer, const struct ilea_trust_request *request,
+                   struct ilea_control_decision *answer)
 {
-    const struct ilea_span argument = { (const uint8_t *)name, strlen(name) };
-    if (writer->fd < 0) return decide_local(writer, ILEA_CONTROL_APPROVE, argument, agency);
-    return ask_agency(writer, ILEA_CONTROL_APPROVE, argument, agency);
+    if (writer->fd < 0) {
+        enum ilea_error error = begin_local(writer);
+        if (error != ILEA_ERROR_NONE) return error;
+        error = ilea_trust_decide(&writer->node, request, ilea_wall_ms(), answer);
+        return end_local(writer, error, answer->error);
+    }
+    struct ilea_msgpack_writer body = request_writer(writer);
+    struct ilea_span bytes;
+    ilea_control_put_request(&body, request);
+    enum ilea_error error = ask(writer, ILEA_CONTROL_DECIDE, &body, &bytes);
+    return error == ILEA_ERROR_NONE ? ilea_control_get_decision(bytes, answer) : error;
 }
 
 enum ilea_error

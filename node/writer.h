@@ -36,11 +36,12 @@ ILEA_MUST_USE enum ilea_error ilea_writer_put(struct ilea_writer *writer, uint64
 /* Wait until every put so far has its answer. */
 ILEA_MUST_USE enum ilea_error ilea_writer_flush(struct ilea_writer *writer);
 
-/* Decisions about agencies: *agency.error says how it went, with a reason. */
+/* A peer's card: *agency.error says how it went, with a reason. */
 ILEA_MUST_USE enum ilea_error ilea_writer_card(struct ilea_writer *writer, struct ilea_span text,
                                                struct ilea_control_agency *agency);
-ILEA_MUST_USE enum ilea_error ilea_writer_approve(struct ilea_writer *writer, const char *name,
-                                                  struct ilea_control_agency *agency);
+/* A decision that admins signed: *answer.error says how it went, with a reason. */
+ILEA_MUST_USE enum ilea_error ilea_writer_decide(struct ilea_writer *writer, const struct ilea_trust_request *request,
+                                                 struct ilea_control_decision *answer);
 
 /* Wait until the view shows everything written so far; gives up after wait_ms (BUSY). */
 ILEA_MUST_USE enum ilea_error ilea_writer_settle(struct ilea_writer *writer, int wait_ms);

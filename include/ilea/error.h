@@ -25,7 +25,7 @@ extern "C" {
     X(EXISTS,        false, "exists already")                                \
     X(BUSY,          false, "in use or at a limit; try again later")         \
     X(PERMISSION,    false, "permission denied")                             \
-    X(VERSION,       false, "written by a newer format version")             \
+    X(VERSION,       false, "written in another format version")             \
     X(CORRUPT,       false, "stored data is damaged")                        \
     X(IO,            false, "input or output failed")                        \
     X(FULL,          false, "no space left on the disk")                     \

@@ -98,7 +98,7 @@ struct ilea_replica_status {
 /*
  * Open the replica of the node whose home directory is `home`. Gives *replica.
  *   ILEA_ERROR_NOT_FOUND   no home, or no view yet: start the node once
- *   ILEA_ERROR_VERSION     written by a newer version: upgrade this library
+ *   ILEA_ERROR_VERSION     written in another format: use the library of the node's version
  *   ILEA_ERROR_PERMISSION  not readable by this user
  *   ILEA_ERROR_CORRUPT     damaged: the node rebuilds it; open again
  *   ILEA_ERROR_NO_MEMORY, ILEA_ERROR_IO

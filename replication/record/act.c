@@ -151,7 +151,7 @@ compare_admins(const void *a, const void *b)
 
 /* All but the act. */
 static bool
-entry_is_sound(const struct ilea_entry *entry)
+entry_is_sound(const struct ilea_audit_entry *entry)
 {
     if (entry->seq == 0 || (entry->seq == 1) != sodium_is_zero(entry->prev, sizeof entry->prev)) return false;
     for (uint32_t i = 1; i < entry->sig_count; i++) {
@@ -161,7 +161,7 @@ entry_is_sound(const struct ilea_entry *entry)
 }
 
 enum ilea_error
-ilea_entry_decode(struct ilea_span input, struct ilea_entry *entry)
+ilea_entry_decode(struct ilea_span input, struct ilea_audit_entry *entry)
 {
     if (input.size > ILEA_ENTRY_SIZE_MAX) return ILEA_ERROR_LIMIT;
     struct ilea_msgpack_reader reader;
@@ -194,7 +194,7 @@ signed_hash(const uint8_t *bytes, size_t size, uint8_t hash[ILEA_HASH_SIZE])
 }
 
 bool
-ilea_entry_verify(const struct ilea_entry *entry, struct ilea_span input,
+ilea_entry_verify(const struct ilea_audit_entry *entry, struct ilea_span input,
                   const struct ilea_network_id *network, const struct ilea_sign_public *node)
 {
     if (input.size < NODE_SIG_SIZE) return false;
@@ -205,7 +205,7 @@ ilea_entry_verify(const struct ilea_entry *entry, struct ilea_span input,
 }
 
 enum ilea_error
-ilea_entry_encode(struct ilea_entry *entry, const struct ilea_network_id *network,
+ilea_entry_encode(struct ilea_audit_entry *entry, const struct ilea_network_id *network,
                   const struct ilea_sign_secret *node, uint8_t *bytes, size_t capacity, size_t *size)
 {
     if (entry->sig_count > ILEA_ACT_SIGS_MAX) return ILEA_ERROR_INVALID;

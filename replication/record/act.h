@@ -72,7 +72,7 @@ struct ilea_act_signature {
 };
 
 /* One entry of the audit feed. */
-struct ilea_entry {
+struct ilea_audit_entry {
     uint64_t seq;
     uint8_t prev[ILEA_HASH_SIZE];
     uint64_t time_ms;                    /* wall clock when it was written, for people */
@@ -86,11 +86,11 @@ struct ilea_entry {
 
 /* Form alone, the act's included; no signature is looked at. *entry borrows `input`.
  * ILEA_ERROR_MALFORMED, ILEA_ERROR_LIMIT, ILEA_ERROR_UNKNOWN */
-ILEA_MUST_USE enum ilea_error ilea_entry_decode(struct ilea_span input, struct ilea_entry *entry);
+ILEA_MUST_USE enum ilea_error ilea_entry_decode(struct ilea_span input, struct ilea_audit_entry *entry);
 
 /* node_sig. `input` is what *entry was decoded from. The admins' signatures: ilea_act_verify(), by those whose
  * admins they were then. */
-ILEA_MUST_USE bool ilea_entry_verify(const struct ilea_entry *entry, struct ilea_span input,
+ILEA_MUST_USE bool ilea_entry_verify(const struct ilea_audit_entry *entry, struct ilea_span input,
                                      const struct ilea_network_id *network,
                                      const struct ilea_sign_public *node);
 
@@ -99,7 +99,7 @@ ILEA_MUST_USE bool ilea_entry_verify(const struct ilea_entry *entry, struct ilea
  * act, node_sig and hash.
  *   ILEA_ERROR_INVALID  what decode would refuse; an admin twice
  *   ILEA_ERROR_LIMIT    capacity (ILEA_ENTRY_SIZE_MAX is enough) */
-ILEA_MUST_USE enum ilea_error ilea_entry_encode(struct ilea_entry *entry,
+ILEA_MUST_USE enum ilea_error ilea_entry_encode(struct ilea_audit_entry *entry,
                                                 const struct ilea_network_id *network,
                                                 const struct ilea_sign_secret *node, uint8_t *bytes,
                                                 size_t capacity, size_t *size);

@@ -16,7 +16,7 @@ enum {
 const struct ilea_type *const ilea_types[] = {
     &ilea_type_org,     &ilea_type_person,   &ilea_type_term,    &ilea_type_challenge,
     &ilea_type_need,    &ilea_type_item,     &ilea_type_project, &ilea_type_solution,
-    &ilea_type_comment, &ilea_type_link,     NULL
+    &ilea_type_comment, &ilea_type_link,     &ilea_type_vouch,    NULL
 };
 
 /* First byte first: almost every comparison ends there. */

@@ -240,7 +240,7 @@ create_env(const char *path, const struct ilea_environment_options *options)
 }
 
 static int
-check_format(struct ilea_environment *environment, uint32_t format, bool *newer)
+check_format(struct ilea_environment *environment, uint32_t format, bool *other)
 {
     MDB_txn *txn = NULL;
     int code = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, &txn);
@@ -249,7 +249,7 @@ check_format(struct ilea_environment *environment, uint32_t format, bool *newer)
     MDB_val value;
     code = mdb_get(txn, environment->databases[0], &key, &value);
     if (code == 0 && value.mv_size != 4) code = MDB_CORRUPTED;
-    if (code == 0) *newer = ilea_key_u32(value.mv_data) > format;
+    if (code == 0) *other = ilea_key_u32(value.mv_data) != format;
     mdb_txn_abort(txn);
     return code == MDB_NOTFOUND ? MDB_CORRUPTED : code;
 }
@@ -267,16 +267,16 @@ ilea_environment_open(const char *path, const struct ilea_environment_options *o
     if (opened == NULL) return ILEA_ERROR_NO_MEMORY;
     opened->read_only = options->read_only;
     code = open_env(opened, path);
-    /* The first database alone holds the format: a newer one may have other databases beside it. */
+    /* The first database alone holds the format: another one may have other databases beside it. */
     const char *const first[] = { options->databases[0], NULL };
     if (code == 0) code = open_databases(opened, first, false);
-    bool newer = false;
-    if (code == 0) code = check_format(opened, options->format, &newer);
-    if (code == 0 && !newer) code = open_databases(opened, options->databases, false);
+    bool other = false;
+    if (code == 0) code = check_format(opened, options->format, &other);
+    if (code == 0 && !other) code = open_databases(opened, options->databases, false);
     if (code == MDB_NOTFOUND) code = MDB_CORRUPTED; /* a database of ours is missing */
-    if (code != 0 || newer) {
+    if (code != 0 || other) {
         ilea_environment_close(opened);
-        return newer ? ILEA_ERROR_VERSION : translate(code);
+        return other ? ILEA_ERROR_VERSION : translate(code);
     }
     *environment = opened;
     return ILEA_ERROR_NONE;
@@ -498,4 +498,14 @@ ilea_cursor_last(struct ilea_cursor *cursor, struct ilea_span *key, struct ilea_
 {
     MDB_val k = { 0, NULL };
     return move(cursor, &k, MDB_LAST, key, value);
+}
+
+enum ilea_error
+ilea_cursor_below(struct ilea_cursor *cursor, struct ilea_span before, struct ilea_span *key,
+                  struct ilea_span *value)
+{
+    MDB_val k = val(before), none = { 0, NULL };
+    enum ilea_error error = move(cursor, &k, MDB_SET_RANGE, key, value);
+    if (error == ILEA_ERROR_NONE) return move(cursor, &none, MDB_PREV, key, value);
+    return error == ILEA_ERROR_NOT_FOUND ? ilea_cursor_last(cursor, key, value) : error;
 }

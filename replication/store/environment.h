@@ -28,11 +28,11 @@ struct ilea_environment;
 struct ilea_transaction;
 struct ilea_cursor;
 
-enum { ILEA_KEY_MAX = 64, ILEA_DATABASES_MAX = 16, ILEA_TAG_SIZE = 8 };
+enum { ILEA_KEY_MAX = 64, ILEA_DATABASES_MAX = 24, ILEA_TAG_SIZE = 8 };
 
 struct ilea_environment_options {
     const char *const *databases; /* names, NULL-terminated; a database is named by its position */
-    uint32_t format;              /* version of what is stored; a newer one on disk is refused */
+    uint32_t format;              /* version of what is stored; another one on disk is refused */
     bool read_only;
     bool create;                  /* make it if there is none */
 };
@@ -40,7 +40,7 @@ struct ilea_environment_options {
 /*
  * Open the environment in directory `path`. Gives *environment.
  *   ILEA_ERROR_NOT_FOUND   there is none
- *   ILEA_ERROR_VERSION     written by a newer format
+ *   ILEA_ERROR_VERSION     written in another format, newer or older
  *   ILEA_ERROR_CORRUPT     not an LMDB file, or damaged
  *   ILEA_ERROR_PERMISSION, ILEA_ERROR_FULL, ILEA_ERROR_IO, ILEA_ERROR_NO_MEMORY
  */
@@ -94,6 +94,9 @@ ILEA_MUST_USE enum ilea_error ilea_cursor_next(struct ilea_cursor *cursor, struc
                                                struct ilea_span *value);
 ILEA_MUST_USE enum ilea_error ilea_cursor_last(struct ilea_cursor *cursor, struct ilea_span *key,
                                                struct ilea_span *value);
+/* Last row whose key is below `before`. */
+ILEA_MUST_USE enum ilea_error ilea_cursor_below(struct ilea_cursor *cursor, struct ilea_span before,
+                                                struct ilea_span *key, struct ilea_span *value);
 /* Check and take off a row's tag. CORRUPT. */
 ILEA_MUST_USE enum ilea_error ilea_untag(unsigned database, struct ilea_span key,
                                          struct ilea_span stored, struct ilea_span *value);

@@ -1,17 +1,30 @@
 /*
  * log_store.h - the log: everything that must not be lost. Folder log/, mode 0700.
  *
- *   meta        "format", "identity"                      network, our agency, database id
- *   feeds       feed number u32               -> whose it is, last seq and commit id, the writer's own state
+ *   meta        "format", "identity"          network, our agency, database id; our card; policy; counters
+ *   feeds       feed number u32               -> whose it is, last seq and commit id, limit, the writer's own state
  *   feed_ids    feed id 32                    -> feed number
  *   commits     log position u64, appended    -> feed number u32 | seq u64 | the commit's bytes     (raw)
  *   chain       feed number u32 | seq u64     -> log position u64 | size u32 | commit id 32
- *   agencies    agency id 32                  -> state, card, number
+ *   agencies    agency id 32                  -> number, what its card says beside the manifests, what we decided
+ *   manifests   agency id 32 | index u64      -> signed manifest
  *   epochs      scope u8 | number u64 | epoch id 16 -> our own epochs: key sealed to ourselves, readers
  *   counters    type u32                      -> last number given out in a ref
+ *   forks       feed id 32                    -> hash 32 | seq u64 | the proof kept of it
+ *   namings     feed id 32 | seq u64 | feed number u32 -> commit id 32: the last feed's opening names this position
+ *   archive     agency id 32                  -> count u32 | sum 32 of its archived feeds
+ *               agency id 32 | feed id 32     -> seq u64 | commit id 32 of one
+ *   audit       seq u64                       -> hash 32 | entry
+ *   audit_acts  hash of an act 32             -> seq u64 of its entry
+ *   proposals   number u32                    -> an act that waits for signatures
+ *   invites     id 16                         -> an invitation
  *
  * A commit is one value under an ever rising position: sequential writing costs an eighth of random
  * writing in LMDB, and readers of the log (the view) walk it in the order of arrival.
+ *
+ * *A commit counts if its row in `chain` points to its position.* A feed that is cut off (log_feed.c) loses
+ * rows of `chain` alone: its commits stay where they are as evidence, and whoever walks `commits` asks
+ * ilea_log_counts().
  *
  * A write transaction covers many commits (group commit). Nothing is visible or durable before its
  * commit returns. One writer a process, one process a log: guarded by the home's lock.
@@ -26,7 +39,11 @@
 #include "replication/record/statement.h"
 #include "replication/store/environment.h"
 
-enum { ILEA_LOG_FORMAT = 1, ILEA_DATABASE_ID_SIZE = 16 };
+enum { ILEA_LOG_FORMAT = 2, ILEA_DATABASE_ID_SIZE = 16, ILEA_INVITE_ID_SIZE = 16, ILEA_INVITE_KEY_SIZE = 32,
+       ILEA_EPOCH_READER_SIZE = 64, ILEA_PROPOSAL_SIG_SIZE = 96, ILEA_PAYLOAD_SIZE_MAX = 256 * 1024,
+       ILEA_AGENCY_TEXT_MAX = 1000 };
+
+#define ILEA_SEQ_NONE UINT64_MAX /* of a limit: there is none */
 
 struct ilea_log_identity {
     struct ilea_network_id network;
@@ -43,6 +60,14 @@ struct ilea_feed_row {
     uint64_t run;                     /* of our own: the last running number written, and its leaf */
     uint8_t last_leaf[ILEA_HASH_SIZE];
     bool closed;                      /* of our own: never written to again */
+    /* The log's own, which writing a row does not change: */
+    uint64_t limit_seq;               /* nothing beyond it counts or is accepted; ILEA_SEQ_NONE: no limit */
+    struct ilea_commit_id limit_id;   /* the commit at limit_seq; zeros where that is 0 or none, or (of a fork)
+                                         not held */
+    uint8_t fork[ILEA_HASH_SIZE];     /* hash of the proof of a fork that nobody resolved; zeros: none */
+    uint64_t named_seq;               /* highest seq at which a held opening of the same agency and scope names
+                                         it with the id that we hold; 0: none does */
+    bool archived;                    /* shared, not forked, and named at its last seq: somebody went on elsewhere */
 };
 
 /* The same words everywhere: on screens, in JSON, in the log. */
@@ -56,22 +81,57 @@ enum ilea_agency_state {
 };
 const char *ilea_agency_state_name(enum ilea_agency_state state);
 
+/* How an agency's fingerprint or code was compared. */
+enum ilea_verified { ILEA_VERIFIED_NO = 0, ILEA_VERIFIED_CODE, ILEA_VERIFIED_OFFLINE_CODE };
+
+enum ilea_agency_origin { ILEA_FROM_CARD = 0, ILEA_FROM_LOBBY, ILEA_FROM_INVITE };
+
+/* What an approval lets the other agency do. */
+enum {
+    ILEA_GRANT_CONNECT = 1, /* hold a link with us */
+    ILEA_GRANT_FOLLOW = 2,  /* we follow its feeds */
+    ILEA_GRANT_RELAY = 4,   /* feeds of third agencies go over the link */
+    ILEA_GRANT_INVITE = 8   /* its vouches are shown */
+};
+
+struct ilea_grant {
+    uint32_t scopes;        /* ILEA_GRANT_ */
+    uint32_t tlp_max;       /* 1 CLEAR ... 5 RED */
+    struct ilea_span areas; /* codes, separated by commas; empty: all */
+    uint64_t expires_ms;    /* wall clock; 0: never */
+};
+
+/* Texts are at most ILEA_AGENCY_TEXT_MAX bytes each; spans borrow the transaction. */
 struct ilea_agency_row {
     struct ilea_agency_id id;
     uint32_t number;                  /* small and local: in keys of the view */
     enum ilea_agency_state state;
     uint64_t changed_ms;              /* wall clock, for people */
-    struct ilea_span card;            /* its bytes, borrowed from the transaction */
+    struct ilea_span endpoint, lobby; /* of its newest card, as made_ms */
+    uint64_t made_ms;
+    struct ilea_grant grant;          /* means something from approved on */
+    uint32_t verified;                /* enum ilea_verified */
+    uint64_t decided;                 /* audit seq of the decision that made `state`; 0: none */
+    struct ilea_span reason;          /* why suspended, declined or revoked: one line, may be empty */
+    enum ilea_agency_origin origin;
+    uint64_t asked_ms;                /* of a request, as note and address */
+    struct ilea_span note, address;
+};
+
+struct ilea_policy {
+    uint32_t approvals; /* how many admins sign a decision: 1..16 */
+    bool unverified;    /* approval without a compared code is allowed */
 };
 
 struct ilea_epoch_row {
     enum ilea_scope scope;
+    uint32_t label;                   /* TLP that it is for; 0: any that its scope takes */
     uint64_t number;
     uint8_t aek_commit[ILEA_HASH_SIZE];
     struct ilea_commit_id statement;  /* the commit that carries it */
     uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE]; /* to our own reading key */
     uint32_t reader_count;
-    struct ilea_span readers;         /* agency ids of the readers, ascending, 32 bytes each: borrowed */
+    struct ilea_span readers;         /* agency id || reading key of each, ascending, 64 bytes: borrowed */
 };
 
 struct ilea_chain_row {
@@ -87,12 +147,29 @@ struct ilea_log_commit {
     struct ilea_span bytes;           /* borrowed from the transaction */
 };
 
+struct ilea_proposal_row {
+    uint32_t number;
+    uint64_t made_ms;
+    struct ilea_span act, payload;    /* payload at most ILEA_PAYLOAD_SIZE_MAX */
+    struct ilea_span sigs;            /* sig_count of admin key || signature */
+    uint32_t sig_count;
+};
+
+struct ilea_invite_row {
+    uint8_t id[ILEA_INVITE_ID_SIZE];
+    uint8_t key[ILEA_INVITE_KEY_SIZE];
+    uint64_t made_ms, expires_ms;
+    bool used;
+};
+
 struct ilea_log;
 
-/* Make a new log. `own` is our own agency's row. EXISTS if there is one. */
+/* Make a new log with our own agency's row, its manifest of index 0 and its card. EXISTS if there is one. */
 ILEA_MUST_USE enum ilea_error ilea_log_create(const char *path,
                                               const struct ilea_log_identity *identity,
-                                              const struct ilea_agency_row *own);
+                                              const struct ilea_agency_row *own,
+                                              struct ilea_span signed_manifest,
+                                              struct ilea_span card);
 /* Errors as ilea_environment_open(). */
 ILEA_MUST_USE enum ilea_error ilea_log_open(const char *path, bool read_only,
                                             struct ilea_log **log);
@@ -111,13 +188,18 @@ ILEA_MUST_USE enum ilea_error ilea_log_chain(struct ilea_transaction *txn, uint3
                                              uint64_t seq, struct ilea_chain_row *row);
 ILEA_MUST_USE enum ilea_error ilea_log_commit_at(struct ilea_transaction *txn, uint64_t position,
                                                  struct ilea_log_commit *commit);
+/* Whether the commit at a position counts: NOT_FOUND if it was cut off its feed. CORRUPT. */
+ILEA_MUST_USE enum ilea_error ilea_log_counts(struct ilea_transaction *txn,
+                                              const struct ilea_log_commit *row);
 /* Decode a commit that was read and check it against the id in its chain and its own items: LMDB checks
- * nothing. CORRUPT: damaged on the disk. */
+ * nothing. NOT_FOUND: it does not count. CORRUPT: damaged on the disk. */
 ILEA_MUST_USE enum ilea_error ilea_log_check_commit(struct ilea_transaction *txn,
                                                     const struct ilea_log_commit *row,
                                                     struct ilea_commit *commit);
 /* Last position used; 0 if the log is empty. */
 ILEA_MUST_USE enum ilea_error ilea_log_last(struct ilea_transaction *txn, uint64_t *position);
+/* How often feeds were cut off: a view that was begun at another number may show what does not count. */
+ILEA_MUST_USE enum ilea_error ilea_log_truncations(struct ilea_transaction *txn, uint64_t *count);
 ILEA_MUST_USE enum ilea_error ilea_log_agency(struct ilea_transaction *txn,
                                               const struct ilea_agency_id *id,
                                               struct ilea_agency_row *agency);
@@ -125,35 +207,131 @@ ILEA_MUST_USE enum ilea_error ilea_log_agency(struct ilea_transaction *txn,
 ILEA_MUST_USE enum ilea_error ilea_log_agency_next(struct ilea_transaction *txn,
                                                    const struct ilea_agency_id *after,
                                                    struct ilea_agency_row *agency);
+/* A signed manifest of an agency, and the newest one held. NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_log_manifest(struct ilea_transaction *txn,
+                                                const struct ilea_agency_id *agency, uint64_t index,
+                                                struct ilea_span *signed_bytes);
+ILEA_MUST_USE enum ilea_error ilea_log_manifest_last(struct ilea_transaction *txn,
+                                                     const struct ilea_agency_id *agency,
+                                                     uint64_t *index, struct ilea_span *signed_bytes);
+/* Our own card's bytes: only the node key can make it. */
+ILEA_MUST_USE enum ilea_error ilea_log_card(struct ilea_transaction *txn, struct ilea_span *card);
+/* { 1, true } where nothing was set. */
+ILEA_MUST_USE enum ilea_error ilea_log_policy(struct ilea_transaction *txn, struct ilea_policy *policy);
+/* The proof kept of a feed's fork, resolved or not. NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_log_fork(struct ilea_transaction *txn,
+                                            const struct ilea_feed_id *feed, struct ilea_span *proof);
+/* H(FRONTIER, feed id || seq as u64 || commit id): what a position adds to the sum of an archive. */
+void ilea_position_hash(const struct ilea_position *position, uint8_t hash[ILEA_HASH_SIZE]);
+/* How many feeds of an agency are archived, and the sum of their last positions' hashes mod 2^256. */
+ILEA_MUST_USE enum ilea_error ilea_log_archive_sum(struct ilea_transaction *txn,
+                                                   const struct ilea_agency_id *agency,
+                                                   uint32_t *count, uint8_t sum[ILEA_HASH_SIZE]);
+/* The first archived feed of an agency after `after` (NULL: the first of all), by feed id. NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_log_archive_next(struct ilea_transaction *txn,
+                                                    const struct ilea_agency_id *agency,
+                                                    const struct ilea_feed_id *after,
+                                                    struct ilea_position *position);
 /* Our own epochs of a scope, by index from 0 in the order of (number, id). NOT_FOUND past the last. */
 ILEA_MUST_USE enum ilea_error ilea_log_epoch(struct ilea_transaction *txn, enum ilea_scope scope,
                                              uint32_t index, struct ilea_epoch_row *epoch);
 ILEA_MUST_USE enum ilea_error ilea_log_counter(struct ilea_transaction *txn, uint32_t type,
                                                uint64_t *last);
 
+/* One entry of the audit feed, from 1; the last one's seq and hash (0 and zeros: none yet). */
+ILEA_MUST_USE enum ilea_error ilea_log_audit(struct ilea_transaction *txn, uint64_t seq,
+                                             struct ilea_span *entry);
+ILEA_MUST_USE enum ilea_error ilea_log_audit_last(struct ilea_transaction *txn, uint64_t *seq,
+                                                  uint8_t hash[ILEA_HASH_SIZE]);
+/* NONE: an entry with this act is there. NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_log_audit_has_act(struct ilea_transaction *txn,
+                                                     const uint8_t act_hash[ILEA_HASH_SIZE]);
+ILEA_MUST_USE enum ilea_error ilea_log_proposal(struct ilea_transaction *txn, uint32_t number,
+                                                struct ilea_proposal_row *proposal);
+/* The first one whose number is above `after`. */
+ILEA_MUST_USE enum ilea_error ilea_log_proposal_next(struct ilea_transaction *txn, uint32_t after,
+                                                     struct ilea_proposal_row *proposal);
+ILEA_MUST_USE enum ilea_error ilea_log_invite(struct ilea_transaction *txn,
+                                              const uint8_t id[ILEA_INVITE_ID_SIZE],
+                                              struct ilea_invite_row *invite);
+/* By id; `after` NULL for the first. */
+ILEA_MUST_USE enum ilea_error ilea_log_invite_next(struct ilea_transaction *txn, const uint8_t *after,
+                                                   struct ilea_invite_row *invite);
+
 /* Writing: inside a write transaction. */
 
-/* A feed new to the log: gives it a number. */
+/* A feed new to the log: gives it a number; it has no limit, and nothing that names it is known. */
 ILEA_MUST_USE enum ilea_error ilea_log_add_feed(struct ilea_transaction *txn,
                                                 struct ilea_feed_row *feed);
+/* Store run, last_leaf and closed. */
 ILEA_MUST_USE enum ilea_error ilea_log_put_feed(struct ilea_transaction *txn,
                                                 const struct ilea_feed_row *feed);
-/* The next commit of *feed, whose seq and head are updated here and in the log.
- *   ILEA_ERROR_EXISTS  seq is not the next one */
+/* The next commit of *feed, which is updated here and in the log; what its opening names is noted.
+ *   ILEA_ERROR_EXISTS  seq is not the next one, or *feed is not what the log holds (any more)
+ *   ILEA_ERROR_LIMIT   beyond the feed's limit */
 ILEA_MUST_USE enum ilea_error ilea_log_append(struct ilea_transaction *txn,
                                               struct ilea_feed_row *feed, uint64_t seq,
                                               const struct ilea_commit_id *id,
                                               struct ilea_span commit, uint64_t *position);
-/* agency->number 0: a new number is given. */
+/*
+ * The agency's roots say that a feed ends at `seq` with `id` (0 and zeros: it is void). Limits of that kind
+ * only ever fall: one that is not lower than the present one changes nothing. Any settles a fork. Where our
+ * chain goes beyond the limit or has another commit there, it is cut off: to the limit, or to before the fork
+ * of which a proof is kept, or whole. *feed is updated; *truncated: something was cut.
+ */
+ILEA_MUST_USE enum ilea_error ilea_log_limit_feed(struct ilea_transaction *txn,
+                                                  struct ilea_feed_row *feed, uint64_t seq,
+                                                  const struct ilea_commit_id *id, bool *truncated);
+/* Take back what limit_feed() stated: the manifest that said so is void. A fork is one again. What was cut off
+ * comes back from peers. */
+ILEA_MUST_USE enum ilea_error ilea_log_lift_limit(struct ilea_transaction *txn,
+                                                  struct ilea_feed_row *feed);
+/*
+ * Keep a proof that a feed forks at seq limit + 1, in place of one kept before (the caller knows which is
+ * better). Nothing beyond `limit` is accepted from here on; what is held stays until the roots decide. Where
+ * they did already, the proof is kept as evidence alone; only, a chain that has not come to the commit that they keep
+ * may be the other branch, and is cut off before the fork.
+ *   ILEA_ERROR_NOT_FOUND  no such feed: add it first, its origin is in the proof
+ */
+ILEA_MUST_USE enum ilea_error ilea_log_put_fork(struct ilea_transaction *txn,
+                                                const struct ilea_feed_id *feed,
+                                                struct ilea_span proof,
+                                                const uint8_t hash[ILEA_HASH_SIZE], uint64_t limit);
+/* agency->number 0: a new number is given. LIMIT: a text is too long. */
 ILEA_MUST_USE enum ilea_error ilea_log_put_agency(struct ilea_transaction *txn,
                                                   struct ilea_agency_row *agency);
+/* It and its manifests: of a request that nobody answered. Its number is never given again. */
+ILEA_MUST_USE enum ilea_error ilea_log_delete_agency(struct ilea_transaction *txn,
+                                                     const struct ilea_agency_id *id);
+/* Those of a higher index are dropped. The bytes are the caller's to check. */
+ILEA_MUST_USE enum ilea_error ilea_log_put_manifest(struct ilea_transaction *txn,
+                                                    const struct ilea_agency_id *agency,
+                                                    uint64_t index, struct ilea_span signed_bytes);
+ILEA_MUST_USE enum ilea_error ilea_log_put_card(struct ilea_transaction *txn, struct ilea_span card);
+ILEA_MUST_USE enum ilea_error ilea_log_put_policy(struct ilea_transaction *txn,
+                                                  const struct ilea_policy *policy);
 ILEA_MUST_USE enum ilea_error ilea_log_put_epoch(struct ilea_transaction *txn,
                                                  const struct ilea_epoch_row *epoch);
 ILEA_MUST_USE enum ilea_error ilea_log_put_counter(struct ilea_transaction *txn, uint32_t type,
                                                    uint64_t last);
 
-/* Equal on two nodes exactly when they hold the same shared feeds to the same heads:
- * H(FRONTIER, feed id || seq as u64 || head of every shared feed with commits, by feed id). */
+/* The next entry of the audit feed; its act is noted. EXISTS: seq is not the next one, or the act was
+ * entered before. MALFORMED */
+ILEA_MUST_USE enum ilea_error ilea_log_put_audit(struct ilea_transaction *txn, uint64_t seq,
+                                                 const uint8_t hash[ILEA_HASH_SIZE],
+                                                 struct ilea_span entry);
+/* proposal->number 0: a new number is given. LIMIT */
+ILEA_MUST_USE enum ilea_error ilea_log_put_proposal(struct ilea_transaction *txn,
+                                                    struct ilea_proposal_row *proposal);
+ILEA_MUST_USE enum ilea_error ilea_log_delete_proposal(struct ilea_transaction *txn, uint32_t number);
+ILEA_MUST_USE enum ilea_error ilea_log_put_invite(struct ilea_transaction *txn,
+                                                  const struct ilea_invite_row *invite);
+ILEA_MUST_USE enum ilea_error ilea_log_delete_invite(struct ilea_transaction *txn,
+                                                     const uint8_t id[ILEA_INVITE_ID_SIZE]);
+
+/* Equal on two nodes exactly when they hold the same shared feeds to the same heads and know the same forks:
+ * H(FRONTIER, feed id || seq as u64 || head of every shared feed with commits, by feed id); of one with an
+ * unresolved fork: feed id || 0 as u64 || hash of the proof. */
 ILEA_MUST_USE enum ilea_error ilea_log_frontier(struct ilea_transaction *txn,
                                                 uint8_t hash[ILEA_HASH_SIZE]);
 

@@ -11,7 +11,7 @@ enum view_database { DB_META, DB_RECORDS, DB_IDS, DB_TYPES, DB_REFS, DB_CHANGES,
 static const char *const databases[] = { "meta", "records", "ids", "types", "refs", "changes", "parked",
                                          "epochs", "agencies", NULL };
 
-enum { META_FIELDS = 9, CHANGE_FIELDS = 5, AGENCY_FIELDS = 4, EPOCH_FIELDS = 4,
+enum { META_FIELDS = 10, CHANGE_FIELDS = 5, AGENCY_FIELDS = 4, EPOCH_FIELDS = 4,
        ROW_PREFIX = 32 + 4 + 4 + 1 + 16 + 4, IDS_KEY = 16 + 4 + 4, TYPES_KEY = 4 + 4 + 8,
        REFS_KEY = 4 + 4 + 4 + 16, PARKED_KEY = 16 + 8 + 4 };
 
@@ -57,6 +57,7 @@ ilea_view_load_meta(struct ilea_transaction *txn, struct ilea_view_meta *meta)
     meta->shared = ilea_msgpack_get_uint(&reader);
     meta->parked = ilea_msgpack_get_uint(&reader);
     meta->hidden = ilea_msgpack_get_uint(&reader);
+    meta->truncations = ilea_msgpack_get_uint(&reader);
     ilea_msgpack_get_bytes(&reader, meta->digest, sizeof meta->digest);
     return decoded(&reader);
 }
@@ -76,6 +77,7 @@ ilea_view_store_meta(struct ilea_transaction *txn, const struct ilea_view_meta *
     ilea_msgpack_put_uint(&writer, meta->shared);
     ilea_msgpack_put_uint(&writer, meta->parked);
     ilea_msgpack_put_uint(&writer, meta->hidden);
+    ilea_msgpack_put_uint(&writer, meta->truncations);
     ilea_msgpack_put_bin(&writer, meta->digest, sizeof meta->digest);
     ilea_assert(!writer.failed);
     return ilea_put(txn, DB_META, meta_key, ilea_msgpack_written(&writer));
@@ -269,19 +271,6 @@ ilea_view_next(struct ilea_transaction *txn, uint32_t type, uint32_t agency_only
     }
 }
 
-/* digest += sign * hash, mod 2^256, both most significant byte first. */
-static void
-add_to_digest(uint8_t digest[ILEA_HASH_SIZE], const uint8_t hash[ILEA_HASH_SIZE], bool subtract)
-{
-    unsigned carry = subtract ? 1 : 0;
-    for (int i = ILEA_HASH_SIZE - 1; i >= 0; i--) {
-        uint8_t term = subtract ? (uint8_t)~hash[i] : hash[i];
-        unsigned sum = (unsigned)digest[i] + term + carry;
-        digest[i] = (uint8_t)sum;
-        carry = sum >> 8;
-    }
-}
-
 static enum ilea_error
 put_index_rows(struct ilea_transaction *txn, const struct ilea_view_row *row)
 {
@@ -327,11 +316,11 @@ ilea_view_put(struct ilea_transaction *txn, struct ilea_view_meta *meta,
     ilea_assert(is_new == (before == NULL));
     hash_row(row, agency, row->hash);
     if (before != NULL && before->scope == ILEA_SCOPE_PEERS) {
-        add_to_digest(meta->digest, before->hash, true);
+        ilea_hash_sum_subtract(meta->digest, before->hash);
         meta->shared--;
     }
     if (row->scope == ILEA_SCOPE_PEERS) {
-        add_to_digest(meta->digest, row->hash, false);
+        ilea_hash_sum_add(meta->digest, row->hash);
         meta->shared++;
     }
     /* What the old row borrows is gone with the first put: its ref is needed until then. */

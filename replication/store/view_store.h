@@ -17,7 +17,8 @@
  * checksum of the row, and what the view's digest adds up.
  *
  * lsn rises by one for each change that becomes visible, in the order of the log, so that a rebuild
- * gives every change the lsn it had: keys are used from the log position on where they arrived.
+ * gives every change the lsn it had: keys are used from the log position on where they arrived. Only what
+ * was cut off its feed since is left out.
  */
 #ifndef ILEA_STORE_VIEW_STORE_H
 #define ILEA_STORE_VIEW_STORE_H
@@ -28,7 +29,7 @@
 #include "replication/record/put.h"
 #include "replication/store/environment.h"
 
-enum { ILEA_VIEW_FORMAT = 1, ILEA_CHANGE_FIELDS_MAX = 256, ILEA_VIEW_AGENCIES_MAX = 1024 };
+enum { ILEA_VIEW_FORMAT = 2, ILEA_CHANGE_FIELDS_MAX = 256, ILEA_VIEW_AGENCIES_MAX = 1024 };
 
 /* In memory during a write transaction: load, change, store. */
 struct ilea_view_meta {
@@ -40,6 +41,7 @@ struct ilea_view_meta {
     uint64_t shared;           /* how many of them are shared */
     uint64_t parked;           /* items whose key is not held */
     uint64_t hidden;           /* items that do not decode, or of a newer format */
+    uint64_t truncations;      /* ilea_log_truncations() when it was begun */
     uint8_t digest[ILEA_HASH_SIZE]; /* sum mod 2^256 of the hashes of all shared records */
 };
 

@@ -31,7 +31,7 @@ make_good(void)
 {
     static uint8_t act_bytes[ILEA_ACT_SIZE_MAX];
     static struct ilea_act act = { .has_subject = true, .subject = { { 2 } }, .pair_count = 2 };
-    static struct ilea_entry entry = { .seq = 2, .prev = { 3 }, .time_ms = 4, .sig_count = 1 };
+    static struct ilea_audit_entry entry = { .seq = 2, .prev = { 3 }, .time_ms = 4, .sig_count = 1 };
     struct ilea_sign_secret *admin = NULL;
     act.kind = span_of("peer.approve");
     act.pairs[0] = (struct ilea_act_pair){ span_of("tlp-max"), span_of("amber") };
@@ -62,7 +62,7 @@ decode_act(const uint8_t *data, size_t size)
 static bool
 verifies(const uint8_t *data, size_t size)
 {
-    static struct ilea_entry entry;
+    static struct ilea_audit_entry entry;
     static uint8_t again[ILEA_ENTRY_SIZE_MAX];
     const struct ilea_span input = { data, size };
     if (ilea_entry_decode(input, &entry) != ILEA_ERROR_NONE) return false;

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 
+NOUNS = {"peer", "admin", "audit", "key", "fork"}  # with verbs of their own
 ALWAYS = {"--help", "--version", "-h"}  # of every program; the usage text need not name them
 
 
@@ -35,16 +36,19 @@ def options_in_page(page):
 
 
 def commands_in_help(usage):
-    """The words at the beginnings of lines, with TYPE's and peer's verbs, and the words after NAME: and TYPE:."""
+    """The words at the beginnings of lines, with the verbs of TYPE and of nouns, separated by |."""
     commands = set()
     for line in usage.splitlines():
         found = re.match(r"  (TYPE )?([a-z]+)\b(.*)", line)
         if not found:
             continue
-        commands.add(found.group(2))
-        if found.group(2) == "peer":
-            commands.discard("peer")
-            commands |= {"peer " + verb for verb in re.findall(r"(?:^|\|) ([a-z]+)", found.group(3))}
+        noun = found.group(2)
+        if noun not in NOUNS:
+            commands.add(noun)
+            continue
+        rest = re.sub(r"\([^)]*\)|\[[^]]*\]", "", found.group(3))
+        verbs = re.findall(r"(?:^|\|) ([a-z]+)", rest)
+        commands |= {f"{noun} {verb}" for verb in verbs} or {noun}
     return commands
 
 
@@ -52,9 +56,10 @@ def commands_in_page(page):
     """What .It lists name: `.It Cm peer add Ar file`, `.It Xo Ar type Cm new`."""
     commands = set()
     for line in page[:page.index(".Sh ENVIRONMENT")].splitlines():
-        found = re.match(r"\.It (?:Xo )?(?:Ar type )?Cm ([a-z]+(?: (?:add|approve|list))?)", line)
+        found = re.match(r"\.It (?:Xo )?(?:Ar type )?Cm ([a-z]+)(?: ([a-z]+))?", line)
         if found:
-            commands.add(found.group(1))
+            noun, verb = found.groups()
+            commands.add(f"{noun} {verb}" if noun in NOUNS and verb else noun)
     return commands
 
 

@@ -24,8 +24,26 @@ text_span(const char *text)
     return (struct ilea_span){ (const uint8_t *)text, strlen(text) };
 }
 
+static void
+make_admins(struct ilea_test_agency *agency, unsigned count)
+{
+    struct ilea_manifest *manifest = &agency->manifest;
+    for (unsigned i = 0; i < count; i++) {
+        ILEA_TEST_OK(ilea_sign_generate(&agency->admins[i], &manifest->admins[i]));
+    }
+    if (count == 2 && memcmp(&manifest->admins[0], &manifest->admins[1], sizeof manifest->admins[0]) > 0) {
+        struct ilea_sign_public key = manifest->admins[0];
+        struct ilea_sign_secret *secret = agency->admins[0];
+        manifest->admins[0] = manifest->admins[1];
+        manifest->admins[1] = key;
+        agency->admins[0] = agency->admins[1];
+        agency->admins[1] = secret;
+    }
+    manifest->admin_count = count;
+}
+
 void
-ilea_test_agency_make(struct ilea_test_agency *agency, const char *code)
+ilea_test_agency_make_with(struct ilea_test_agency *agency, const char *code, unsigned admins)
 {
     memset(agency, 0, sizeof *agency);
     struct ilea_manifest *manifest = &agency->manifest;
@@ -35,6 +53,7 @@ ilea_test_agency_make(struct ilea_test_agency *agency, const char *code)
     ILEA_TEST_OK(ilea_sign_generate(&agency->keys.node, &manifest->node));
     ILEA_TEST_OK(ilea_reading_generate(&agency->keys.reading, &manifest->reading));
     ILEA_TEST_OK(ilea_transport_generate(&agency->keys.transport, &manifest->transport));
+    make_admins(agency, admins);
     ilea_hash_once(ILEA_DOMAIN_NETWORK, "test", 4, manifest->network.bytes);
     manifest->code = manifest->name = text_span(code);
     manifest->country = text_span("FR");
@@ -42,12 +61,18 @@ ilea_test_agency_make(struct ilea_test_agency *agency, const char *code)
     manifest->roots[0] = root;
     ilea_roots_hash(1, &next_root, 1, manifest->next_roots);
 
-    static uint8_t signed_manifest[ILEA_MANIFEST_SIZE_MAX];
+    ilea_test_agency_remake(agency);
+}
+
+void
+ilea_test_agency_remake(struct ilea_test_agency *agency)
+{
+    struct ilea_manifest *manifest = &agency->manifest;
     const struct ilea_sign_secret *const roots[] = { agency->root };
-    size_t size = 0, card_size = 0;
-    ILEA_TEST_OK(ilea_manifest_encode(manifest, agency->keys.node, roots, signed_manifest,
-                                      sizeof signed_manifest, &size));
-    const struct ilea_span chain = { signed_manifest, size };
+    size_t card_size = 0;
+    ILEA_TEST_OK(ilea_manifest_encode(manifest, agency->keys.node, roots, agency->signed_manifest,
+                                      sizeof agency->signed_manifest, &agency->signed_size));
+    const struct ilea_span chain = { agency->signed_manifest, agency->signed_size };
     ILEA_TEST_OK(ilea_card_encode(&chain, 1, text_span("tcp://192.0.2.1:7101"), text_span(""), 1700000000000,
                                   agency->keys.node, agency->bytes, sizeof agency->bytes, &card_size));
     const struct ilea_span bytes = { agency->bytes, card_size };
@@ -57,10 +82,17 @@ ilea_test_agency_make(struct ilea_test_agency *agency, const char *code)
 }
 
 void
+ilea_test_agency_make(struct ilea_test_agency *agency, const char *code)
+{
+    ilea_test_agency_make_with(agency, code, 1);
+}
+
+void
 ilea_test_agency_free(struct ilea_test_agency *agency)
 {
     ilea_sign_secret_free(agency->root);
     ilea_sign_secret_free(agency->next_root);
+    for (unsigned i = 0; i < 2; i++) ilea_sign_secret_free(agency->admins[i]);
     ilea_keys_free(&agency->keys);
 }
 
@@ -95,22 +127,39 @@ ilea_test_copy_file(const char *from, const char *to)
 }
 
 void
-ilea_test_home_make(struct ilea_test_home *home, const char *code)
+ilea_test_home_make_with(struct ilea_test_home *home, const char *code, unsigned admins)
 {
     memset(home, 0, sizeof *home);
     (void)snprintf(home->path, sizeof home->path, "/tmp/ilea-test-XXXXXX");
     assert_non_null(mkdtemp(home->path));
     ILEA_TEST_OK(ilea_home_create(home->path));
-    ilea_test_agency_make(&home->own, code);
+    ilea_test_agency_make_with(&home->own, code, admins);
+    home->config = (struct ilea_config){ .approvals = 1, .unverified = true };
     struct ilea_log_identity identity = { .network = home->own.manifest.network,
                                           .agency = home->own.card.agency };
     ilea_random_bytes(identity.database, sizeof identity.database);
     const struct ilea_agency_row own = { .id = identity.agency, .state = ILEA_AGENCY_SELF,
-                                         .card = { home->own.bytes, home->own.card.size } };
+                                         .endpoint = home->own.card.endpoint, .made_ms = home->own.card.made_ms };
+    const struct ilea_span manifest = { home->own.signed_manifest, home->own.signed_size };
+    const struct ilea_span card = { home->own.bytes, home->own.card.size };
     char path[ILEA_PATH_SIZE];
     ilea_home_path(home->path, "log", path);
-    ILEA_TEST_OK(ilea_log_create(path, &identity, &own));
+    ILEA_TEST_OK(ilea_log_create(path, &identity, &own, manifest, card));
     ilea_test_home_open(home);
+}
+
+void
+ilea_test_home_make(struct ilea_test_home *home, const char *code)
+{
+    ilea_test_home_make_with(home, code, 1);
+}
+
+void
+ilea_test_home_node(struct ilea_test_home *home, struct ilea_node *node)
+{
+    *node = (struct ilea_node){ .lock = -1, .config = home->config, .keys = home->own.keys, .log = home->log,
+                                .guard = home->guard, .author = home->author, .view = home->view };
+    (void)snprintf(node->home, sizeof node->home, "%s", home->path);
 }
 
 void
@@ -160,7 +209,7 @@ ilea_test_home_build(struct ilea_test_home *home)
         ILEA_TEST_OK(ilea_view_current(home->path, &generation));
         ilea_view_generation_path(home->path, generation, path);
         ILEA_TEST_OK(ilea_view_open(path, false, false, &home->view));
-        ILEA_TEST_OK(ilea_view_builder_new(home->log, home->view, home->own.keys.reading, &home->builder));
+        ILEA_TEST_OK(ilea_view_builder_new(home->log, home->view, &home->own.keys, &home->builder));
     }
     for (bool caught_up = false; !caught_up;) {
         ILEA_TEST_OK(ilea_view_builder_run(home->builder, 1 << 20, UINT64_MAX, &caught_up, &home->meta));
@@ -171,16 +220,33 @@ ilea_test_home_build(struct ilea_test_home *home)
 void
 ilea_test_home_meet(struct ilea_test_home *home, const struct ilea_test_agency *other, bool approve)
 {
-    static struct ilea_agency agency;
-    char reason[ILEA_REASON_SIZE] = "", name[ILEA_CODE_SIZE_MAX + 1];
+    struct ilea_control_agency answer;
+    struct ilea_node node;
     const struct ilea_author_commit *commits;
     uint32_t count;
     const struct ilea_span text = { (const uint8_t *)other->text, other->text_size };
-    (void)snprintf(name, sizeof name, "%.*s", (int)other->manifest.code.size,
-                   (const char *)other->manifest.code.data);
-    ILEA_TEST_OK(ilea_author_begin(home->author, 1));
-    ILEA_TEST_OK(ilea_agency_add(home->author, ilea_log_identity(home->log), text, 1, &agency, reason));
-    if (approve) ILEA_TEST_OK(ilea_agency_approve(home->author, name, 2, &agency, reason));
+    ilea_test_home_node(home, &node);
+    ILEA_TEST_OK(ilea_author_begin(home->author, 1700000000000));
+    ILEA_TEST_OK(ilea_agency_card(&node, text, 1700000000000, &answer));
+    assert_string_equal(answer.reason, "");
+    ILEA_TEST_OK(ilea_author_commit(home->author, &commits, &count));
+    if (approve) ilea_test_home_grant(home, other, ILEA_AGENCY_APPROVED, ILEA_TEST_GRANT);
+}
+
+void
+ilea_test_home_grant(struct ilea_test_home *home, const struct ilea_test_agency *other, enum ilea_agency_state state,
+                     struct ilea_grant grant)
+{
+    struct ilea_agency_row row;
+    const struct ilea_author_commit *commits;
+    uint32_t count;
+    ILEA_TEST_OK(ilea_author_begin(home->author, 1700000000000));
+    struct ilea_transaction *txn = ilea_author_transaction(home->author);
+    ILEA_TEST_OK(ilea_log_agency(txn, &other->card.agency, &row));
+    row.state = state;
+    row.grant = grant;
+    ILEA_TEST_OK(ilea_log_put_agency(txn, &row));
+    ILEA_TEST_OK(ilea_author_readers_changed(home->author));
     ILEA_TEST_OK(ilea_author_commit(home->author, &commits, &count));
 }
 

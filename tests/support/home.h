@@ -6,7 +6,7 @@
 #ifndef ILEA_TEST_HOME_H
 #define ILEA_TEST_HOME_H
 
-#include "node/author.h"
+#include "node/node.h"
 #include "node/view_builder.h"
 #include "replication/merge/record.h"
 #include "replication/record/put.h"
@@ -15,16 +15,22 @@
 
 struct ilea_test_agency {
     struct ilea_sign_secret *root, *next_root;
+    struct ilea_sign_secret *admins[2]; /* in the order of their public keys */
     struct ilea_keys keys;
     struct ilea_manifest manifest;
+    uint8_t signed_manifest[8192];
+    size_t signed_size;
     uint8_t bytes[ILEA_CARD_SIZE_MAX];
     struct ilea_card card;      /* borrows bytes */
     char text[2 * ILEA_CARD_SIZE_MAX];
     size_t text_size;           /* of the card as text */
 };
 
-/* `code` must outlive it. */
+/* `code` must outlive it. With one admin, or with both. */
 void ilea_test_agency_make(struct ilea_test_agency *agency, const char *code);
+void ilea_test_agency_make_with(struct ilea_test_agency *agency, const char *code, unsigned admins);
+/* Sign its first manifest and its card again, after a change. */
+void ilea_test_agency_remake(struct ilea_test_agency *agency);
 void ilea_test_agency_free(struct ilea_test_agency *agency);
 
 struct ilea_test_home {
@@ -36,9 +42,13 @@ struct ilea_test_home {
     struct ilea_environment *view;
     struct ilea_view_builder *builder;
     struct ilea_view_meta meta; /* after the last build */
+    struct ilea_config config;
 };
 
 void ilea_test_home_make(struct ilea_test_home *home, const char *code);
+void ilea_test_home_make_with(struct ilea_test_home *home, const char *code, unsigned admins);
+/* The opened home as a node; borrows all, is not to be closed. */
+void ilea_test_home_node(struct ilea_test_home *home, struct ilea_node *node);
 void ilea_test_home_remove(struct ilea_test_home *home);
 /* Close and open what uses the log; the view is opened by build. */
 void ilea_test_home_close(struct ilea_test_home *home);
@@ -53,6 +63,10 @@ void ilea_test_copy_file(const char *from, const char *to);
 
 /* Add another agency's card, and approve it if asked to, in a group commit of its own. */
 void ilea_test_home_meet(struct ilea_test_home *home, const struct ilea_test_agency *other, bool approve);
+/* Without asking admins: its state and what it may do. */
+#define ILEA_TEST_GRANT ((struct ilea_grant){ .scopes = 15, .tlp_max = 2 })
+void ilea_test_home_grant(struct ilea_test_home *home, const struct ilea_test_agency *other,
+                          enum ilea_agency_state state, struct ilea_grant grant);
 /* Append commits of a feed of one home's log to another's, up to `seq`. */
 void ilea_test_home_carry(struct ilea_test_home *from, const struct ilea_feed_id *feed, uint64_t seq,
                           struct ilea_test_home *to);

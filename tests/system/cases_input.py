@@ -323,18 +323,20 @@ def bad_homes(place):
             check(result.code in (DATAERR, NOPERM), f"exit code {result.code} for a damaged {name}")
         os.rename(place.path("key"), key)
 
-    # A log of a newer format.
+    # A log of a newer format, and of an older one.
     log = os.path.join(fr.home, "log", "data.mdb")
     shutil.copy(log, place.path("data.mdb"))
-    with open(log, "r+b") as file:
+    with open(log, "rb") as file:
         content = file.read()
-        check(content.count(b"format\0\0\0\1") > 0, "no row with the format")
-        file.seek(0)
-        file.write(content.replace(b"format\0\0\0\1", b"format\0\0\0\x63"))
-    daemon(CONFIG, "newer")
-    command(CONFIG, "newer")
-    command(CONFIG, "newer", words=("verify",))
-    command(CONFIG, "newer", words=("status",))
+    own = b"format\0\0\0\2"
+    check(content.count(own) > 0, "no row with the format")
+    for other in b"format\0\0\0\x63", b"format\0\0\0\1":
+        with open(log, "r+b") as file:
+            file.write(content.replace(own, other))
+        daemon(CONFIG, "another format")
+        command(CONFIG, "another format")
+        command(CONFIG, "another format", words=("verify",))
+        command(CONFIG, "another format", words=("status",))
     shutil.copy(place.path("data.mdb"), log)
     same(fr.status()["records"], 1, "records")
     fr.verify()

@@ -13,7 +13,7 @@ decode_act(struct ilea_span input)
 static enum ilea_error
 decode_entry(struct ilea_span input)
 {
-    struct ilea_entry entry;
+    struct ilea_audit_entry entry;
     enum ilea_error error = ilea_entry_decode(input, &entry);
     if (error == ILEA_ERROR_NONE) check_msgpack_c_agrees(input);
     return error;
@@ -108,9 +108,9 @@ check_act_vector(const json_t *vector)
 
 /* Encoded again with the vector's key it is the same bytes; no room less is enough. */
 static void
-check_entry_encode(const json_t *vector, const struct ilea_entry *decoded, size_t size)
+check_entry_encode(const json_t *vector, const struct ilea_audit_entry *decoded, size_t size)
 {
-    struct ilea_entry entry = { .seq = decoded->seq, .time_ms = decoded->time_ms,
+    struct ilea_audit_entry entry = { .seq = decoded->seq, .time_ms = decoded->time_ms,
                                 .act_bytes = decoded->act_bytes, .sig_count = decoded->sig_count };
     struct ilea_sign_secret *node = secret_of(json_object_get(vector, "node_seed"));
     struct ilea_network_id network;
@@ -143,7 +143,7 @@ check_entry_is_signed(const struct ilea_network_id *network, const struct ilea_s
                       uint8_t *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
-        struct ilea_entry entry;
+        struct ilea_audit_entry entry;
         struct ilea_span input = { bytes, size };
         bytes[i] ^= 1;
         assert_false(ilea_entry_decode(input, &entry) == ILEA_ERROR_NONE
@@ -162,7 +162,7 @@ check_entry_vector(const json_t *vector)
     struct ilea_sign_public node;
     vector_fixed(vector, "network", network.bytes, sizeof network.bytes);
     vector_fixed(vector, "node", node.bytes, sizeof node.bytes);
-    struct ilea_entry entry;
+    struct ilea_audit_entry entry;
     enum ilea_error error = ilea_entry_decode(input, &entry);
     if (error == ILEA_ERROR_NONE && !ilea_entry_verify(&entry, input, &network, &node)) {
         error = ILEA_ERROR_BAD_SIGNATURE;
@@ -266,7 +266,7 @@ test_entry_limits(void **state)
 {
     (void)state;
     static uint8_t act_bytes[ILEA_ACT_SIZE_MAX], bytes[ILEA_ENTRY_SIZE_MAX + 1];
-    static struct ilea_entry entry;
+    static struct ilea_audit_entry entry;
     static struct ilea_act act;
     static char text[ILEA_ACT_VALUE_MAX + 1], keys[] = "aaaaaaaaaaaaaaaa";
     const struct ilea_network_id network = { { 1 } };
@@ -283,7 +283,7 @@ test_entry_limits(void **state)
         act.pairs[i] = (struct ilea_act_pair){ { (const uint8_t *)keys, i + 1 }, span_of(text) };
     }
     assert_int_equal(ilea_act_encode(&act, act_bytes, sizeof act_bytes, &act_size), ILEA_ERROR_NONE);
-    entry = (struct ilea_entry){ .seq = UINT64_MAX, .prev = { 1 }, .time_ms = UINT64_MAX,
+    entry = (struct ilea_audit_entry){ .seq = UINT64_MAX, .prev = { 1 }, .time_ms = UINT64_MAX,
                                  .act_bytes = { act_bytes, act_size }, .sig_count = ILEA_ACT_SIGS_MAX };
     for (uint32_t i = 0; i < entry.sig_count; i++) { /* in the wrong order */
         entry.sigs[i].admin = admins.publics[ILEA_ACT_SIGS_MAX - 1 - i];
@@ -291,7 +291,7 @@ test_entry_limits(void **state)
     }
     assert_int_equal(ilea_entry_encode(&entry, &network, node, bytes, ILEA_ENTRY_SIZE_MAX, &size),
                      ILEA_ERROR_NONE);
-    struct ilea_entry decoded;
+    struct ilea_audit_entry decoded;
     const struct ilea_span made = { bytes, size };
     assert_int_equal(ilea_entry_decode(made, &decoded), ILEA_ERROR_NONE);
     assert_true(ilea_entry_verify(&decoded, made, &network, &node_public));
@@ -300,7 +300,7 @@ test_entry_limits(void **state)
     }
     assert_false(ilea_entry_verify(&decoded, (struct ilea_span){ bytes, 60 }, &network, &node_public));
 
-    const struct ilea_entry good = entry;
+    const struct ilea_audit_entry good = entry;
 #define REFUSED(change)                                                                                  \
     do {                                                                                                 \
         entry = good;                                                                                    \

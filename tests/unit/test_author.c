@@ -667,7 +667,10 @@ test_author_goes_on_only_with_the_guard(void **state)
     ilea_test_need(home, ILEA_SCOPE_PEERS, "three", &result);
     read_slot(home, &ilea_author_feed(home->author, ILEA_SCOPE_PEERS)->id, 1, 0, &slot);
     ILEA_TEST_OK(ilea_opening_decode(slot.item.content, &opening));
-    assert_int_equal(opening.predecessor_count, 2);
+    assert_int_equal(opening.predecessor_count, 1); /* the one before is named already */
+    ilea_msgpack_reader_init(&positions, opening.predecessors);
+    ilea_position_get(&positions, &position);
+    assert_memory_equal(position.feed.bytes, third.bytes, ILEA_ID_SIZE);
 
     ilea_guard_close(home->guard);
     ilea_test_remove_tree(folder);

@@ -206,6 +206,35 @@ test_key_file_keeps_each_kind(void **state)
     ilea_transport_secret_free(transport_again);
 }
 
+/* An admin's key; what a file tells without its secret; destroying it. */
+static void
+test_key_file_looks_and_destroys(void **state)
+{
+    struct folder *folder = *state;
+    struct ilea_sign_secret *admin = NULL, *again = NULL;
+    struct ilea_sign_public public_key;
+    struct ilea_key_file_info info;
+    assert_int_equal(ilea_sign_generate(&admin, &public_key), ILEA_ERROR_NONE);
+    assert_int_equal(ilea_key_file_save_sign(folder->fd, "admin", ILEA_KEY_ADMIN, admin, NULL), 0);
+    assert_int_equal(ilea_key_file_look(folder->fd, "admin", &info), 0);
+    assert_int_equal(info.kind, ILEA_KEY_ADMIN);
+    assert_false(info.has_passphrase);
+    assert_memory_equal(info.public_key, public_key.bytes, sizeof info.public_key);
+    assert_int_equal(ilea_key_file_load_sign(folder->fd, "admin", ILEA_KEY_NODE, NULL, &again), ILEA_ERROR_CORRUPT);
+    assert_int_equal(ilea_key_file_load_sign(folder->fd, "admin", ILEA_KEY_ADMIN, NULL, &again), 0);
+
+    assert_int_equal(ilea_key_file_destroy(folder->fd, "nothing"), ILEA_ERROR_NOT_FOUND);
+    put_file(folder, "text", (const uint8_t *)"not a key", 9);
+    assert_int_equal(ilea_key_file_look(folder->fd, "text", &info), ILEA_ERROR_CORRUPT);
+    assert_int_equal(ilea_key_file_destroy(folder->fd, "text"), ILEA_ERROR_CORRUPT);
+    assert_int_equal(linkat(folder->fd, "admin", folder->fd, "copy", 0), 0);
+    assert_int_equal(ilea_key_file_destroy(folder->fd, "admin"), 0);
+    assert_int_equal(ilea_key_file_look(folder->fd, "admin", &info), ILEA_ERROR_NOT_FOUND);
+    assert_int_equal(ilea_key_file_look(folder->fd, "copy", &info), ILEA_ERROR_CORRUPT); /* its bytes are gone */
+    ilea_sign_secret_free(admin);
+    ilea_sign_secret_free(again);
+}
+
 /* With the real limits, once each: 0.7 s a time. */
 static void
 test_key_file_passphrase(void **state)
@@ -501,6 +530,7 @@ main(void)
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_key_file_keeps_each_kind),
+        IN_FOLDER(test_key_file_looks_and_destroys),
         IN_FOLDER(test_key_file_passphrase),
         IN_FOLDER(test_key_file_passphrase_too_long),
         IN_FOLDER(test_key_file_every_bit_counts),

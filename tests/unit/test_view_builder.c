@@ -43,7 +43,7 @@ build_beside(struct ilea_test_home *home, const char *name, uint64_t bytes_max, 
     struct ilea_view_builder *builder;
     ilea_home_path(home->path, name, path);
     ILEA_TEST_OK(ilea_view_open(path, false, true, &view));
-    ILEA_TEST_OK(ilea_view_builder_new(home->log, view, home->own.keys.reading, &builder));
+    ILEA_TEST_OK(ilea_view_builder_new(home->log, view, &home->own.keys, &builder));
     for (bool caught_up = false; !caught_up;) {
         ILEA_TEST_OK(ilea_view_builder_run(builder, bytes_max, UINT64_MAX, &caught_up, meta));
     }
@@ -306,7 +306,7 @@ test_view_builder_damaged_log(void **state)
     struct ilea_view_meta meta;
     ilea_home_path(home->path, "damaged", path);
     ILEA_TEST_OK(ilea_view_open(path, false, true, &view));
-    ILEA_TEST_OK(ilea_view_builder_new(home->log, view, home->own.keys.reading, &builder));
+    ILEA_TEST_OK(ilea_view_builder_new(home->log, view, &home->own.keys, &builder));
     ILEA_TEST_OK(ilea_view_builder_run(builder, UINT64_MAX, 1, &caught_up, &meta)); /* up to it */
     assert_true(caught_up);
     assert_int_equal(meta.position, 1);
@@ -336,10 +336,10 @@ test_view_builder_refuses_a_view_of_another_log(void **state)
     ilea_test_home_build(home);
     ilea_view_builder_free(home->builder);
     home->builder = NULL;
-    assert_int_equal(ilea_view_builder_new(other.log, home->view, other.own.keys.reading, &builder),
+    assert_int_equal(ilea_view_builder_new(other.log, home->view, &other.own.keys, &builder),
                      ILEA_ERROR_CORRUPT);
     /* Another's reading key does not open this view's epochs. */
-    assert_int_equal(ilea_view_builder_new(home->log, home->view, other.own.keys.reading, &builder),
+    assert_int_equal(ilea_view_builder_new(home->log, home->view, &other.own.keys, &builder),
                      ILEA_ERROR_CORRUPT);
     assert_null(builder);
 
@@ -348,7 +348,7 @@ test_view_builder_refuses_a_view_of_another_log(void **state)
     ILEA_TEST_OK(ilea_transaction_begin(home->view, true, &txn));
     ILEA_TEST_OK(ilea_view_store_meta(txn, &meta));
     ILEA_TEST_OK(ilea_transaction_commit(txn));
-    ILEA_TEST_OK(ilea_view_builder_new(home->log, home->view, home->own.keys.reading, &builder));
+    ILEA_TEST_OK(ilea_view_builder_new(home->log, home->view, &home->own.keys, &builder));
     assert_int_equal(ilea_view_builder_run(builder, UINT64_MAX, UINT64_MAX, &caught_up, &meta),
                      ILEA_ERROR_CORRUPT);
     ilea_view_builder_free(builder);

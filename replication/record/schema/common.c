@@ -15,7 +15,7 @@ const struct ilea_field ilea_common_fields[] = {
     ILEA_BODY_FIELD(0),
     { 4, "lang", ILEA_KIND_CODE, ILEA_MERGE_REGISTER, ILEA_LANG_LIMIT, 0,
       NULL, NULL, "language of the text, as en or pt-BR" },
-    { 5, "areas", ILEA_KIND_CODE, ILEA_MERGE_SET, ILEA_CODE_LIMIT, 0,
+    { ILEA_FIELD_AREAS, "areas", ILEA_KIND_CODE, ILEA_MERGE_SET, ILEA_CODE_LIMIT, 0,
       NULL, NULL, "terms of the vocabulary area" },
     { 6, "themes", ILEA_KIND_CODE, ILEA_MERGE_SET, ILEA_CODE_LIMIT, 0,
       NULL, NULL, "terms of the vocabulary theme" },

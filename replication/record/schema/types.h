@@ -19,6 +19,7 @@ extern const struct ilea_type ilea_type_project;
 extern const struct ilea_type ilea_type_solution;
 extern const struct ilea_type ilea_type_comment;
 extern const struct ilea_type ilea_type_link;
+extern const struct ilea_type ilea_type_vouch;
 
 enum {
     ILEA_TITLE_LIMIT = 1000,  /* bytes; research topics exceed the 120 characters of a good title */

@@ -1,0 +1,162 @@
+/*
+ * author_own.c - our own epochs in memory, in the order of (number, id): read from the log once, followed
+ * through each group commit, and taken back from commits of ours that a restore had lost.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/assert.h"
+#include "node/author_state.h"
+
+void
+ilea_author_forget_epochs(struct ilea_author *author)
+{
+    for (uint32_t i = 0; i < author->own_count; i++) free(author->own[i].readers_bytes);
+    author->own_count = 0;
+    author->own_loaded = false;
+}
+
+static enum ilea_error
+copy_readers(struct ilea_author_epoch *epoch, struct ilea_span readers)
+{
+    uint8_t *bytes = malloc(readers.size + 1);
+    if (bytes == NULL) return ILEA_ERROR_NO_MEMORY;
+    if (readers.size > 0) memcpy(bytes, readers.data, readers.size);
+    free(epoch->readers_bytes);
+    epoch->readers_bytes = bytes;
+    epoch->row.readers = (struct ilea_span){ bytes, readers.size };
+    epoch->row.reader_count = (uint32_t)(readers.size / ILEA_EPOCH_READER_SIZE);
+    return ILEA_ERROR_NONE;
+}
+
+enum ilea_error
+ilea_author_set_readers(struct ilea_author *author, struct ilea_author_epoch *epoch, struct ilea_span readers)
+{
+    author->own_changed = true;
+    enum ilea_error error = copy_readers(epoch, readers);
+    return error == ILEA_ERROR_NONE ? ilea_log_put_epoch(author->txn, &epoch->row) : error;
+}
+
+/* Keep a copy of a row, in its place. */
+enum ilea_error
+ilea_author_note_epoch(struct ilea_author *author, const struct ilea_epoch_row *row)
+{
+    if (author->own_count == ILEA_OWN_EPOCHS_MAX) return ILEA_ERROR_LIMIT;
+    if (author->own_count == author->own_capacity) {
+        uint32_t larger = author->own_capacity == 0 ? 64 : author->own_capacity * 2;
+        struct ilea_author_epoch *moved = realloc(author->own, larger * sizeof *moved);
+        if (moved == NULL) return ILEA_ERROR_NO_MEMORY;
+        author->own = moved;
+        author->own_capacity = larger;
+    }
+    struct ilea_author_epoch epoch = { .row = *row };
+    enum ilea_error error = copy_readers(&epoch, row->readers);
+    if (error != ILEA_ERROR_NONE) return error;
+    uint32_t at = author->own_count++;
+    for (; at > 0; at--) {
+        const struct ilea_epoch_row *before = &author->own[at - 1].row;
+        if (before->number < row->number
+            || (before->number == row->number
+                && memcmp(before->aek_commit, row->aek_commit, ILEA_EPOCH_ID_SIZE) <= 0)) {
+            break;
+        }
+        author->own[at] = author->own[at - 1];
+    }
+    author->own[at] = epoch;
+    return ILEA_ERROR_NONE;
+}
+
+enum ilea_error
+ilea_author_load_epochs(struct ilea_author *author, struct ilea_transaction *txn)
+{
+    if (author->own_loaded) return ILEA_ERROR_NONE;
+    ilea_author_forget_epochs(author);
+    for (unsigned scope = ILEA_SCOPE_AGENCY; scope <= ILEA_SCOPE_PEERS; scope++) {
+        for (uint32_t i = 0;; i++) {
+            struct ilea_epoch_row row;
+            enum ilea_error error = ilea_log_epoch(txn, (enum ilea_scope)scope, i, &row);
+            if (error == ILEA_ERROR_NOT_FOUND) break;
+            if (error == ILEA_ERROR_NONE) error = ilea_author_note_epoch(author, &row);
+            if (error != ILEA_ERROR_NONE) return error;
+        }
+    }
+    author->own_loaded = true;
+    return ILEA_ERROR_NONE;
+}
+
+/* One epoch of ours that came back. Who its readers were is not in it: it fits nobody, and a new epoch is
+ * started with the next change. */
+static enum ilea_error
+take_back_epoch(struct ilea_author *author, struct ilea_span content, const struct ilea_commit_id *id)
+{
+    struct ilea_epoch_statement statement;
+    if (ilea_epoch_decode(content, &statement) != ILEA_ERROR_NONE) return ILEA_ERROR_NONE;
+    struct ilea_epoch_row row = { .scope = ILEA_SCOPE_PEERS, .number = statement.number,
+                                  .statement = *id };
+    memcpy(row.aek_commit, statement.aek_commit, sizeof row.aek_commit);
+    struct ilea_epoch_id epoch;
+    memcpy(epoch.bytes, row.aek_commit, sizeof epoch.bytes);
+    if (ilea_keyring_holds(author->ring, &epoch)) return ILEA_ERROR_NONE; /* never lost */
+    struct ilea_msgpack_reader wrapped;
+    ilea_msgpack_reader_init(&wrapped, statement.wrapped);
+    for (uint32_t i = 0; i < statement.wrapped_count; i++) {
+        ilea_msgpack_get_bytes(&wrapped, row.wrapped, sizeof row.wrapped);
+        enum ilea_error error =
+            ilea_keys_unwrap(author->keys, author->ring, &author->identity->network,
+                             &author->audiences[ILEA_SCOPE_PEERS - 1], row.aek_commit, row.wrapped);
+        if (error == ILEA_ERROR_NONE) {
+            author->own_changed = true;
+            error = ilea_log_put_epoch(author->txn, &row);
+            return error == ILEA_ERROR_NONE ? ilea_author_note_epoch(author, &row) : error;
+        }
+        if (error != ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE; /* not a key of ours after all */
+    }
+    return ILEA_ERROR_NONE;
+}
+
+/* Keys that we had handed out before a restore: to whom is not in it, so these epochs fit nobody any more. */
+static enum ilea_error
+take_back_history(struct ilea_author *author, struct ilea_span content)
+{
+    struct ilea_history_statement statement;
+    if (ilea_history_decode(content, &statement) != ILEA_ERROR_NONE) return ILEA_ERROR_NONE;
+    struct ilea_msgpack_reader keys;
+    ilea_msgpack_reader_init(&keys, statement.keys);
+    for (uint32_t k = 0; k < statement.key_count; k++) {
+        uint8_t aek_commit[ILEA_HASH_SIZE], wrapped[ILEA_WRAPPED_KEY_SIZE];
+        ilea_history_get_key(&keys, aek_commit, wrapped);
+        for (uint32_t i = 0; i < author->own_count; i++) {
+            struct ilea_author_epoch *epoch = &author->own[i];
+            if (memcmp(epoch->row.aek_commit, aek_commit, sizeof aek_commit) != 0) continue;
+            if (epoch->row.reader_count == 0) continue;
+            enum ilea_error error = ilea_author_set_readers(author, epoch, (struct ilea_span){ NULL, 0 });
+            if (error != ILEA_ERROR_NONE) return error;
+        }
+    }
+    return ILEA_ERROR_NONE;
+}
+
+enum ilea_error
+ilea_author_take_back(struct ilea_author *author, struct ilea_span bytes,
+                      const struct ilea_commit_id *id)
+{
+    struct ilea_commit commit;
+    enum ilea_error error = ilea_commit_decode(bytes, &commit);
+    ilea_assert(error == ILEA_ERROR_NONE); /* the replicator checked it */
+    author->epoch_count = 0;
+    error = ilea_author_load_epochs(author, author->txn);
+    struct ilea_msgpack_reader slots;
+    ilea_msgpack_reader_init(&slots, commit.slots);
+    for (uint32_t i = 0; i < commit.header.item_count && error == ILEA_ERROR_NONE; i++) {
+        struct ilea_item item;
+        struct ilea_span slot = ilea_slot_next(&slots);
+        enum ilea_statement_kind kind;
+        if (ilea_item_decode(slot, &item) != ILEA_ERROR_NONE || (item.flags & ILEA_ITEM_CONTROL) == 0
+            || ilea_statement_kind_of(item.content, &kind) != ILEA_ERROR_NONE) {
+            continue;
+        }
+        if (kind == ILEA_STATEMENT_EPOCH) error = take_back_epoch(author, item.content, id);
+        if (kind == ILEA_STATEMENT_HISTORY) error = take_back_history(author, item.content);
+    }
+    return error;
+}

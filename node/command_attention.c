@@ -1,0 +1,130 @@
+#include "node/command_attention.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/command_act.h"
+#include "node/command_fork.h"
+#include "node/command_key.h"
+#include "node/date.h"
+#include "node/trust.h"
+
+static const uint64_t soon_ms = (uint64_t)30 * 24 * 60 * 60 * 1000;
+
+static void __attribute__((format(printf, 4, 5)))
+add(json_t *list, const char *what, const char *run, const char *format, ...)
+{
+    char text[300];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "what", what, "text", text, "command", run));
+}
+
+static void
+add_proposals(struct ilea_command_act *act, json_t *list)
+{
+    unsigned count = 0;
+    struct ilea_proposal_row row = { .number = 0 };
+    while (ilea_log_proposal_next(act->txn, row.number, &row) == ILEA_ERROR_NONE) count++;
+    if (count == 1) add(list, "proposals", "ilea admin pending", "a decision waits for signatures");
+    if (count > 1) add(list, "proposals", "ilea admin pending", "%u decisions wait for signatures", count);
+}
+
+/* A peer that is suspended, or soon will be. */
+static void
+add_peer(const struct ilea_agency *agency, uint64_t now_ms, json_t *list)
+{
+    const struct ilea_agency_row *row = &agency->row;
+    char code[ILEA_CODE_SIZE_MAX + 1], run[100], date[ILEA_DATE_SIZE];
+    (void)snprintf(code, sizeof code, "%.*s", (int)agency->manifest.code.size,
+                   (const char *)agency->manifest.code.data);
+    uint64_t expires = row->grant.expires_ms;
+    bool is_over = expires != 0 && expires <= now_ms;
+    ilea_date_format(expires, date);
+    if (row->state == ILEA_AGENCY_SUSPENDED) {
+        if (is_over) {
+            (void)snprintf(run, sizeof run, "ilea peer approve %s --expires DATE", code);
+        } else {
+            (void)snprintf(run, sizeof run, "ilea peer resume %s", code);
+        }
+        add(list, "suspended", run, "%s is suspended%s%.*s", code, row->reason.size > 0 ? ": " : "",
+            row->reason.size > 150 ? 150 : (int)row->reason.size,
+            row->reason.size > 0 ? (const char *)row->reason.data : "");
+    } else if (row->state == ILEA_AGENCY_APPROVED && expires != 0 && expires < now_ms + soon_ms) {
+        (void)snprintf(run, sizeof run, "ilea peer approve %s --expires DATE", code);
+        add(list, "expires", run, "the approval of %s expires on %s", code, date);
+    }
+}
+
+static void
+add_agencies(struct ilea_command_act *act, uint64_t now_ms, json_t *list)
+{
+    struct ilea_agency *agency = malloc(sizeof *agency);
+    const struct ilea_agency_id *after = NULL;
+    unsigned pending = 0;
+    while (agency != NULL && ilea_agency_next(act->txn, after, agency) == ILEA_ERROR_NONE) {
+        after = &agency->row.id;
+        if (agency->row.state == ILEA_AGENCY_PENDING) pending++;
+        add_peer(agency, now_ms, list);
+    }
+    free(agency);
+    if (pending == 1) add(list, "requests", "ilea peer pending", "an agency waits for your decision");
+    if (pending > 1) add(list, "requests", "ilea peer pending", "%u agencies wait for your decision", pending);
+}
+
+static void
+add_forks(struct ilea_command_act *act, json_t *list)
+{
+    json_t *forks = ilea_command_forks(act, false), *fork;
+    size_t i;
+    json_array_foreach(forks, i, fork) {
+        add(list, "fork", "ilea fork list", "feed %.16s of %s has two histories",
+            json_string_value(json_object_get(fork, "feed")), json_string_value(json_object_get(fork, "agency")));
+    }
+    json_decref(forks);
+}
+
+static void
+add_clock(struct ilea_command_act *act, uint64_t now_ms, json_t *list)
+{
+    enum ilea_clock clock;
+    uint64_t last = 0;
+    char now[ILEA_TIME_SIZE], then[ILEA_TIME_SIZE];
+    if (ilea_trust_clock(act->txn, now_ms, &clock, &last) != ILEA_ERROR_NONE || clock == ILEA_CLOCK_PLAUSIBLE) return;
+    ilea_time_format(now_ms, now);
+    ilea_time_format(last, then);
+    add(list, "clock", "timedatectl", "the clock says %s and the last decision was at %s: no approval expires meanwhile",
+        now, then);
+}
+
+static void
+add_keys(struct ilea_command_act *act, json_t *list)
+{
+    json_t *facts = ilea_command_key_facts(act), *line;
+    size_t i;
+    json_array_foreach(json_object_get(facts, "due"), i, line) {
+        add(list, "keys", "ilea key status", "%s", json_string_value(line));
+    }
+    json_decref(facts);
+}
+
+json_t *
+ilea_command_attention(const struct ilea_command *command)
+{
+    struct ilea_command_act act;
+    json_t *list = json_array();
+    if (ilea_command_act_begin(&act, command, "attention", false) == 0) {
+        uint64_t now_ms = ilea_wall_ms();
+        add_clock(&act, now_ms, list);
+        add_proposals(&act, list);
+        add_agencies(&act, now_ms, list);
+        add_forks(&act, list);
+        add_keys(&act, list);
+    }
+    ilea_command_act_end(&act);
+    return list;
+}

@@ -1,0 +1,13 @@
+/*
+ * command_attention.h - what waits for an admin, each thing with the command that settles it.
+ */
+#ifndef ILEA_NODE_COMMAND_ATTENTION_H
+#define ILEA_NODE_COMMAND_ATTENTION_H
+
+#include "node/command.h"
+
+/* An array of { what, text, command } (new reference): what: proposals, requests, fork, suspended, expires, clock,
+ * keys. Empty where nothing is to be done. */
+json_t *ilea_command_attention(const struct ilea_command *command);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * command_peer.h - the verbs of `ilea peer`, and what others say of an agency.
+ */
+#ifndef ILEA_NODE_COMMAND_PEER_H
+#define ILEA_NODE_COMMAND_PEER_H
+
+#include "node/command.h"
+
+int ilea_command_peer_approve(const struct ilea_command *command);
+int ilea_command_peer_decide(const struct ilea_command *command); /* decline, suspend, resume, revoke */
+int ilea_command_peer_vouch(const struct ilea_command *command);
+
+/* All vouches of approved agencies that stand: an object of agency ids in hex, each with an array (new
+ * reference). What the view does not show is not told. */
+json_t *ilea_command_vouches(const struct ilea_command *command, struct ilea_log *log);
+
+#endif

@@ -1,0 +1,53 @@
+#include "node/decision.h"
+
+#include <string.h>
+
+static const struct ilea_decision_kind kinds[] = {
+    { "agency.init", ILEA_DECIDER_ONE, false, false, "make the node" },
+    { "peer.add", ILEA_DECIDER_NODE, true, false, "take in a card" },
+    { "peer.request", ILEA_DECIDER_NODE, true, false, "take in a request" },
+    { "peer.approve", ILEA_DECIDER_QUORUM, true, false, "approve a peer" },
+    { "peer.decline", ILEA_DECIDER_ONE, true, false, "decline a request" },
+    { "peer.suspend", ILEA_DECIDER_ONE, true, false, "suspend a peer" },
+    { "peer.resume", ILEA_DECIDER_QUORUM, true, false, "resume a peer" },
+    { "peer.revoke", ILEA_DECIDER_QUORUM, true, false, "revoke a peer" },
+    { "peer.expired", ILEA_DECIDER_NODE, true, false, "end an approval that expired" },
+    { "peer.conflict", ILEA_DECIDER_NODE, true, false, "stop for a conflict of keys" },
+    { "peer.manifest", ILEA_DECIDER_NODE, true, false, "take in new keys of a peer" },
+    { "peer.vouch", ILEA_DECIDER_ONE, true, false, "vouch for an agency" },
+    { "peer.invite", ILEA_DECIDER_ONE, false, false, "invite an agency" },
+    { "policy.set", ILEA_DECIDER_QUORUM, false, false, "set the policy" },
+    { "admin.add", ILEA_DECIDER_GROWING, false, true, "add an admin" },
+    { "admin.remove", ILEA_DECIDER_QUORUM, false, true, "remove an admin" },
+    { "admin.reject", ILEA_DECIDER_ONE, false, false, "reject a proposal" },
+    { "key.rotate", ILEA_DECIDER_QUORUM, false, true, "rotate keys" },
+    { "key.revoke", ILEA_DECIDER_QUORUM, false, true, "revoke the node key" },
+    { "key.recover", ILEA_DECIDER_ROOTS, false, true, "recover with the next roots" },
+    { "fork.seen", ILEA_DECIDER_NODE, true, false, "note a fork" },
+    { "fork.resolve", ILEA_DECIDER_QUORUM, false, true, "resolve a fork" },
+    { "log.restored", ILEA_DECIDER_NODE, false, false, "note that the log was restored" },
+};
+
+const struct ilea_decision_kind *
+ilea_decision_kind(struct ilea_span name)
+{
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strlen(kinds[i].name) == name.size && memcmp(kinds[i].name, name.data, name.size) == 0) {
+            return &kinds[i];
+        }
+    }
+    return NULL;
+}
+
+uint32_t
+ilea_decision_needed(const struct ilea_decision_kind *kind, uint32_t approvals, uint32_t admins)
+{
+    switch (kind->decider) {
+    case ILEA_DECIDER_NODE:
+    case ILEA_DECIDER_ROOTS: return 0;
+    case ILEA_DECIDER_ONE: return 1;
+    case ILEA_DECIDER_QUORUM: return approvals;
+    case ILEA_DECIDER_GROWING: return admins < approvals ? admins : approvals;
+    }
+    return approvals;
+}

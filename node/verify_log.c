@@ -1,0 +1,221 @@
+/* verify_log.c - verify: commits and their chains, manifests, proofs of forks, the archive, the audit feed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/verify.h"
+#include "replication/record/act.h"
+#include "replication/record/commit.h"
+#include "replication/record/fork.h"
+
+/* One commit of a feed, at its place in the chain. */
+static void
+verify_commit(struct ilea_verify *verify, const struct ilea_feed_row *feed, uint64_t seq,
+              struct ilea_commit_id *prev)
+{
+    struct ilea_chain_row chain;
+    struct ilea_log_commit row;
+    struct ilea_commit commit;
+    struct ilea_commit_id id = { { 0 } };
+    enum ilea_error error = ilea_log_chain(verify->txn, feed->number, seq, &chain);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(verify->txn, chain.position, &row);
+    if (error == ILEA_ERROR_NONE && (row.feed != feed->number || row.seq != seq)) error = ILEA_ERROR_CORRUPT;
+    if (error == ILEA_ERROR_NONE) error = ilea_commit_decode(row.bytes, &commit);
+    if (error == ILEA_ERROR_NONE) {
+        ilea_commit_id_of(commit.header_bytes, &id);
+        if (memcmp(id.bytes, chain.id.bytes, ILEA_ID_SIZE) != 0 || commit.header.seq != seq
+            || memcmp(commit.header.feed.bytes, feed->id.bytes, ILEA_ID_SIZE) != 0
+            || memcmp(commit.header.prev.bytes, prev->bytes, ILEA_ID_SIZE) != 0) {
+            error = ILEA_ERROR_BAD_HASH;
+        }
+    }
+    if (error == ILEA_ERROR_NONE) error = ilea_commit_check_items(&commit);
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_commit_verify(&commit, &id, &ilea_log_identity(verify->log)->network,
+                                   &feed->origin.node);
+    }
+    if (error != ILEA_ERROR_NONE) {
+        ilea_verify_fault(verify, "feed %u commit %llu: %s", feed->number, (unsigned long long)seq,
+                          ilea_error_text(error));
+    }
+    *prev = id;
+    verify->commits++;
+    ilea_progress_show(&verify->progress, "commits", verify->commits);
+}
+
+static void
+verify_feed(struct ilea_verify *verify, const struct ilea_feed_row *feed)
+{
+    struct ilea_feed_id id;
+    ilea_feed_id_of(&ilea_log_identity(verify->log)->network, &feed->origin, &id);
+    if (memcmp(id.bytes, feed->id.bytes, sizeof id.bytes) != 0) {
+        ilea_verify_fault(verify, "feed %u: its id does not match its origin", feed->number);
+    }
+    struct ilea_commit_id prev = { { 0 } };
+    for (uint64_t seq = 1; seq <= feed->seq; seq++) verify_commit(verify, feed, seq, &prev);
+    if (feed->seq > 0 && memcmp(prev.bytes, feed->head.bytes, sizeof prev.bytes) != 0) {
+        ilea_verify_fault(verify, "feed %u: its last commit is not the one noted", feed->number);
+    }
+}
+
+/* Every position holds a commit, and those that count are as many as the feeds are long. */
+static void
+verify_positions(struct ilea_verify *verify, uint64_t total)
+{
+    uint64_t last = 0, counted = 0;
+    enum ilea_error error = ilea_log_last(verify->txn, &last);
+    if (error != ILEA_ERROR_NONE) ilea_verify_fault(verify, "the log's end: %s", ilea_error_text(error));
+    for (uint64_t position = 1; position <= last; position++) {
+        struct ilea_log_commit row;
+        error = ilea_log_commit_at(verify->txn, position, &row);
+        if (error == ILEA_ERROR_NOT_FOUND) error = ILEA_ERROR_CORRUPT;
+        if (error == ILEA_ERROR_NONE) error = ilea_log_counts(verify->txn, &row);
+        if (error == ILEA_ERROR_NONE) counted++;
+        if (error == ILEA_ERROR_NONE || error == ILEA_ERROR_NOT_FOUND) continue; /* NOT_FOUND: cut off */
+        ilea_verify_fault(verify, "position %llu: %s", (unsigned long long)position, ilea_error_text(error));
+    }
+    if (counted != total) {
+        ilea_verify_fault(verify, "the log has %llu positions for %llu commits", (unsigned long long)counted,
+                          (unsigned long long)total);
+    }
+}
+
+static void
+verify_fork(struct ilea_verify *verify, const struct ilea_feed_row *feed)
+{
+    struct ilea_span proof;
+    struct ilea_fork fork;
+    enum ilea_error error = ilea_log_fork(verify->txn, &feed->id, &proof);
+    if (error == ILEA_ERROR_NOT_FOUND) return;
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_fork_decode(proof, &ilea_log_identity(verify->log)->network, &fork);
+    }
+    if (error == ILEA_ERROR_NONE && memcmp(fork.feed.bytes, feed->id.bytes, ILEA_ID_SIZE) != 0) {
+        error = ILEA_ERROR_BAD_HASH;
+    }
+    if (error != ILEA_ERROR_NONE) {
+        ilea_verify_fault(verify, "feed %u: the proof of its fork: %s", feed->number, ilea_error_text(error));
+    }
+}
+
+static uint64_t
+verify_feeds(struct ilea_verify *verify)
+{
+    uint64_t total = 0;
+    for (uint32_t number = 1;; number++) {
+        struct ilea_feed_row feed;
+        enum ilea_error error = ilea_log_feed(verify->txn, number, &feed);
+        if (error == ILEA_ERROR_NOT_FOUND) return total;
+        if (error != ILEA_ERROR_NONE) {
+            ilea_verify_fault(verify, "feed %u: %s", number, ilea_error_text(error));
+            continue;
+        }
+        verify_feed(verify, &feed);
+        verify_fork(verify, &feed);
+        total += feed.seq;
+    }
+}
+
+/* The chain of an agency's manifests, from the first. */
+static enum ilea_error
+verify_manifests(struct ilea_verify *verify, const struct ilea_agency_id *id)
+{
+    struct ilea_manifest manifests[2];
+    struct ilea_span bytes;
+    uint64_t last = 0;
+    enum ilea_error error = ilea_log_manifest_last(verify->txn, id, &last, &bytes);
+    for (uint64_t index = 0; error == ILEA_ERROR_NONE && index <= last; index++) {
+        struct ilea_manifest *manifest = &manifests[index % 2];
+        error = ilea_log_manifest(verify->txn, id, index, &bytes);
+        if (error == ILEA_ERROR_NONE) error = ilea_manifest_decode(bytes, manifest);
+        if (error != ILEA_ERROR_NONE) break;
+        bool follows = index == 0
+            || ilea_manifest_succession(&manifests[(index + 1) % 2], manifest) != ILEA_SUCCESSION_NONE;
+        if (!follows || manifest->index != index || memcmp(manifest->id.bytes, id->bytes, ILEA_ID_SIZE) != 0) {
+            error = ILEA_ERROR_BAD_HASH;
+        }
+    }
+    return error;
+}
+
+/* The archive of an agency holds exactly the feeds that say so, and its sum is theirs. */
+static enum ilea_error
+verify_archive(struct ilea_verify *verify, const struct ilea_agency_id *id)
+{
+    uint32_t count = 0, counted = 0;
+    uint8_t sum[ILEA_HASH_SIZE], summed[ILEA_HASH_SIZE] = { 0 }, hash[ILEA_HASH_SIZE];
+    enum ilea_error error = ilea_log_archive_sum(verify->txn, id, &count, sum);
+    struct ilea_position position;
+    const struct ilea_feed_id *after = NULL;
+    while (error == ILEA_ERROR_NONE) {
+        struct ilea_feed_row feed;
+        error = ilea_log_archive_next(verify->txn, id, after, &position);
+        after = &position.feed;
+        if (error == ILEA_ERROR_NOT_FOUND) break;
+        if (error == ILEA_ERROR_NONE) error = ilea_log_feed_by_id(verify->txn, &position.feed, &feed);
+        if (error != ILEA_ERROR_NONE) return error;
+        if (!feed.archived || feed.seq != position.seq
+            || memcmp(feed.head.bytes, position.id.bytes, ILEA_ID_SIZE) != 0) {
+            return ILEA_ERROR_CORRUPT;
+        }
+        ilea_position_hash(&position, hash);
+        ilea_hash_sum_add(summed, hash);
+        counted++;
+    }
+    if (error != ILEA_ERROR_NOT_FOUND) return error;
+    return counted == count && memcmp(sum, summed, sizeof sum) == 0 ? ILEA_ERROR_NONE : ILEA_ERROR_CORRUPT;
+}
+
+static void
+verify_agencies(struct ilea_verify *verify)
+{
+    struct ilea_agency_row agency;
+    struct ilea_agency_id id;
+    const struct ilea_agency_id *after = NULL;
+    enum ilea_error error;
+    while ((error = ilea_log_agency_next(verify->txn, after, &agency)) == ILEA_ERROR_NONE) {
+        id = agency.id;
+        after = &id;
+        error = verify_manifests(verify, &id);
+        if (error != ILEA_ERROR_NONE) {
+            ilea_verify_fault(verify, "agency %u: its manifests: %s", agency.number, ilea_error_text(error));
+        }
+        error = verify_archive(verify, &id);
+        if (error != ILEA_ERROR_NONE) {
+            ilea_verify_fault(verify, "agency %u: its archived feeds: %s", agency.number, ilea_error_text(error));
+        }
+    }
+    if (error != ILEA_ERROR_NOT_FOUND) ilea_verify_fault(verify, "an agency: %s", ilea_error_text(error));
+}
+
+/* Each entry names the one before. By whom they are signed depends on who was admin then: ilea audit. */
+static void
+verify_audit(struct ilea_verify *verify)
+{
+    struct ilea_audit_entry *entry = malloc(sizeof *entry);
+    uint8_t prev[ILEA_HASH_SIZE] = { 0 }, hash[ILEA_HASH_SIZE];
+    uint64_t last = 0;
+    enum ilea_error error = entry != NULL ? ilea_log_audit_last(verify->txn, &last, hash) : ILEA_ERROR_NO_MEMORY;
+    uint64_t seq = 1;
+    for (; error == ILEA_ERROR_NONE && seq <= last; seq++) {
+        struct ilea_span bytes;
+        error = ilea_log_audit(verify->txn, seq, &bytes);
+        if (error == ILEA_ERROR_NONE) error = ilea_entry_decode(bytes, entry);
+        if (error != ILEA_ERROR_NONE) break;
+        if (entry->seq != seq || memcmp(entry->prev, prev, sizeof prev) != 0) error = ILEA_ERROR_BAD_HASH;
+        memcpy(prev, entry->hash, sizeof prev);
+    }
+    if (error == ILEA_ERROR_NONE && memcmp(prev, hash, sizeof prev) != 0) error = ILEA_ERROR_BAD_HASH;
+    if (error != ILEA_ERROR_NONE) {
+        ilea_verify_fault(verify, "audit entry %llu: %s", (unsigned long long)seq, ilea_error_text(error));
+    }
+    free(entry);
+}
+
+void
+ilea_verify_log(struct ilea_verify *verify)
+{
+    uint64_t total = verify_feeds(verify);
+    verify_positions(verify, total);
+    verify_agencies(verify);
+    verify_audit(verify);
+}
