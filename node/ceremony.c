@@ -99,23 +99,29 @@ ilea_ceremony_state(const struct ilea_ceremony *ceremony)
 }
 
 bool
-ilea_ceremony_next(struct ilea_ceremony *ceremony, uint64_t now_ms, struct ilea_lobby_ceremony *message)
+ilea_ceremony_has_next(const struct ilea_ceremony *ceremony, uint64_t now_ms)
 {
-    struct ilea_ceremony_run *run = &ceremony->ours;
     if (ceremony->is_broken || ceremony->chosen == &ceremony->theirs) return false;
     if (ceremony->sent_ms != 0 && now_ms - ceremony->sent_ms < ILEA_CEREMONY_PAUSE_MS) return false;
-    bool waits = !ceremony->is_lower && now_ms - ceremony->opened_ms < ILEA_CEREMONY_SECOND_MS;
-    switch (run->step) {
+    switch (ceremony->ours.step) {
     case ILEA_STEP_NONE:
-        /* The other side's run has begun: there is no need for a second one. */
-        if (waits || ceremony->theirs.step != ILEA_STEP_NONE) return false;
-        run->step = ILEA_STEP_COMMITTED;
-        break;
+        /* Once the other side's run has begun there is no need for a second one. */
+        return (ceremony->is_lower || now_ms - ceremony->opened_ms >= ILEA_CEREMONY_SECOND_MS)
+            && ceremony->theirs.step == ILEA_STEP_NONE;
     case ILEA_STEP_COMMITTED:
-    case ILEA_STEP_NONCES: break;
+    case ILEA_STEP_NONCES: return true;
     case ILEA_STEP_REVEALED:
     case ILEA_STEP_DEAD: return false;
     }
+    return false;
+}
+
+bool
+ilea_ceremony_next(struct ilea_ceremony *ceremony, uint64_t now_ms, struct ilea_lobby_ceremony *message)
+{
+    struct ilea_ceremony_run *run = &ceremony->ours;
+    if (!ilea_ceremony_has_next(ceremony, now_ms)) return false;
+    if (run->step == ILEA_STEP_NONE) run->step = ILEA_STEP_COMMITTED;
     bool commits = run->step == ILEA_STEP_COMMITTED;
     message->kind = commits ? ILEA_LOBBY_KIND_COMMIT : ILEA_LOBBY_KIND_REVEAL;
     memcpy(message->manifest, ceremony->own.manifest, sizeof message->manifest);
@@ -260,8 +266,8 @@ ilea_ceremony_result(const struct ilea_ceremonies *ceremonies, const struct ilea
 }
 
 enum ilea_ceremony_match
-ilea_ceremony_check(const struct ilea_ceremonies *ceremonies, const struct ilea_sas_side *own,
-                    const struct ilea_sas_side *other, const char *typed, uint64_t now_ms)
+ilea_ceremony_compare(const struct ilea_ceremonies *ceremonies, const struct ilea_sas_side *own,
+                      const struct ilea_sas_side *other, const char *typed, uint64_t now_ms)
 {
     static const uint8_t zeros[ILEA_SAS_NONCE_SIZE];
     struct ilea_sas sas = { .digits = "", .words = { "", "", "", "" } };

@@ -92,6 +92,8 @@ bool ilea_ceremony_any(struct ilea_ceremonies *ceremonies, uint64_t now_ms);
 void ilea_ceremony_close(struct ilea_ceremony *ceremony);
 enum ilea_ceremony_state ilea_ceremony_state(const struct ilea_ceremony *ceremony);
 
+/* Whether there is a message to send to the other side's lobby now. */
+bool ilea_ceremony_has_next(const struct ilea_ceremony *ceremony, uint64_t now_ms);
 /* A message to send to the other side's lobby now: kind, manifest and value of *message are set. False: none. */
 bool ilea_ceremony_next(struct ilea_ceremony *ceremony, uint64_t now_ms,
                         struct ilea_lobby_ceremony *message);
@@ -120,9 +122,9 @@ enum ilea_ceremony_match {
  * Whether what an admin typed is the code of these two sides: of their last ceremony, or the offline code.
  * `ceremonies` NULL: no daemon, so no ceremony. If it is not an online code this takes 0.2 s and 64 MiB.
  */
-enum ilea_ceremony_match ilea_ceremony_check(const struct ilea_ceremonies *ceremonies,
-                                             const struct ilea_sas_side *own,
-                                             const struct ilea_sas_side *other, const char *typed,
-                                             uint64_t now_ms);
+enum ilea_ceremony_match ilea_ceremony_compare(const struct ilea_ceremonies *ceremonies,
+                                               const struct ilea_sas_side *own,
+                                               const struct ilea_sas_side *other, const char *typed,
+                                               uint64_t now_ms);
 
 #endif

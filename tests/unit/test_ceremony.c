@@ -259,11 +259,11 @@ test_check(void **state)
         { "1234567a", ILEA_CEREMONY_BAD_LENGTH }
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_equal(ilea_ceremony_check(&a.ceremonies, &a.own, &a.other, cases[i].typed, 1200),
+        assert_int_equal(ilea_ceremony_compare(&a.ceremonies, &a.own, &a.other, cases[i].typed, 1200),
                          cases[i].expected);
     }
-    assert_int_equal(ilea_ceremony_check(NULL, &a.own, &a.other, online.digits, 1200), ILEA_CEREMONY_WRONG);
-    assert_int_equal(ilea_ceremony_check(NULL, &a.own, &a.other, offline.digits, 1200),
+    assert_int_equal(ilea_ceremony_compare(NULL, &a.own, &a.other, online.digits, 1200), ILEA_CEREMONY_WRONG);
+    assert_int_equal(ilea_ceremony_compare(NULL, &a.own, &a.other, offline.digits, 1200),
                      ILEA_CEREMONY_OFFLINE);
     /* It is forgotten after a day, and does not hold for another manifest. */
     struct ilea_sas sas;
