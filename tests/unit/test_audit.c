@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "crypto/random.h"
 #include "node/audit.h"
 #include "node/own_keys.h"
 #include "tests/support/decide.h"

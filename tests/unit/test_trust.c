@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "crypto/random.h"
 #include "node/agency.h"
 #include "node/audit.h"
 #include "node/ceremony_check.h"
