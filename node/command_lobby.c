@@ -138,7 +138,7 @@ finish_request(const struct asking *asking)
 int
 ilea_command_peer_request(const struct ilea_command *command)
 {
-    uint64_t wait_ms;
+    uint64_t wait_ms = 0;
     if (command->word_count != 3) return ilea_command_usage("peer request takes one address, tcp://HOST:PORT");
     int code = ilea_command_wait(command, REQUEST_WAIT_SECONDS, &wait_ms);
     if (code != 0) return code;

@@ -186,7 +186,7 @@ report(struct verifying *verifying, enum ilea_error error)
 int
 ilea_command_peer_verify(const struct ilea_command *command)
 {
-    uint64_t wait_ms;
+    uint64_t wait_ms = 0;
     if (command->word_count != 3) return ilea_command_usage("peer verify takes one agency");
     int code = ilea_command_wait(command, VERIFY_WAIT_SECONDS, &wait_ms);
     if (code != 0) return code;

@@ -16,6 +16,7 @@ import cases_sync  # noqa: E402,F401
 import cases_crash  # noqa: E402,F401
 import cases_input  # noqa: E402,F401
 import cases_tools  # noqa: E402,F401
+import cases_lobby  # noqa: E402,F401
 
 
 def run_one(function, options):
