@@ -61,6 +61,7 @@ on_entry(void *context, const char *section, const char *name, const char *value
         return 0;
     }
     if (strcmp(name, "listen") == 0) return set_value(parse, parse->config->listen, name, value);
+    if (strcmp(name, "lobby") == 0) return set_value(parse, parse->config->lobby, name, value);
     if (strcmp(name, "guard") == 0) return set_value(parse, parse->config->guard, name, value);
     if (strcmp(name, "approvals") == 0) return set_approvals(parse, value);
     if (strcmp(name, "unverified") == 0) return set_flag(parse, &parse->config->unverified, name, value);

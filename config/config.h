@@ -3,6 +3,7 @@
  *
  *     [node]
  *     listen = tcp://192.0.2.10:7101     ; where peers connect; empty: this node only dials
+ *     lobby = tcp://192.0.2.10:7102      ; where strangers may ask to join; empty: nowhere
  *     guard = /run/ilea                  ; memory-backed folder for the feed guard
  *     approvals = 2                      ; admins who must sign a decision, 1 to 16; default 1
  *     unverified = yes                   ; peers may be approved without comparing a code; default no
@@ -23,6 +24,7 @@ enum { ILEA_CONFIG_VALUE_SIZE = 256, ILEA_CONFIG_FILE_SIZE_MAX = 64 * 1024, ILEA
 
 struct ilea_config {
     char listen[ILEA_CONFIG_VALUE_SIZE]; /* "" if not set */
+    char lobby[ILEA_CONFIG_VALUE_SIZE];  /* "" if not set */
     char guard[ILEA_CONFIG_VALUE_SIZE];  /* "" if not set */
     uint32_t approvals;                  /* 1 to ILEA_APPROVALS_MAX */
     bool unverified;

@@ -93,11 +93,18 @@ load_card(const struct ilea_command *command, uint8_t **card, size_t *size)
     struct ilea_log *log = NULL;
     struct ilea_transaction *txn = NULL;
     struct ilea_span bytes = { NULL, 0 };
+    struct ilea_config config;
+    char reason[ILEA_REASON_SIZE];
+    if (ilea_home_exists(command->home)
+        && ilea_home_config(command->home, &config, reason) != ILEA_ERROR_NONE) {
+        return ilea_command_fail(EX_CONFIG, "%s", reason);
+    }
     for (unsigned attempt = 0; attempt < 2; attempt++) {
         int code = ilea_command_log(command, &log);
         if (code != 0) return code;
         enum ilea_error error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
-        bool current = error == ILEA_ERROR_NONE && ilea_own_card_is_current(txn, &ilea_log_identity(log)->agency);
+        bool current = error == ILEA_ERROR_NONE
+            && ilea_own_card_is_current(txn, &ilea_log_identity(log)->agency, &config);
         if (current) error = ilea_log_card(txn, &bytes);
         if (current && error == ILEA_ERROR_NONE && (*card = malloc(bytes.size)) != NULL) {
             memcpy(*card, bytes.data, bytes.size);
@@ -111,7 +118,8 @@ load_card(const struct ilea_command *command, uint8_t **card, size_t *size)
         ilea_writer_close(writer);
         if (code != 0 && attempt == 0) return code;
     }
-    return ilea_command_fail(EX_TEMPFAIL, "our card is being made anew: try again");
+    return ilea_command_fail(EX_TEMPFAIL, "our card is being made anew: try again; if ilea.conf was changed, restart "
+                                          "ilea-node first");
 }
 
 int

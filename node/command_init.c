@@ -1,5 +1,4 @@
 /* command_init.c - init: a new agency's keys, its first manifest, its home. */
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "crypto/random.h"
 #include "node/audit.h"
 #include "node/command_act.h"
+#include "node/own_card.h"
 
 struct identity {
     const char *admin_name;
@@ -186,23 +186,6 @@ make_log(struct identity *identity, const char *home, const char *listen)
     return error == ILEA_ERROR_NONE ? begin_audit(identity, path) : error;
 }
 
-/* What stands on the card must lead here from elsewhere: one numeric address. */
-static bool
-is_dialable(const char *endpoint)
-{
-    const char *colon = strrchr(endpoint, ':');
-    if (!ilea_endpoint_is_valid(text_span(endpoint))) return false;
-    if (endpoint[0] == '\0') return true;
-    char address[ILEA_ENDPOINT_SIZE_MAX];
-    uint8_t bytes[16], nowhere[16] = { 0 };
-    const char *from = endpoint + strlen("tcp://");
-    size_t size = (size_t)(colon - from);
-    bool six = from[0] == '[' && from[size - 1] == ']';
-    (void)snprintf(address, sizeof address, "%.*s", (int)(six ? size - 2 : size), six ? from + 1 : from);
-    int family = six ? AF_INET6 : AF_INET;
-    return inet_pton(family, address, bytes) == 1 && memcmp(bytes, nowhere, six ? 16 : 4) != 0;
-}
-
 static int
 check_roots(const struct ilea_command *command, struct ilea_manifest *manifest)
 {
@@ -244,7 +227,7 @@ check_arguments(const struct ilea_command *command, struct identity *identity)
     if (country < 2 || country > 3 || strspn(command->country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != country) {
         return ilea_command_fail(EX_USAGE, "--country takes a code of ISO 3166-1, as FR, or EU or INT");
     }
-    if (!is_dialable(command->listen != NULL ? command->listen : "")) {
+    if (!ilea_endpoint_is_dialable(command->listen != NULL ? command->listen : "")) {
         return ilea_command_fail(EX_USAGE,
                                  "--listen takes tcp://ADDRESS:PORT with the numeric address that peers reach");
     }
@@ -261,6 +244,8 @@ write_config(const char *home, const char *listen)
     char text[1024];
     int length = snprintf(text, sizeof text,
                           "[node]\n%slisten = %s\n\n"
+                          "; Where agencies that are not known yet may ask to join; see man ilea.\n"
+                          "; lobby = tcp://192.0.2.10:7102\n\n"
                           "; Approving a peer by --yes, without comparing a code, is allowed. Take this line away once "
                           "you rely on it.\nunverified = yes\n",
                           listen[0] == '\0' ? "; " : "", listen[0] == '\0' ? "tcp://192.0.2.10:7101" : listen);

@@ -338,10 +338,13 @@ ilea_command_peer(const struct ilea_command *command)
         { "add", peer_add }, { "list", peer_list }, { "pending", peer_pending }, { "show", peer_show },
         { "approve", ilea_command_peer_approve }, { "decline", ilea_command_peer_decide },
         { "suspend", ilea_command_peer_decide }, { "resume", ilea_command_peer_decide },
-        { "revoke", ilea_command_peer_decide }, { "vouch", ilea_command_peer_vouch } };
+        { "revoke", ilea_command_peer_decide }, { "vouch", ilea_command_peer_vouch },
+        { "request", ilea_command_peer_request }, { "invite", ilea_command_peer_invite },
+        { "verify", ilea_command_peer_verify } };
     const char *verb = command->word_count > 1 ? command->words[1] : "";
     for (unsigned i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(verbs[i].verb, verb) == 0) return verbs[i].run(command);
     }
-    return ilea_command_usage("peer takes add, list, pending, show, approve, decline, suspend, resume, revoke or vouch");
+    return ilea_command_usage("peer takes add, list, pending, show, request, invite, verify, approve, decline, suspend, "
+                              "resume, revoke or vouch");
 }

@@ -25,7 +25,7 @@ ilea_control_decode(struct ilea_span input, struct ilea_control_frame *frame, si
     uint32_t length = ilea_key_u32(input.data);
     uint8_t kind = input.data[4];
     if (length < 1 || length > ILEA_CONTROL_FRAME_MAX - 4 || kind < ILEA_CONTROL_PUTS
-        || kind > ILEA_CONTROL_DECIDE) {
+        || kind > ILEA_CONTROL_LAST) {
         return ILEA_ERROR_MALFORMED;
     }
     if (input.size - 4 < length) return ILEA_ERROR_NOT_FOUND;

@@ -14,6 +14,8 @@
  *   DECIDE   [ act: bin, [ [admin: bin 32, sig: bin 64] ... ], payload: bin ]       trust.h
  *     answer [ error, reason, kind, outcome, proposal, have, needed, agency: bin 0 or 32, code, state, words ]
  *
+ *   SEAL, CEREMONY, LOBBY                      control_lobby.h
+ *
  * Private to ileanet's own programs: both ends are of one version.
  */
 #ifndef ILEA_NODE_CONTROL_H
@@ -42,7 +44,11 @@ enum ilea_control_kind {
     ILEA_CONTROL_PUTS = 1,
     ILEA_CONTROL_STATUS,
     ILEA_CONTROL_CARD,
-    ILEA_CONTROL_DECIDE
+    ILEA_CONTROL_DECIDE,
+    ILEA_CONTROL_SEAL, /* these three: control_lobby.h */
+    ILEA_CONTROL_CEREMONY,
+    ILEA_CONTROL_LOBBY,
+    ILEA_CONTROL_LAST = ILEA_CONTROL_LOBBY
 };
 
 struct ilea_control_frame {

@@ -72,6 +72,7 @@ do_time(struct driver *driver)
         ilea_driver_check_grants(driver);
         ilea_driver_retire_transport(driver);
     }
+    ilea_driver_tend_lobby(driver, now);
     if (driver->watchdog_ms > 0 && now >= driver->watchdog_due_ms) {
         driver->watchdog_due_ms = now + driver->watchdog_ms;
         ilea_notify("WATCHDOG=1");
@@ -167,6 +168,7 @@ ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_sp
     driver->listen = listen;
     driver->passphrase = passphrase;
     driver->message = message;
+    node->ceremonies = &driver->lobby.ceremonies;
     driver->link.child.fd = driver->worker.child.fd = -1;
     driver->watchdog_ms = ilea_notify_watchdog_ms();
     int code = EX_OK;
@@ -202,6 +204,9 @@ ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_sp
     ilea_child_end(&driver->worker.child);
     if (driver->pipe.fd != 0) ilea_link_pipe_deinit(&driver->pipe);
     ilea_control_server_close(&driver->control, node->home);
+    ilea_driver_end_ceremonies(driver);
+    ilea_desk_end(&driver->lobby.desk);
+    node->ceremonies = NULL;
     free(driver->replicator);
     free(driver->archive_due);
     free(driver);

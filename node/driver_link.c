@@ -214,6 +214,7 @@ ilea_driver_start_link(struct driver *driver)
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         if (driver->peers[i].exists) send_peer(driver, i);
     }
+    ilea_driver_open_lobby(driver);
 }
 
 /* Whoever was talking when ilea-link died again and again is kept away from it for a while. */
@@ -225,7 +226,8 @@ suspect(struct driver *driver, uint64_t now)
         driver->deaths_since_ms = now;
     }
     struct peer *peer = &driver->peers[driver->last_talker];
-    if (++driver->deaths < SUSPECT_DEATHS || !peer->exists) return;
+    if (++driver->deaths < SUSPECT_DEATHS) return;
+    if (ilea_driver_shut_lobby(driver, now) || !peer->exists) return; /* strangers first */
     uint64_t pause = SUSPECT_MS_MIN;
     for (uint32_t i = 0; i < peer->suspicions && pause < SUSPECT_MS_MAX; i++) pause *= 2;
     peer->suspicions++;
@@ -243,6 +245,7 @@ ilea_driver_link_ended(struct driver *driver, int code)
     (void)snprintf(text, sizeof text, "%d", code);
     ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "link_ended", "code", text, NULL);
     ilea_link_pipe_deinit(&driver->pipe);
+    ilea_driver_lobby_link_ended(driver);
     driver->link_restarts++;
     if (now > driver->link.started_ms + 10 * RESTART_MS_MAX) driver->link.backoff_ms = 0;
     driver->link.backoff_ms = driver->link.backoff_ms == 0 ? RESTART_MS_MIN : driver->link.backoff_ms * 2;
@@ -259,6 +262,7 @@ ilea_driver_link_ended(struct driver *driver, int code)
 static void
 link_frame(struct driver *driver, const struct ilea_link_frame *frame)
 {
+    if (ilea_driver_lobby_frame(driver, frame)) return;
     if (frame->peer >= ILEA_LINKS_MAX) return;
     const struct peer *peer = &driver->peers[frame->peer];
     struct ilea_event event = { .link = frame->peer };
@@ -306,7 +310,14 @@ link_frame(struct driver *driver, const struct ilea_link_frame *frame)
     case ILEA_LINK_FORGET:
     case ILEA_LINK_SEND:
     case ILEA_LINK_RESET:
-    case ILEA_LINK_PING: return; /* not for us */
+    case ILEA_LINK_PING:
+    case ILEA_LINK_LOBBY:
+    case ILEA_LINK_LOBBY_KEY:
+    case ILEA_LINK_LOBBY_INVITES:
+    case ILEA_LINK_LOBBY_REPLY:
+    case ILEA_LINK_LOBBY_READY:
+    case ILEA_LINK_LOBBY_ASK:
+    case ILEA_LINK_LOBBY_COUNTS: return; /* not for us, or for driver_lobby.c */
     }
 }
 

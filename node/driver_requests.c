@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "node/driver_state.h"
 #include "node/trust.h"
@@ -131,6 +132,7 @@ do_decide(struct driver *driver, struct ilea_control_client *client, struct ilea
                           "outcome", answer.outcome == ILEA_DECISION_DONE ? "done" : "waiting", NULL);
     }
     if (answer.error == ILEA_ERROR_NONE && answer.own_changed) driver->reloading = true;
+    if (answer.error == ILEA_ERROR_NONE && strcmp(answer.kind, "peer.invite") == 0) ilea_driver_tell_invites(driver);
     ilea_control_put_decision(&client->answer, &answer);
 }
 
@@ -168,6 +170,9 @@ ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *clie
         case ILEA_CONTROL_STATUS: answer_status(driver, client); break;
         case ILEA_CONTROL_CARD: do_card(driver, client, frame.body); break;
         case ILEA_CONTROL_DECIDE: do_decide(driver, client, frame.body); break;
+        case ILEA_CONTROL_SEAL: ilea_driver_seal(driver, client, frame.body); break;
+        case ILEA_CONTROL_CEREMONY: ilea_driver_ceremony(driver, client, frame.body); break;
+        case ILEA_CONTROL_LOBBY: ilea_driver_lobby_status(driver, client); break;
         }
         if (client->fd < 0) return; /* dropped by trouble */
         if (client->answer.failed) {

@@ -10,6 +10,7 @@
 #include "node/damage.h"
 #include "node/driver.h"
 #include "node/link_frame.h"
+#include "node/lobby_desk.h"
 #include "node/log.h"
 #include "replication/core/replicator.h"
 
@@ -20,7 +21,7 @@ enum {
     KEY_SWAP_MS = 3000,                /* a peer that changed its transport key is tried with the other one */
     FALLBACK_DIAL_MS = 300,            /* the peer should dial us and does not: we dial it */
     SUSPECT_DEATHS = 3, SUSPECT_WINDOW_MS = 60000, SUSPECT_MS_MIN = 60000, SUSPECT_MS_MAX = 3600000,
-    READERS_CHECK_MS = 60000, GRANTS_CHECK_MS = 30000, RETRY_MS = 1000
+    READERS_CHECK_MS = 60000, REQUESTS_CHECK_MS = 60000, GRANTS_CHECK_MS = 30000, RETRY_MS = 1000
 };
 
 _Static_assert((int)ILEA_LINKS_MAX <= (int)ILEA_LINK_PEERS_MAX, "a number in ilea-link for every link");
@@ -47,6 +48,26 @@ struct peer {
 struct helper {
     struct ilea_child child;
     uint64_t restart_ms, backoff_ms, started_ms;
+};
+
+/* A message of a ceremony on its way to the other side's lobby, by the hands of its admin's command. */
+struct call {
+    struct ilea_agency_id agency;
+    struct ilea_lobby_challenge challenge;
+    struct ilea_lobby_secret *reply; /* NULL: none is on its way */
+};
+
+/* The lobby as the daemon has it. */
+struct lobby {
+    struct ilea_desk desk;
+    struct ilea_ceremonies ceremonies;
+    struct call calls[ILEA_CEREMONIES_MAX];
+    struct ilea_lobby_counts door, door_before; /* told by ilea-link; of those before it */
+    bool is_told;                    /* ilea-link was asked to open it */
+    bool is_open;
+    bool had_ceremony;               /* as ilea-link was told */
+    char text[ILEA_CONFIG_VALUE_SIZE]; /* where it is open, or why not */
+    uint64_t shut_until_ms;          /* kept closed: ilea-link died again and again */
 };
 
 struct driver {
@@ -79,9 +100,10 @@ struct driver {
 
     bool stored;                    /* STOREs are in the open transaction */
     bool trouble;                   /* the log cannot be written: retry at retry_ms */
-    uint64_t retry_ms, readers_check_ms, grants_check_ms, watchdog_ms, watchdog_due_ms;
+    uint64_t retry_ms, readers_check_ms, grants_check_ms, requests_check_ms, watchdog_ms, watchdog_due_ms;
     bool stopping;
     bool reloading;                 /* our own manifest changed: the node is closed and opened again */
+    struct lobby lobby;
     uint8_t *message;               /* a COMMITS frame being composed */
 };
 
@@ -95,6 +117,12 @@ void ilea_driver_recover(struct driver *driver, const char *what, enum ilea_erro
 void ilea_driver_step(struct driver *driver, struct ilea_event *event);
 void ilea_driver_tell_feed(struct driver *driver, const struct ilea_feed_row *feed);
 enum ilea_error ilea_driver_transaction(struct driver *driver);
+
+/* driver_ceremony.c */
+void ilea_driver_ceremony(struct driver *driver, struct ilea_control_client *client, struct ilea_span body);
+void ilea_driver_ceremony_came(struct driver *driver, uint32_t number, const struct ilea_lobby_challenge *challenge,
+    struct ilea_span message);
+void ilea_driver_end_ceremonies(struct driver *driver);
 
 /* driver_link.c */
 void ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency);
@@ -125,6 +153,16 @@ void ilea_driver_judge(struct driver *driver, const struct ilea_effect *effect);
 void ilea_driver_note_archived(struct driver *driver, const struct ilea_feed_row *feed, bool was_archived,
     struct ilea_span bytes);
 void ilea_driver_tell_archived(struct driver *driver);
+
+/* driver_lobby.c */
+bool ilea_driver_lobby_frame(struct driver *driver, const struct ilea_link_frame *frame);
+void ilea_driver_lobby_status(struct driver *driver, struct ilea_control_client *client);
+void ilea_driver_lobby_link_ended(struct driver *driver);
+void ilea_driver_open_lobby(struct driver *driver);
+void ilea_driver_seal(struct driver *driver, struct ilea_control_client *client, struct ilea_span body);
+bool ilea_driver_shut_lobby(struct driver *driver, uint64_t now);
+void ilea_driver_tell_invites(struct driver *driver);
+void ilea_driver_tend_lobby(struct driver *driver, uint64_t now);
 
 /* driver_view.c */
 bool ilea_driver_abandon_view(struct driver *driver);

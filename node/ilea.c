@@ -42,6 +42,9 @@ static const char help[] =
     "  verify                              check every hash, signature and link\n"
     "Peers\n"
     "  peer add CARDFILE | list | pending | show AGENCY\n"
+    "  peer request tcp://HOST:PORT [--invite INVITE] [--note TEXT] [--wait SECONDS]\n"
+    "  peer invite [--days N]              one agency may ask, whatever the crowd\n"
+    "  peer verify AGENCY [--wait SECONDS] the code that both sides show\n"
     "  peer approve AGENCY (--code CODE | --yes) [--scope LIST] [--tlp-max LABEL]\n"
     "       [--areas LIST] [--expires DATE]\n"
     "  peer decline | suspend | resume | revoke AGENCY [--reason TEXT]\n"
@@ -130,6 +133,7 @@ parse_option(struct ilea_command *command, int argc, char **argv, int *at)
         VALUE("areas", areas), VALUE("expires", expires), VALUE("reason", reason), VALUE("how", how),
         VALUE("approvals", approvals), VALUE("unverified", unverified), VALUE("key", key), VALUE("only", only),
         VALUE("from", from), VALUE("keep", keep), VALUE("new-admin", new_admin),
+        VALUE("invite", invite), VALUE("note", note), VALUE("days", days), VALUE("wait", wait),
         LIST("set", sets, ILEA_SETS_MAX), LIST("roots", roots, ILEA_ROOT_FOLDERS_MAX),
         LIST("last-good", last_good, ILEA_LAST_GOOD_MAX), FLAG("json", json), FLAG("help", help),
         FLAG("version", version), FLAG("yes", yes), FLAG("follow", follow), FLAG("passphrase", passphrase),

@@ -58,6 +58,7 @@ enum {
     ITEM_ZAP,
     ITEM_ROUTER,
     ITEM_ROUTER_EVENTS,
+    ITEM_LOBBY,
     ITEM_PEERS, /* two each: DEALER, its events */
     ITEM_COUNT = ITEM_PEERS + 2 * ILEA_LINK_PEERS_MAX
 };
@@ -98,6 +99,8 @@ fill_poll_set(struct link *link, struct poll_set *set)
         add_item(set, ITEM_ROUTER, link->router.handle, 0, in);
         add_item(set, ITEM_ROUTER_EVENTS, link->router.monitor, 0, ZMQ_POLLIN);
     }
+    int lobby = ilea_link_lobby_fd(link);
+    if (lobby >= 0) add_item(set, ITEM_LOBBY, NULL, lobby, ZMQ_POLLIN);
     for (int i = 0; i < ILEA_LINK_PEERS_MAX; i++) {
         struct peer *peer = &link->peers[i];
         if (peer->dealer.handle == NULL) continue;
@@ -142,6 +145,7 @@ serve(struct link *link, const struct poll_set *set)
         if (events == 0 && monitor_events == 0) continue;
         ilea_link_serve_dealer(link, &link->peers[i], events);
     }
+    if (item_events(set, ITEM_LOBBY) != 0) ilea_link_serve_lobby(link);
     if ((item_events(set, ITEM_PIPE) & ~ZMQ_POLLOUT) != 0) ilea_link_serve_pipe(link);
 }
 
@@ -158,6 +162,7 @@ turn(struct link *link, struct poll_set *set)
     if (link->state != STATE_RUNNING || !link->is_configured) return;
     ilea_link_tend_pause(link);
     ilea_link_tend_router(link);
+    ilea_link_tend_lobby(link);
     for (size_t i = 0; i < ILEA_LINK_PEERS_MAX; i++) {
         if (link->peers[i].is_used) ilea_link_tend_peer(link, &link->peers[i]);
     }
@@ -166,6 +171,7 @@ turn(struct link *link, struct poll_set *set)
 static void
 close_link(struct link *link)
 {
+    ilea_lobby_close(link->lobby);
     for (size_t i = 0; i < ILEA_LINK_PEERS_MAX; i++) {
         ilea_link_socket_close(&link->peers[i].dealer);
         ilea_link_drop_queue(link, &link->peers[i]);

@@ -8,6 +8,7 @@
 
 #include "crypto/assert.h"
 #include "crypto/random.h"
+#include "node/lobby.h"
 
 enum {
     KEY_SIZE = 32,
@@ -26,6 +27,39 @@ struct bounds {
     uint32_t size_min, size_max;
     bool has_peer;
 };
+
+/* The lobby's kinds. */
+static bool
+lobby_bounds_of(uint8_t kind, struct bounds *bounds)
+{
+    switch (kind) {
+    case ILEA_LINK_LOBBY:
+        *bounds = (struct bounds){ 1, ILEA_LINK_TEXT_MAX, false };
+        return true;
+    case ILEA_LINK_LOBBY_KEY:
+        *bounds = (struct bounds){ KEY_SIZE + 1, KEY_SIZE + 1, false };
+        return true;
+    case ILEA_LINK_LOBBY_INVITES:
+        *bounds = (struct bounds){ 0, ILEA_LOBBY_INVITES_MAX * sizeof(struct ilea_invite), false };
+        return true;
+    case ILEA_LINK_LOBBY_REPLY:
+        *bounds = (struct bounds){ 0, ILEA_LOBBY_REPLY_MAX, true };
+        return true;
+    case ILEA_LINK_LOBBY_READY:
+        *bounds = (struct bounds){ 1, 1 + ILEA_LINK_TEXT_MAX, false };
+        return true;
+    case ILEA_LINK_LOBBY_ASK:
+        *bounds = (struct bounds){
+            ILEA_LINK_ASK_HEAD, ILEA_LINK_ASK_HEAD + ILEA_LOBBY_ADDRESS_SIZE + ILEA_LOBBY_SEALED_MAX, true
+        };
+        return true;
+    case ILEA_LINK_LOBBY_COUNTS:
+        *bounds = (struct bounds){ 8 * ILEA_LINK_COUNTS, 8 * ILEA_LINK_COUNTS, false };
+        return true;
+    default:
+        return false;
+    }
+}
 
 /* False: there is no such kind. The values come from outside, so they are no enum yet. */
 static bool
@@ -61,7 +95,7 @@ bounds_of(uint8_t kind, struct bounds *bounds)
         *bounds = (struct bounds){ 0, ILEA_LINK_TEXT_MAX, false };
         return true;
     default:
-        return false;
+        return lobby_bounds_of(kind, bounds);
     }
 }
 

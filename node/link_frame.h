@@ -17,6 +17,10 @@
  *   SEND    body: one message for the peer, at most ILEA_LINK_MESSAGE_MAX
  *   RESET   tear the peer's connection down and make it anew; empty body
  *   PING    peer 0; empty; answered by PONG: proves that the loop turns
+ *   LOBBY   peer 0; body: endpoint. Open the lobby there (node/lobby.h). At most once
+ *   LOBBY_KEY      peer 0; body: lobby key 32 | uint8 whether a ceremony is open (0, 1)
+ *   LOBBY_INVITES  peer 0; body: the open invites, each id 16 | key 32
+ *   LOBBY_REPLY    peer: the number of a LOBBY_ASK; body: what a message of a ceremony is answered with
  *
  * link -> node
  *   READY   peer 0; body: uint8 ok | text. After CONFIG: bound to the endpoint in text, or why not
@@ -25,6 +29,10 @@
  *   RECV    body: one message from the peer
  *   REFUSED peer 0; body: text; an unknown key or a bad message was refused (at most one a second)
  *   PONG    peer 0; empty
+ *   LOBBY_READY    peer 0; body: uint8 ok | text. After LOBBY: open at the endpoint in text, or why not
+ *   LOBBY_ASK      peer: a number for the connection; body: uint8 type (3 REQUEST, 4 CEREMONY) | lobby
+ *                  key 32 | nonce 16 | invite id 16, zeros without a right tag | uint8 size | address | sealed
+ *   LOBBY_COUNTS   peer 0; body: nine uint64, as in struct ilea_lobby_counts. Every few seconds, if they changed
  */
 #ifndef ILEA_NODE_LINK_FRAME_H
 #define ILEA_NODE_LINK_FRAME_H
@@ -41,6 +49,8 @@ enum {
     ILEA_LINK_MESSAGE_MAX = 256 * 1024, /* also ZMQ_MAXMSGSIZE */
     ILEA_LINK_TEXT_MAX = 256,           /* endpoints and reasons */
     ILEA_LINK_PEERS_MAX = 64,
+    ILEA_LINK_ASK_HEAD = 1 + 32 + 16 + 16 + 1, /* of a LOBBY_ASK, up to the address */
+    ILEA_LINK_COUNTS = 9,                      /* of a LOBBY_COUNTS */
     ILEA_LINK_QUEUE_BYTES_MAX = 8 * 1024 * 1024 /* a peer's unsent messages; more: DOWN */
 };
 
@@ -51,12 +61,19 @@ enum ilea_link_kind {
     ILEA_LINK_SEND,
     ILEA_LINK_RESET,
     ILEA_LINK_PING,
+    ILEA_LINK_LOBBY,
+    ILEA_LINK_LOBBY_KEY,
+    ILEA_LINK_LOBBY_INVITES,
+    ILEA_LINK_LOBBY_REPLY,
     ILEA_LINK_READY = 64,
     ILEA_LINK_UP,
     ILEA_LINK_DOWN,
     ILEA_LINK_RECV,
     ILEA_LINK_REFUSED,
-    ILEA_LINK_PONG
+    ILEA_LINK_PONG,
+    ILEA_LINK_LOBBY_READY,
+    ILEA_LINK_LOBBY_ASK,
+    ILEA_LINK_LOBBY_COUNTS
 };
 
 struct ilea_link_frame {

@@ -188,8 +188,9 @@ on_frame(struct link *link, const struct ilea_link_frame *frame)
         ilea_link_fail(link, "the first frame must be CONFIG");
         return;
     }
+    if (ilea_link_on_lobby(link, frame)) return;
     struct peer *peer = ilea_link_find_number(link, frame->peer);
-    switch (frame->kind) {
+    switch ((int)frame->kind) {
     case ILEA_LINK_CONFIG:
         on_config(link, frame);
         return;
@@ -208,12 +209,7 @@ on_frame(struct link *link, const struct ilea_link_frame *frame)
     case ILEA_LINK_PING:
         ilea_link_tell(link, ILEA_LINK_PONG, 0, nothing, nothing);
         return;
-    case ILEA_LINK_READY:
-    case ILEA_LINK_UP:
-    case ILEA_LINK_DOWN:
-    case ILEA_LINK_RECV:
-    case ILEA_LINK_REFUSED:
-    case ILEA_LINK_PONG:
+    default:
         break;
     }
     ilea_link_fail(link, "a frame that only ilea-link sends");

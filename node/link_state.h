@@ -2,6 +2,7 @@
  * link_state.h - the memory of ilea-link, shared by link*.c alone.
  *
  *   link.c         the loop, our key pair and the context
+ *   link_lobby.c   the lobby's thread, as the loop sees it
  *   link_node.c    ilea-node's side: what it asks for and what it is told
  *   link_peer.c    the table of peers, and the way out to each
  *   link_queue.c   what goes to peers, and what waits
@@ -19,6 +20,7 @@
 #include "node/link_frame.h"
 #include "node/link_socket.h"
 #include "node/link_zap.h"
+#include "node/lobby.h"
 
 enum {
     ROUTE_SIZE = 5, /* of a routing id made up by libzmq: a zero and a number */
@@ -89,6 +91,10 @@ struct link {
     uint64_t refused_ms; /* when the last REFUSED went out */
     unsigned refused_unsaid;
 
+    struct ilea_lobby *lobby; /* NULL: closed */
+    uint64_t counted_ms;
+    uint8_t counts_told[8 * ILEA_LINK_COUNTS];
+
     size_t queued_bytes;
     struct peer peers[ILEA_LINK_PEERS_MAX];
 };
@@ -96,6 +102,12 @@ struct link {
 /* link.c */
 bool ilea_link_open_context(struct link *link);
 bool ilea_link_take_secret(struct link *link, struct ilea_span body);
+
+/* link_lobby.c */
+int ilea_link_lobby_fd(const struct link *link);
+bool ilea_link_on_lobby(struct link *link, const struct ilea_link_frame *frame);
+void ilea_link_serve_lobby(struct link *link);
+void ilea_link_tend_lobby(struct link *link);
 
 /* link_node.c */
 void ilea_link_fail(struct link *link, const char *reason);

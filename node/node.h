@@ -10,6 +10,8 @@
 #include "node/side.h"
 #include "node/view_builder.h"
 
+struct ilea_ceremonies; /* node/ceremony.h */
+
 struct ilea_node {
     char home[ILEA_PATH_SIZE];
     struct ilea_config config;
@@ -23,6 +25,7 @@ struct ilea_node {
     uint32_t generation;             /* of the view */
     struct ilea_environment *view;
     struct ilea_view_builder *builder; /* only where the view is built in this process */
+    struct ilea_ceremonies *ceremonies; /* the daemon's, borrowed; NULL: none */
 };
 
 /*

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/ceremony.h"
+#include "node/ceremony_check.h"
 #include "node/date.h"
 #include "node/grant.h"
 #include "node/own_keys.h"
@@ -70,9 +70,8 @@ check_code(struct decide *decide)
 {
     char code[80];
     ilea_trust_text(decide, "code", code, sizeof code);
-    enum ilea_error error = ilea_ceremony_check(decide->txn, decide->identity, &decide->act.subject, code,
-                                                &decide->verified, decide->answer->reason);
-    return error;
+    return ilea_ceremony_check(decide->node, decide->txn, &decide->act.subject, code, &decide->verified,
+                               decide->answer->reason);
 }
 
 /* An approval by --yes alone: allowed by the policy, and for nobody who was refused before. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "node/agency.h"
+#include "node/lobby_desk.h"
 #include "node/trust.h"
 
 enum {
@@ -362,6 +363,25 @@ ilea_writer_decide(struct ilea_writer *writer, const struct ilea_trust_request *
     ilea_control_put_request(&body, request);
     enum ilea_error error = ask(writer, ILEA_CONTROL_DECIDE, &body, &bytes);
     return error == ILEA_ERROR_NONE ? ilea_control_get_decision(bytes, answer) : error;
+}
+
+enum ilea_error
+ilea_writer_seal(struct ilea_writer *writer, const struct ilea_control_seal *seal,
+                 struct ilea_control_sealed *sealed)
+{
+    enum ilea_error error;
+    if (writer->fd < 0) {
+        struct ilea_transaction *txn = NULL;
+        error = ilea_transaction_begin(ilea_log_environment(writer->node.log), false, &txn);
+        if (error == ILEA_ERROR_NONE) ilea_desk_seal(&writer->node, txn, seal, ilea_wall_ms(), sealed);
+        ilea_transaction_abort(txn);
+        return error;
+    }
+    struct ilea_msgpack_writer body = request_writer(writer);
+    struct ilea_span answer;
+    ilea_control_put_seal(&body, seal);
+    error = ask(writer, ILEA_CONTROL_SEAL, &body, &answer);
+    return error == ILEA_ERROR_NONE ? ilea_control_get_sealed(answer, sealed) : error;
 }
 
 enum ilea_error

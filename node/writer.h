@@ -8,7 +8,7 @@
 #ifndef ILEA_NODE_WRITER_H
 #define ILEA_NODE_WRITER_H
 
-#include "node/control.h"
+#include "node/control_lobby.h"
 #include "node/node.h"
 
 struct ilea_writer;
@@ -42,6 +42,10 @@ ILEA_MUST_USE enum ilea_error ilea_writer_card(struct ilea_writer *writer, struc
 /* A decision that admins signed: *answer.error says how it went, with a reason. */
 ILEA_MUST_USE enum ilea_error ilea_writer_decide(struct ilea_writer *writer, const struct ilea_trust_request *request,
                                                  struct ilea_control_decision *answer);
+
+/* A request of ours for another agency's lobby: sealed->error says how it went, with a reason. */
+ILEA_MUST_USE enum ilea_error ilea_writer_seal(struct ilea_writer *writer, const struct ilea_control_seal *seal,
+                                               struct ilea_control_sealed *sealed);
 
 /* Wait until the view shows everything written so far; gives up after wait_ms (BUSY). */
 ILEA_MUST_USE enum ilea_error ilea_writer_settle(struct ilea_writer *writer, int wait_ms);

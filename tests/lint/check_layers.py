@@ -25,8 +25,8 @@ LAYERS = {  # folder: folders that it may include from, besides itself
 EVERYTHING = ("tests", "bench")
 
 # The program that strangers talk to knows nothing of stores and records: the files of ilea-link include only these.
-LINK_FILES = re.compile(r"node/(ilea_link|link(_\w+)?)\.[ch]$")
-LINK_SEES = re.compile(r"(crypto|include/ilea)/|node/link(_\w+)?\.h$")
+LINK_FILES = re.compile(r"node/(ilea_link|link(_\w+)?|lobby(_(bucket|frame|guest|state))?)\.[ch]$")
+LINK_SEES = re.compile(r"(crypto|include/ilea)/|node/(link(_\w+)?|lobby(_(bucket|frame|state))?)\.h$")
 
 # Outside libraries: header, and the files that may include it. tests/ and bench/ may include any.
 LIBRARIES = {

@@ -34,6 +34,13 @@ static const struct {
     { ILEA_LINK_RECV, 0, 256 * 1024, true },
     { ILEA_LINK_REFUSED, 0, 256, false },
     { ILEA_LINK_PONG, 0, 0, false },
+    { ILEA_LINK_LOBBY, 1, 256, false },
+    { ILEA_LINK_LOBBY_KEY, 33, 33, false },
+    { ILEA_LINK_LOBBY_INVITES, 0, 64 * 48, false },
+    { ILEA_LINK_LOBBY_REPLY, 0, 512, true },
+    { ILEA_LINK_LOBBY_READY, 1, 257, false },
+    { ILEA_LINK_LOBBY_ASK, 66, 66 + 64 + 8157, true },
+    { ILEA_LINK_LOBBY_COUNTS, 72, 72, false },
 };
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
 

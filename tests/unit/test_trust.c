@@ -10,7 +10,7 @@
 #include "crypto/random.h"
 #include "node/agency.h"
 #include "node/audit.h"
-#include "node/ceremony.h"
+#include "node/ceremony_check.h"
 #include "node/chain.h"
 #include "node/date.h"
 #include "node/grant.h"
@@ -80,8 +80,12 @@ static void
 find_code(struct ilea_test_home *home, const struct ilea_test_agency *of, char code[9])
 {
     struct ilea_transaction *txn;
+    struct ilea_sas_side own, other;
+    struct ilea_sas sas;
     ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(home->log), false, &txn));
-    ILEA_TEST_OK(ilea_ceremony_offline(txn, &ilea_log_identity(home->log)->agency, &of->card.agency, code));
+    ILEA_TEST_OK(ilea_ceremony_sides(txn, &ilea_log_identity(home->log)->agency, &of->card.agency, &own, &other));
+    ILEA_TEST_OK(ilea_sas_offline(&own, &other, &sas));
+    memcpy(code, sas.digits, sizeof sas.digits);
     ilea_transaction_abort(txn);
 }
 

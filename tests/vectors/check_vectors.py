@@ -887,6 +887,110 @@ def read_fork_message(reader):
 
 # --- the files ----------------------------------------------------------------------------------
 
+# --- the lobby ----------------------------------------------------------------------------------
+
+LOBBY_FRAME_MAX = 8192
+LOBBY_REPLY_MAX = 512
+BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def sas_side(side):
+    return side["agency"] + side["manifest"] + side["nonce"]
+
+
+def sas_hash(one, other):
+    return digest("ilea/sas/v1", u64(2), *sorted((sas_side(one), sas_side(other))))
+
+
+def sas_code(data, words):
+    return "%08d" % (int.from_bytes(data[:8], "big") % 10**8), [words[number] for number in data[8:12]]
+
+
+def invite_of(token):
+    return {"id": digest("ilea/invite/v1", u64(1), token)[:16], "key": digest("ilea/invite/v1", u64(2), token)}
+
+
+def invite_tag(key, lobby_key, nonce, sealed):
+    return digest("ilea/invite/v1", u64(3), lobby_key, nonce, sealed, key=key)
+
+
+def invite_text(token):
+    check = digest("ilea/invite/v1", u64(4), token)[:2]
+    bits = int.from_bytes(token + check, "big") >> 4
+    letters = [BASE32[bits >> (5 * (27 - i)) & 31] for i in range(28)]
+    return "-".join("".join(letters[i:i + 4]) for i in range(0, 28, 4))
+
+
+def parse_invite(text):
+    letters = re.sub("[ -]", "", text).upper().translate(str.maketrans("ILO", "110"))
+    malformed(len(letters) != 28 or any(letter not in BASE32 for letter in letters))
+    bits = 0
+    for letter in letters:
+        bits = bits << 5 | BASE32.index(letter)
+    token = (bits >> 12).to_bytes(16, "big")
+    malformed(re.sub("-", "", invite_text(token)) != letters)
+    return token
+
+
+def decode_lobby_frame(data):
+    malformed(len(data) < 3)
+    length, kind, body = int.from_bytes(data[:2], "big"), data[2], data[3:]
+    malformed(length != len(data) - 2 or len(data) > LOBBY_FRAME_MAX)
+    if kind == 1:
+        malformed(len(body) != 16)
+        return {"type": 1, "invite": body}
+    if kind == 2:
+        malformed(not body)
+        if body[0] != 1:
+            raise Refused("unknown")
+        malformed(len(body) != 53)
+        return {"type": 2, "minutes": int.from_bytes(body[1:5], "big"), "key": body[5:37], "nonce": body[37:]}
+    if kind == 3:
+        malformed(len(body) <= 80)
+        return {"type": 3, "tag": body[:32], "sealed": body[32:]}
+    if kind == 4:
+        malformed(len(body) <= 48 or len(body) > LOBBY_FRAME_MAX - 35)
+        return {"type": 4, "sealed": body}
+    malformed(kind != 5 or not 1 <= len(body) <= 1 + LOBBY_REPLY_MAX or body[0] not in (1, 2))
+    return {"type": 5, "status": body[0], "reply": body[1:]}
+
+
+def lobby_hash(challenge, before):
+    return digest("ilea/lobby/v1", challenge, before)
+
+
+def note_is_plain(note):
+    return not re.search("[\x00-\x1f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+                         "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001d173-\U0001d17a"
+                         "\U000e0000-\U000e0fff]", note.decode())
+
+
+def decode_lobby_request(data, challenge):
+    reader = Reader(data)
+    reader.array_of(6)
+    malformed(reader.uint() != 1)
+    request = {"card": reader.bin(LOBBY_FRAME_MAX - 83), "note": reader.str(500), "made_ms": reader.uint(),
+               "invite": reader.bin(16)}
+    request["hash"] = lobby_hash(challenge, data[:reader.at])
+    request["signature"] = reader.bytes(64)
+    reader.end()
+    malformed(len(request["invite"]) not in (0, 16) or not note_is_plain(request["note"]))
+    decode_card(request["card"])
+    return request
+
+
+def decode_lobby_ceremony(data, challenge):
+    reader = Reader(data)
+    reader.array_of(7)
+    ceremony = {"kind": reader.uint(5), "from": reader.bytes(32), "to": reader.bytes(32),
+                "manifest": reader.bytes(32), "value": reader.bytes(32), "reply": reader.bytes(32)}
+    ceremony["hash"] = lobby_hash(challenge, data[:reader.at])
+    ceremony["signature"] = reader.bytes(64)
+    reader.end()
+    malformed(ceremony["kind"] < 2 or (ceremony["kind"] in (3, 5)) != (ceremony["reply"] == bytes(32)))
+    return ceremony
+
+
 def as_json(value):
     """Decoded values the way the files write them."""
     if isinstance(value, (bytes, bytearray)):
@@ -1106,11 +1210,46 @@ def check_schema(vector):
     assert put["id"].hex() == vector["json"]["id"].replace("-", "")
 
 
+def lobby_words():
+    with open(os.path.join(HERE, "lobby.jsonl"), encoding="utf-8") as lines:
+        return json.loads(lines.readline())["words"]
+
+
+def check_lobby(vector):
+    check = vector["check"]
+    if check == "words":
+        words = vector["words"]
+        assert len(words) == 256 and words == sorted(words) and len({word[:4] for word in words}) == 256
+    elif check == "code":
+        one, other = ({key: bytes.fromhex(value) for key, value in vector[name].items()} for name in ("one", "other"))
+        assert digest("ilea/sas/v1", u64(1), sas_side(one)) == raw(vector, "commitment")
+        assert sas_hash(one, other) == raw(vector, "hash")
+        if vector["offline"]:
+            raise LeftOut
+        assert sas_code(sas_hash(one, other), lobby_words()) == (vector["digits"], vector["words"])
+    elif check == "invite":
+        token = raw(vector, "token")
+        expect_equal(vector, invite_of(token))
+        assert invite_text(token) == vector["text"] and parse_invite(vector["text"]) == token
+        assert invite_tag(raw(vector, "key"), raw(vector, "lobby_key"), raw(vector, "nonce"),
+                          raw(vector, "sealed")) == raw(vector, "tag")
+    elif check == "invite_text":
+        assert parse_invite(vector["text"]) == raw(vector, "token")
+    elif check == "frame":
+        expect_equal(vector, decode_lobby_frame(raw(vector, "frame")))
+    else:
+        decode = decode_lobby_request if check == "request" else decode_lobby_ceremony
+        message = decode(raw(vector, "message"), raw(vector, "challenge"))
+        if vector.get("error") == "bad_signature":
+            raise LeftOut
+        expect_equal(vector, message)
+
+
 FILES = {"hash": check_hash, "sign": check_sign, "keyring": check_keyring, "msgpack": check_msgpack,
          "change": check_change, "item": check_item, "commit": check_commit,
          "statement": check_statement, "manifest": check_manifest, "fork": check_fork,
          "act": check_act, "message": check_message,
-         "record": check_record, "schema": check_schema}
+         "record": check_record, "schema": check_schema, "lobby": check_lobby}
 
 
 def run(file, check, vector):

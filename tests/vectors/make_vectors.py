@@ -1363,10 +1363,180 @@ def record():
     return file
 
 
+def pwhash(data, salt, passes, memory):
+    """Argon2id, 32 bytes."""
+    out = ctypes.create_string_buffer(32)
+    if sodium.crypto_pwhash(out, ctypes.c_ulonglong(32), data, ctypes.c_ulonglong(len(data)), salt,
+                            ctypes.c_ulonglong(passes), ctypes.c_size_t(memory), 2) != 0:
+        raise RuntimeError("crypto_pwhash")
+    return out.raw
+
+
+WORDS = """
+actor album angel ankle archer arena arrow atlas attic autumn award bacon badge baker bamboo banana banjo
+barrel bonus border bottle brick bronze brush bucket butter cabin cactus camel canyon cargo carpet castle
+cedar chalk cheese circus cliff clock cobalt cobra comedy cookie copper cosmos cotton coyote cradle crown
+cycle daisy dance delta denim dinner domino donkey dragon drum dynamo eagle earth echo editor elbow ember
+engine envoy escape exit fabric farmer ferry flame flint forest fossil fridge frozen fruit fungus fusion
+galaxy garden garlic giant glider glove goblet grape guitar helmet heron hobby hornet hotel igloo impala
+insect island ivory jaguar jelly jewel jigsaw juice jumbo jungle kayak kimono kiosk kitten kiwi koala ladder
+lagoon laptop legend lily lizard lunar magic magnet marble meadow melody mentor mirror mosaic muffin museum
+napkin nectar needle nickel nomad nugget nutmeg nylon oasis ocean omega omelet onion orange orchid outfit
+oxygen oyster pajama palace panda pastry patrol peanut pebble pencil permit pickle picnic pigeon pilot pixel
+plaza poet polar pollen poncho potato prism proton pulse puppet python quartz quilt rabbit radish rapid raven
+razor relic rhino ribbon ritual rubber ruby saddle safari salad salmon saturn school scout shelf shrimp siesta
+signal silver siren sketch slalom soccer spiral sponge spoon squid stereo stork studio subway sultan summer
+sunset swan syrup teapot temple tennis throne tiara tiger tissue toast topaz train trophy tulip tunnel turtle
+tuxedo tweed unity urban usher utopia vacuum valley vessel video violet vortex voyage waffle walnut wheat
+whisk willow wisdom wolf wombat yacht yogurt zigzag zinc zodiac
+""".split()
+
+
+def lobby_codes(file):
+    file.good("the words", check="words", words=WORDS)
+    ids = AGENCY, fixed("another agency")
+    for offline, name in ((False, "code"), (True, "offline code")):
+        for i in range(2):
+            one, other = ({"agency": ids[j], "manifest": fixed("manifest %d" % j),
+                           "nonce": bytes(32) if offline else fixed("nonce %d" % j)} for j in (i, 1 - i))
+            value = rules.sas_hash(one, other)
+            code = pwhash(value, digest("ilea/sas/v1", u64(3))[:16], 8, 64 << 20) if offline else value
+            digits, words = rules.sas_code(code, WORDS)
+            file.good(name + (", the other way round" if i else ""), check="code", offline=offline,
+                      one={key: part.hex() for key, part in one.items()},
+                      other={key: part.hex() for key, part in other.items()},
+                      commitment=digest("ilea/sas/v1", u64(1), rules.sas_side(one)), hash=value,
+                      digits=digits, words=words)
+
+
+def lobby_invites(file, key, nonce, sealed):
+    for token, name in ((fixed("token", 16), "invite"), (bytes(16), "invite, zeros"), (b"\xff" * 16, "invite, ones")):
+        invite = rules.invite_of(token)
+        file.good(name, check="invite", token=token, text=rules.invite_text(token), lobby_key=key, nonce=nonce,
+                  sealed=sealed, tag=rules.invite_tag(invite["key"], key, nonce, sealed), **invite)
+    token = fixed("token", 16)
+    text = rules.invite_text(token)
+    file.good("invite in small letters and one piece", check="invite_text", token=token,
+              text=text.lower().replace("-", ""))
+    file.good("invite with blanks, O for 0, I and L for 1", check="invite_text", token=bytes(16),
+              text=rules.invite_text(bytes(16)).replace("-", " ").replace("0", "O").replace("1", "l", 1))
+    other = "Z" if text[8] != "Z" else "Y"
+    for name, wrong in (("a letter changed", text[:8] + other + text[9:]), ("a letter less", text[:-1]),
+                        ("a letter more", text + "0"), ("U", "U" + text[1:]), ("nothing", ""),
+                        ("two letters swapped", text[1] + text[0] + text[2:])):
+        file.bad("invite: " + name, "text", check="invite_text", text=wrong)
+
+
+def lobby_frames(file, key, nonce, sealed):
+    def frame(kind, body):
+        return (len(body) + 1).to_bytes(2, "big") + bytes([kind]) + body
+
+    def good(name, data):
+        file.good("frame: " + name, check="frame", frame=data, **rules.decode_lobby_frame(data))
+
+    def bad(name, expect, data, error="malformed"):
+        file.bad("frame: " + name, expect, error, check="frame", frame=data)
+
+    greeting = b"\x01" + (28928160).to_bytes(4, "big") + key + nonce
+    good("pass", frame(1, fixed("invite", 16)))
+    good("greeting", frame(2, greeting))
+    good("request", frame(3, bytes(32) + sealed))
+    good("request with a tag", frame(3, fixed("tag") + sealed))
+    good("largest request", frame(3, bytes(8189)))
+    good("ceremony", frame(4, sealed))
+    good("queued", frame(5, b"\x01"))
+    good("queued, with a reply", frame(5, b"\x01" + bytes(512)))
+    good("busy", frame(5, b"\x02"))
+    bad("type 0", "range", frame(0, bytes(16)))
+    bad("type 6", "range", frame(6, b"\x01"))
+    bad("pass of 15", "size", frame(1, bytes(15)))
+    bad("greeting of version 2", "newer", frame(2, b"\x02" + greeting[1:]), "unknown")
+    bad("greeting of 52", "size", frame(2, greeting[:-1]))
+    bad("greeting of nothing", "truncated", frame(2, b""))
+    bad("request of an empty message", "truncated", frame(3, bytes(80)))
+    bad("larger than a frame may be", "limit", frame(3, bytes(8190)))
+    bad("ceremony larger than a request could hold", "limit", frame(4, bytes(8158)))
+    bad("answer 3", "range", frame(5, b"\x03"))
+    bad("answer of nothing", "truncated", frame(5, b""))
+    bad("reply of 513", "limit", frame(5, b"\x01" + bytes(513)))
+    bad("length 0", "range", b"\0\0\1")
+
+
+def lobby_messages(file, key, nonce):
+    challenge = key + nonce
+    card = make_card([encode(SIGNED)], lobby=b"tcp://node.example.fr:4718")
+
+    def signed(fields, signer=NODE, bound=challenge, network=NETWORK):
+        body = encode(fields + [bytes(64)])[:-66]
+        return body + b"\xc4\x40" + signer.sign("ilea/lobby-sig/v1", network, rules.lobby_hash(bound, body))
+
+    def request(changed=None, **options):
+        fields = [1, card, Text("Demande de l'unité 3".encode()), 1735689600000, b""]
+        if changed:
+            fields[changed[0]] = changed[1]
+        return signed(fields, **options)
+
+    def good(name, message, check="request"):
+        decode = rules.decode_lobby_request if check == "request" else rules.decode_lobby_ceremony
+        file.good("%s%s" % (check, name), check=check, message=message, challenge=challenge, network=NETWORK,
+                  node=NODE.public, node_seed=NODE.seed, **decode(message, challenge))
+
+    def bad(name, expect, message, error="malformed", check="request"):
+        file.bad("%s: %s" % (check, name), expect, error, check=check, message=message, challenge=challenge,
+                 network=NETWORK, node=NODE.public)
+
+    good("", request())
+    good(" without a note", request((2, Text(b""))))
+    good(" with the longest note", request((2, Text(b"n" * 500))))
+    good(" with an invite", request((4, fixed("invite", 16))))
+    bad("kind 2", "range", request((0, 2)))
+    bad("a note of 501", "limit", request((2, Text(b"n" * 501))))
+    bad("a note of two lines", "control", request((2, Text(b"one\ntwo"))))
+    bad("a note that turns text round", "text", request((2, Text("x\u202ey".encode()))))
+    bad("a note with what does not show", "text", request((2, Text("x\u200by".encode()))))
+    bad("an invite of 15", "size", request((4, bytes(15))))
+    bad("not a card", "truncated", request((1, b"")))
+    bad("an altered card", "signature", request((1, card[:-1] + bytes([card[-1] ^ 1]))), "bad_signature")
+    bad("another nonce", "signature", request(bound=key + bytes(16)), "bad_signature")
+    bad("another lobby", "signature", request(bound=bytes(32) + nonce), "bad_signature")
+    bad("another network", "signature", request(network=fixed("network")), "bad_signature")
+    bad("another signer", "signature", request(signer=ROOTS[0]), "bad_signature")
+    bad("a byte after", "trailing", request() + b"\0")
+
+    def ceremony(kind, changed=None, **options):
+        fields = [kind, AGENCY, fixed("another agency"), digest("ilea/agency/v1", MANIFEST), fixed("value"),
+                  bytes(32) if kind in (3, 5) else fixed("reply")]
+        if changed:
+            fields[changed[0]] = changed[1]
+        return signed(fields, **options)
+
+    for kind, name in ((2, " commit"), (3, " nonce"), (4, " reveal"), (5, " done")):
+        good(name, ceremony(kind), "ceremony")
+    bad("kind 1", "range", ceremony(1), check="ceremony")
+    bad("kind 6", "range", ceremony(6), check="ceremony")
+    bad("a commitment without a key to answer to", "key", ceremony(2, (5, bytes(32))), check="ceremony")
+    bad("an answer with a key to answer to", "key", ceremony(3, (5, fixed("reply"))), check="ceremony")
+    bad("a short value", "size", ceremony(2, (4, bytes(31))), check="ceremony")
+    bad("another nonce", "signature", ceremony(2, bound=key + bytes(16)), "bad_signature", "ceremony")
+    bad("another signer", "signature", ceremony(4, signer=ROOTS[0]), "bad_signature", "ceremony")
+    bad("a byte after", "trailing", ceremony(2) + b"\0", check="ceremony")
+
+
+def lobby():
+    file = File()
+    key, nonce = Box("lobby").public, fixed("greeting", 16)
+    sealed = seal(key, b"a request", "lobby seal")
+    lobby_codes(file)
+    lobby_invites(file, key, nonce, sealed)
+    lobby_frames(file, key, nonce, sealed)
+    lobby_messages(file, key, nonce)
+    return file
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
     for make in (msgpack, change, item, commit, statement, manifest, fork, act, message,
-                 record):
+                 record, lobby):
         with open(os.path.join(folder, make.__name__ + ".jsonl"), "w", encoding="ascii") as out:
             for vector in make().vectors:
                 out.write(json.dumps(vector) + "\n")
