@@ -248,7 +248,8 @@ ilea_command_act_agency(struct ilea_command_act *act, const char *name, struct i
 {
     enum ilea_error error = ilea_agency_find(act->txn, name, agency);
     if (error == ILEA_ERROR_NOT_FOUND) {
-        return ilea_command_fail(EX_NOINPUT, "no agency %.40s; see: ilea peer list", name);
+        return ilea_command_fail(EX_NOINPUT,
+                                 "no agency %.40s; see: ilea peer list, or take its card: ilea peer add FILE", name);
     }
     if (error == ILEA_ERROR_EXISTS) {
         return ilea_command_fail(EX_DATAERR, "several agencies are called %.40s; name it by its id (ilea peer list)",

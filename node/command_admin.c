@@ -129,8 +129,9 @@ add_to_manifest(struct ilea_command_act *act, struct ilea_command_manifest *mani
     ilea_command_act_add(act, "name", name);
     ilea_command_act_add(act, "key", hex);
     (void)snprintf(title, sizeof title, "%s is an admin", name);
-    (void)snprintf(done, sizeof done, "%s%s%s", made.path[0] != '\0' ? "Give them " : "They decide with their own key file",
-                   made.path, made.path[0] != '\0' ? " and no copy; it is used with --admin" : "; see: ilea admin list");
+    (void)snprintf(done, sizeof done, "%s%s%s",
+                   made.path[0] != '\0' ? "Give them " : "They decide with their own key file", made.path,
+                   made.path[0] != '\0' ? " and no copy; it is used with --admin" : "; see: ilea admin list");
     code = send_manifest(act, manifest, title, done);
     if (code != 0 && made.path[0] != '\0') (void)unlink(made.path); /* nobody knows it: it would only confuse */
     return code;
@@ -261,10 +262,10 @@ admin_policy(const struct ilea_command *command)
     ilea_command_act_add(&act, "approvals", command->approvals);
     ilea_command_act_add(&act, "unverified", command->unverified);
     if (code == 0) code = ilea_command_act_send(&act, nothing, &answer);
-    (void)snprintf(title, sizeof title, "the policy is set%s%.10s%s%.10s",
-                   command->approvals != NULL ? ", approvals " : "", command->approvals != NULL ? command->approvals : "",
-                   command->unverified != NULL ? ", unverified " : "",
-                   command->unverified != NULL ? command->unverified : "");
+    (void)snprintf(
+        title, sizeof title, "the policy is set%s%.10s%s%.10s", command->approvals != NULL ? ", approvals " : "",
+        command->approvals != NULL ? command->approvals : "", command->unverified != NULL ? ", unverified " : "",
+        command->unverified != NULL ? command->unverified : "");
     if (code == 0) {
         code = ilea_command_act_print(command, &answer, title, "The stricter of this and ilea.conf counts; see: ilea "
                                                               "admin list");
@@ -357,14 +358,16 @@ admin_pending(const struct ilea_command *command)
             (void)printf("%lld  %s  signed by %s%s\n    %s\n",
                          (long long)json_integer_value(json_object_get(proposal, "proposal")),
                          json_string_value(json_object_get(proposal, "made")),
-                         json_string_value(json_array_get(signers, 0)), json_array_size(signers) > 1 ? " and others" : "",
+                         json_string_value(json_array_get(signers, 0)),
+                         json_array_size(signers) > 1 ? " and others" : "",
                          json_string_value(json_object_get(proposal, "text")));
         }
         if (command->json) {
             ilea_command_print(json_incref(list));
         } else {
-            (void)puts(json_array_size(list) == 0 ? "No decision waits for signatures."
-                                                  : "Sign: ilea admin sign NUMBER --admin NAME; or: ilea admin reject NUMBER");
+            (void)puts(json_array_size(list) == 0
+                           ? "No decision waits for signatures."
+                           : "Sign: ilea admin sign NUMBER --admin NAME; or: ilea admin reject NUMBER");
         }
         json_decref(list);
     }

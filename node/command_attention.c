@@ -97,8 +97,8 @@ add_clock(struct ilea_command_act *act, uint64_t now_ms, json_t *list)
     if (ilea_trust_clock(act->txn, now_ms, &clock, &last) != ILEA_ERROR_NONE || clock == ILEA_CLOCK_PLAUSIBLE) return;
     ilea_time_format(now_ms, now);
     ilea_time_format(last, then);
-    add(list, "clock", "timedatectl", "the clock says %s and the last decision was at %s: no approval expires meanwhile",
-        now, then);
+    add(list, "clock", "timedatectl",
+        "the clock says %s and the last decision was at %s: no approval expires meanwhile", now, then);
 }
 
 static void

@@ -34,8 +34,9 @@ check_approve(const struct ilea_command *command)
     uint32_t scopes;
     uint64_t ms;
     if (command->code == NULL && !command->yes) {
-        return ilea_command_fail(EX_USAGE, "approving lets %s read what you share with all-peers: compare codes (ilea peer "
-                                           "verify %s) and add --code, or --yes where the policy allows it",
+        return ilea_command_fail(EX_USAGE,
+                                 "approving lets %s read what you share with all-peers: compare codes (ilea peer "
+                                 "verify %s) and add --code, or --yes where the policy allows it",
                                  command->words[2], command->words[2]);
     }
     if (command->code != NULL && !is_code(command->code)) {

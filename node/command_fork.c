@@ -68,8 +68,8 @@ fork_json(struct ilea_command_act *act, const struct ilea_feed_row *feed, const 
     } else {
         (void)snprintf(advice, sizeof advice, "ask %s: their roots settle it; what is held of it stays", code);
     }
-    json_t *json = json_pack("{s:s,s:s,s:b,s:I,s:s,s:s,s:s?,s:I,s:b,s:s}", "feed", id, "agency", code, "own", own ? 1 : 0,
-                             "seq", (json_int_t)fork->seq, "one", a, "other", b, "held", held, "held_to",
+    json_t *json = json_pack("{s:s,s:s,s:b,s:I,s:s,s:s,s:s?,s:I,s:b,s:s}", "feed", id, "agency", code, "own",
+                             own ? 1 : 0, "seq", (json_int_t)fork->seq, "one", a, "other", b, "held", held, "held_to",
                              (json_int_t)feed->seq, "resolved", resolved ? 1 : 0, "next", advice);
     add_history(act, id, json);
     return json;
@@ -105,13 +105,13 @@ fork_list(const struct ilea_command *command)
         json_array_foreach(list, i, fork) {
             const char *from = json_string_value(json_object_get(fork, "from"));
             if (command->json) break;
-            (void)printf("%.16s  %-16s two histories from %lld on%s%s, held to %lld\n    %.16s and %.16s\n    %s\n",
-                         json_string_value(json_object_get(fork, "feed")),
-                         json_string_value(json_object_get(fork, "agency")),
-                         (long long)json_integer_value(json_object_get(fork, "seq")), from != NULL ? ", told by " : "",
-                         from != NULL ? from : "", (long long)json_integer_value(json_object_get(fork, "held_to")),
-                         json_string_value(json_object_get(fork, "one")), json_string_value(json_object_get(fork, "other")),
-                         json_string_value(json_object_get(fork, "next")));
+            (void)printf(
+                "%.16s  %-16s two histories from %lld on%s%s, held to %lld\n    %.16s and %.16s\n    %s\n",
+                json_string_value(json_object_get(fork, "feed")), json_string_value(json_object_get(fork, "agency")),
+                (long long)json_integer_value(json_object_get(fork, "seq")), from != NULL ? ", told by " : "",
+                from != NULL ? from : "", (long long)json_integer_value(json_object_get(fork, "held_to")),
+                json_string_value(json_object_get(fork, "one")), json_string_value(json_object_get(fork, "other")),
+                json_string_value(json_object_get(fork, "next")));
         }
         if (command->json) ilea_command_print(json_incref(list));
         json_decref(list);
@@ -127,7 +127,8 @@ find_feed(struct ilea_command_act *act, const char *prefix, struct ilea_feed_row
     unsigned matches = 0;
     struct ilea_feed_row feed;
     size_t size = strlen(prefix);
-    if (size < 8 || size > 2 * ILEA_ID_SIZE) return ilea_command_usage("a feed is named by 8 hex digits of its id or more");
+    if (size < 8 || size > 2 * ILEA_ID_SIZE)
+        return ilea_command_usage("a feed is named by 8 hex digits of its id or more");
     for (uint32_t number = 1; ilea_log_feed(act->txn, number, &feed) == ILEA_ERROR_NONE; number++) {
         char hex[2 * ILEA_ID_SIZE + 1];
         ilea_command_hex(feed.id.bytes, sizeof feed.id.bytes, hex);
@@ -136,7 +137,8 @@ find_feed(struct ilea_command_act *act, const char *prefix, struct ilea_feed_row
         matches++;
     }
     if (matches != 1) {
-        return ilea_command_fail(matches == 0 ? EX_NOINPUT : EX_DATAERR, "%s feed begins with %.64s; see: ilea fork list",
+        return ilea_command_fail(matches == 0 ? EX_NOINPUT : EX_DATAERR,
+                                 "%s feed begins with %.64s; see: ilea fork list",
                                  matches == 0 ? "no" : "more than one", prefix);
     }
     if (memcmp(found->origin.agency.bytes, act->own.id.bytes, ILEA_ID_SIZE) == 0) return 0;

@@ -289,7 +289,8 @@ make_home(const struct ilea_command *command, struct identity *identity, const s
     if (error == ILEA_ERROR_NONE) {
         int code = make_files(identity, command->home, listen, passphrase);
         if (code == 0) error = make_log(identity, command->home, listen);
-        if (code != 0 || error != ILEA_ERROR_NONE) ilea_home_take_back(command->home); /* so that it can be given again */
+        if (code != 0 || error != ILEA_ERROR_NONE)
+            ilea_home_take_back(command->home); /* so that it can be given again */
         if (code != 0) return code;
     }
     if (error == ILEA_ERROR_NONE) return 0;

@@ -179,8 +179,9 @@ key_rotate(const struct ilea_command *command)
         ilea_command_act_add(&act, "only", command->only);
         (void)snprintf(title, sizeof title, "the keys are those of manifest %llu now",
                        (unsigned long long)manifest->next.index);
-        code = finish_change(&act, manifest, &made, title,
-                             "Peers follow by themselves; move the root keys to their safe again; see: ilea key status");
+        code =
+            finish_change(&act, manifest, &made, title,
+                          "Peers follow by themselves; move the root keys to their safe again; see: ilea key status");
     } else {
         destroy_keys(command, &made);
         ilea_sign_secret_free(made.node);
@@ -304,7 +305,8 @@ revoke_key(struct ilea_command_act *act, struct ilea_command_manifest *manifest,
     if (code == 0) code = collect_positions(act, node, &positions, &count, plan);
     if (code == 0 && !act->command->yes) {
         print_plan(act->command, plan);
-        code = ilea_command_fail(EX_USAGE, "nothing was done yet: if this is right, add --yes; else --last-good FEED:SEQ");
+        code = ilea_command_fail(EX_USAGE,
+                                 "nothing was done yet: if this is right, add --yes; else --last-good FEED:SEQ");
     }
     size_t capacity = (size_t)(count + 1) * 96;
     if (code == 0 && (manifest->positions = malloc(capacity)) == NULL) {
@@ -416,15 +418,17 @@ recover_with(struct ilea_command_act *act, struct ilea_command_manifest *manifes
         return code;
     }
     ilea_command_act_add(act, "reason", act->command->reason);
-    return finish_change(act, manifest, made, "the next roots are our roots now; this node has new keys",
-                         "Move the new next-root files to a safe of their own; the stolen roots can do nothing any more");
+    return finish_change(
+        act, manifest, made, "the next roots are our roots now; this node has new keys",
+        "Move the new next-root files to a safe of their own; the stolen roots can do nothing any more");
 }
 
 static int
 key_recover(const struct ilea_command *command)
 {
     if (command->word_count != 2) {
-        return ilea_command_usage("key recover takes no words, only --roots, --from, --last-good, --new-admin and --yes");
+        return ilea_command_usage(
+            "key recover takes no words, only --roots, --from, --last-good, --new-admin and --yes");
     }
     struct ilea_command_act act;
     struct ilea_command_manifest *manifest;

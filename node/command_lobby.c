@@ -42,8 +42,10 @@ check_clock(const struct ilea_lobby_connection *connection)
     char one[ILEA_TIME_SIZE], other[ILEA_TIME_SIZE];
     ilea_time_format(theirs, one);
     ilea_time_format(ours, other);
-    return ilea_command_fail(EX_DATAERR, "their clock says %s and ours %s (UTC): set the one that is wrong; nothing was "
-                                         "sent", one, other);
+    return ilea_command_fail(EX_DATAERR,
+                             "their clock says %s and ours %s (UTC): set the one that is wrong; nothing was "
+                             "sent",
+                             one, other);
 }
 
 /* A request being brought to a lobby. */
@@ -178,8 +180,10 @@ print_invite(const struct ilea_command *command, const char *text, const char *i
                                      "expires_ms", (json_int_t)expires_ms));
         return 0;
     }
-    (void)printf("%s\nGood for one request until %s, and shown only now. Give it to one agency, with your lobby's address:\n"
-                 "  ilea peer request tcp://HOST:PORT --invite %s\n", text, expires, text);
+    (void)printf(
+        "%s\nGood for one request until %s, and shown only now. Give it to one agency, with your lobby's address:\n"
+        "  ilea peer request tcp://HOST:PORT --invite %s\n",
+        text, expires, text);
     return 0;
 }
 

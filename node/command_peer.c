@@ -283,9 +283,10 @@ peer_pending(const struct ilea_command *command)
 static void
 print_peer(const json_t *peer)
 {
-    (void)printf("agency       %s (%s) %s\nagency id    %s\nfingerprint  %s\nstate        %s%s%s\n", text(peer, "agency"),
-                 text(peer, "country"), text(peer, "name"), text(peer, "agency_id"), text(peer, "fingerprint"),
-                 text(peer, "state_text"), text(peer, "reason")[0] != '\0' ? ": " : "", text(peer, "reason"));
+    (void)printf("agency       %s (%s) %s\nagency id    %s\nfingerprint  %s\nstate        %s%s%s\n",
+                 text(peer, "agency"), text(peer, "country"), text(peer, "name"), text(peer, "agency_id"),
+                 text(peer, "fingerprint"), text(peer, "state_text"), text(peer, "reason")[0] != '\0' ? ": " : "",
+                 text(peer, "reason"));
     (void)printf("manifest     %lld\nendpoint     %s\n",
                  (long long)json_integer_value(json_object_get(peer, "manifest_index")),
                  text(peer, "endpoint")[0] != '\0' ? text(peer, "endpoint") : "none");
@@ -345,6 +346,7 @@ ilea_command_peer(const struct ilea_command *command)
     for (unsigned i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(verbs[i].verb, verb) == 0) return verbs[i].run(command);
     }
-    return ilea_command_usage("peer takes add, list, pending, show, request, invite, verify, approve, decline, suspend, "
-                              "resume, revoke or vouch");
+    return ilea_command_usage(
+        "peer takes add, list, pending, show, request, invite, verify, approve, decline, suspend, "
+        "resume, revoke or vouch");
 }

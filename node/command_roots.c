@@ -116,8 +116,10 @@ load_roots(const struct ilea_command_act *act, struct ilea_command_manifest *man
         if (secrets[i] != NULL) found++;
     }
     if (found >= next->threshold) return 0;
-    return ilea_command_fail(EX_NOINPUT, "%u root keys must sign and %u %s found: give --roots DIR for each place where "
-                                         "they lie", next->threshold, found, found == 1 ? "was" : "were");
+    return ilea_command_fail(EX_NOINPUT,
+                             "%u root keys must sign and %u %s found: give --roots DIR for each place where "
+                             "they lie",
+                             next->threshold, found, found == 1 ? "was" : "were");
 }
 
 static void

@@ -7,23 +7,61 @@
 #include "node/agency.h"
 #include "node/command.h"
 #include "node/command_attention.h"
+#include "node/control_lobby.h"
+
+/* What the daemon says of itself, if one runs: `buffer` for the answer, of ILEA_CONTROL_FRAME_MAX. */
+static bool
+ask(const char *home, enum ilea_control_kind kind, uint8_t *buffer, struct ilea_control_frame *frame)
+{
+    int fd;
+    if (buffer == NULL || ilea_control_connect(home, &fd) != ILEA_ERROR_NONE) return false;
+    uint8_t request[ILEA_CONTROL_HEADER + 1];
+    request[ILEA_CONTROL_HEADER] = 0x90;
+    ilea_control_put_header(request, kind, 1);
+    bool good = ilea_control_send(fd, request, sizeof request) == ILEA_ERROR_NONE
+        && ilea_control_receive(fd, buffer, frame) == ILEA_ERROR_NONE;
+    close(fd);
+    return good;
+}
 
 bool
 ilea_command_daemon(const char *home, struct ilea_control_status *status)
 {
-    int fd;
-    if (ilea_control_connect(home, &fd) != ILEA_ERROR_NONE) return false;
-    uint8_t request[ILEA_CONTROL_HEADER + 1];
-    request[ILEA_CONTROL_HEADER] = 0x90;
-    ilea_control_put_header(request, ILEA_CONTROL_STATUS, 1);
-    uint8_t *buffer = malloc(ILEA_CONTROL_FRAME_MAX);
     struct ilea_control_frame frame;
-    bool good = buffer != NULL && ilea_control_send(fd, request, sizeof request) == ILEA_ERROR_NONE
-        && ilea_control_receive(fd, buffer, &frame) == ILEA_ERROR_NONE
+    uint8_t *buffer = malloc(ILEA_CONTROL_FRAME_MAX);
+    bool good = ask(home, ILEA_CONTROL_STATUS, buffer, &frame)
         && ilea_control_get_status(frame.body, status) == ILEA_ERROR_NONE;
     free(buffer);
-    close(fd);
     return good;
+}
+
+/* The lobby of a running daemon: what became of requests by its desk, and, as "door", what the socket saw. */
+static json_t *
+lobby_json(const char *home)
+{
+    static const char *const desk[ILEA_DESK_COUNTS] = { "stored", "invited", "unreadable", "foreign", "mistimed",
+                                                        "refused", "known", "full", "wrong_invite" };
+    static const char *const door[ILEA_LOBBY_COUNTS] = { "guests", "requests", "invited", "ceremonies", "busy",
+                                                         "crowded_out", "late", "malformed", "wrong_invite" };
+    struct ilea_control_frame frame;
+    struct ilea_control_lobby lobby;
+    json_t *json = NULL;
+    uint8_t *buffer = malloc(ILEA_CONTROL_FRAME_MAX);
+    if (ask(home, ILEA_CONTROL_LOBBY, buffer, &frame)
+        && ilea_control_get_lobby(frame.body, &lobby) == ILEA_ERROR_NONE) {
+        const uint64_t *counts = (const uint64_t *)&lobby.desk, *door_counts = (const uint64_t *)&lobby.door;
+        json_t *at_door = json_object();
+        json = json_pack("{s:s,s:s}", "state", lobby.state, "text", lobby.text);
+        for (unsigned i = 0; i < ILEA_DESK_COUNTS; i++) {
+            json_object_set_new(json, desk[i], json_integer((json_int_t)counts[i]));
+        }
+        for (unsigned i = 0; i < ILEA_LOBBY_COUNTS; i++) {
+            json_object_set_new(at_door, door[i], json_integer((json_int_t)door_counts[i]));
+        }
+        json_object_set_new(json, "door", at_door);
+    }
+    free(buffer);
+    return json;
 }
 
 static json_t *
@@ -83,6 +121,14 @@ collect(const struct ilea_command *command, struct ilea_log *log, struct ilea_re
             "feeds", feed_list(txn), "peers", ilea_command_peers(log, running ? &daemon : NULL),
             "attention", ilea_command_attention(command));
         if (*status == NULL) error = ILEA_ERROR_NO_MEMORY;
+        json_t *lobby = running ? lobby_json(command->home) : NULL;
+        if (lobby != NULL) json_object_set_new(*status, "lobby", lobby);
+        if (lobby != NULL && strcmp(json_string_value(json_object_get(lobby, "state")), "closed") == 0) {
+            json_array_append_new(json_object_get(*status, "attention"),
+                                  json_pack("{s:s,s:s+,s:s}", "what", "lobby", "text", "the lobby is closed: ",
+                                            json_string_value(json_object_get(lobby, "text")), "command",
+                                            "ilea status"));
+        }
     }
     ilea_transaction_abort(txn);
     ilea_snapshot_end(snapshot);
@@ -120,6 +166,11 @@ print_status(const json_t *status)
         (void)printf("unread    %lld items of a newer or unknown format\n", number(status, "unreadable"));
     }
     (void)printf("feeds     %zu\n", json_array_size(json_object_get(status, "feeds")));
+    const json_t *lobby = json_object_get(status, "lobby");
+    if (lobby != NULL && strcmp(text(lobby, "state"), "off") != 0) {
+        (void)printf("lobby     %s, %s; %lld requests taken since the start\n", text(lobby, "state"),
+                     text(lobby, "text"), number(lobby, "stored"));
+    }
     size_t i;
     json_t *peer;
     json_array_foreach(json_object_get(status, "peers"), i, peer) {

@@ -114,10 +114,12 @@ print(const struct ilea_command *command, const char *code, const struct ilea_ag
         return 0;
     }
     (void)printf("%.4s %s\n%s\n", digits, digits + 4, words);
-    (void)printf(is_online ? "Read digits and words to %s's admin by phone, and let them read theirs: both sides show the "
-                             "same.\n"
-                           : "Offline (%s's node did not answer here): read the words too, and let them read theirs; both "
-                             "must show an offline code.\n", code);
+    (void)printf(is_online
+                     ? "Read digits and words to %s's admin by phone, and let them read theirs: both sides show the "
+                       "same.\n"
+                     : "Offline (%s's node did not answer here): read the words too, and let them read theirs; both "
+                       "must show an offline code.\n",
+                 code);
     if (is_online) {
         (void)printf("If all is equal: ilea peer approve %s --code %s\n", code, digits);
     } else {
@@ -170,15 +172,20 @@ report(struct verifying *verifying, enum ilea_error error)
         return print(verifying->command, now->code, &now->agency, true, now->digits, now->words);
     }
     if (now->is_other_card) {
-        return ilea_command_fail(EX_DATAERR, "%s's node has other keys than the card that is known here: take its newest "
-                                             "card (ilea peer add FILE), give it yours, and verify again", now->code);
+        return ilea_command_fail(EX_DATAERR,
+                                 "%s's node has other keys than the card that is known here: take its newest "
+                                 "card (ilea peer add FILE), give it yours, and verify again",
+                                 now->code);
     }
     if (now->state == ILEA_CEREMONY_BROKEN) {
-        return ilea_command_fail(EX_PROTOCOL, "%s's node broke the rules of the exchange: make sure whom you talk to, then "
-                                              "run this again on both sides", now->code);
+        return ilea_command_fail(EX_PROTOCOL,
+                                 "%s's node broke the rules of the exchange: make sure whom you talk to, then "
+                                 "run this again on both sides",
+                                 now->code);
     }
     if (now->state == ILEA_CEREMONY_EXCHANGING) {
-        return ilea_command_fail(EX_TEMPFAIL, "the exchange with %s broke off: run this again on both sides", now->code);
+        return ilea_command_fail(EX_TEMPFAIL, "the exchange with %s broke off: run this again on both sides",
+                                 now->code);
     }
     return print_offline(verifying->command);
 }

@@ -10,7 +10,8 @@
 
 #include "node/home.h"
 
-enum { RESULT_FIELDS = 5, AGENCY_FIELDS = 6, DECISION_FIELDS = 11, REQUEST_FIELDS = 3, STATUS_FIELDS = 4, LINK_FIELDS = 5 };
+enum { RESULT_FIELDS = 5, AGENCY_FIELDS = 6, DECISION_FIELDS = 11, REQUEST_FIELDS = 3, STATUS_FIELDS = 4,
+       LINK_FIELDS = 5 };
 
 static struct ilea_span
 text_span(const char *text)

@@ -8,14 +8,19 @@
 
 #include "node/home.h"
 
-enum ilea_error
-ilea_control_server_open(struct ilea_control_server *server, const char *home)
+void
+ilea_control_server_init(struct ilea_control_server *server)
 {
     for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) {
         server->clients[i] = (struct ilea_control_client){ .fd = -1 };
     }
     server->fd = -1;
-    return ilea_control_listen(home, &server->fd);
+}
+
+enum ilea_error
+ilea_control_server_open(struct ilea_control_server *server, const char *home)
+{
+    return server->fd >= 0 ? ILEA_ERROR_NONE : ilea_control_listen(home, &server->fd);
 }
 
 void

@@ -35,7 +35,8 @@ struct ilea_control_server {
     struct ilea_control_client clients[ILEA_CLIENTS_MAX];
 };
 
-/* ILEA_ERROR_IO: cannot listen. */
+void ilea_control_server_init(struct ilea_control_server *server);
+/* Does nothing if it is open. ILEA_ERROR_IO: cannot listen. */
 ILEA_MUST_USE enum ilea_error ilea_control_server_open(struct ilea_control_server *server,
                                                        const char *home);
 void ilea_control_server_close(struct ilea_control_server *server, const char *home);

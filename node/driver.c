@@ -86,7 +86,7 @@ turn(struct driver *driver, int signals, bool more, struct ilea_put *put)
     enum { SIGNALS, CONTROL, LINK, WORKER, CLIENTS };
     struct pollfd polls[CLIENTS + ILEA_CLIENTS_MAX];
     polls[SIGNALS] = (struct pollfd){ .fd = signals, .events = POLLIN };
-    polls[CONTROL] = (struct pollfd){ .fd = driver->control.fd, .events = POLLIN };
+    polls[CONTROL] = (struct pollfd){ .fd = driver->control->fd, .events = POLLIN };
     bool link = driver->link.child.pid != 0;
     polls[LINK] = (struct pollfd){ .fd = link ? driver->link.child.fd : -1,
                                    .events = driver->trouble ? 0 : POLLIN };
@@ -94,7 +94,7 @@ turn(struct driver *driver, int signals, bool more, struct ilea_put *put)
     polls[WORKER] = (struct pollfd){ .fd = driver->worker.child.pid != 0 ? driver->worker.child.fd : -1,
                                      .events = POLLIN };
     for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) {
-        const struct ilea_control_client *client = &driver->control.clients[i];
+        const struct ilea_control_client *client = &driver->control->clients[i];
         bool room = client->in_end < ILEA_CLIENT_IN_MAX || client->in_start > 0;
         polls[CLIENTS + i] = (struct pollfd){ .fd = client->fd, .events = room ? POLLIN : 0 };
         if (client->out_sent < client->out_durable) polls[CLIENTS + i].events |= POLLOUT;
@@ -108,13 +108,13 @@ turn(struct driver *driver, int signals, bool more, struct ilea_put *put)
             driver->stopping = true;
         }
     }
-    if (polls[CONTROL].revents != 0) ilea_control_server_accept(&driver->control);
+    if (polls[CONTROL].revents != 0) ilea_control_server_accept(driver->control);
     if (polls[WORKER].revents != 0) ilea_driver_read_worker(driver);
     if ((polls[LINK].revents & POLLOUT) != 0) (void)!ilea_link_pipe_flush(&driver->pipe);
     if ((polls[LINK].revents & (POLLIN | POLLHUP)) != 0) more = !ilea_driver_read_link(driver);
     size_t budget = TURN_BYTES;
     for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) {
-        struct ilea_control_client *client = &driver->control.clients[i];
+        struct ilea_control_client *client = &driver->control->clients[i];
         if (client->fd < 0) continue;
         bool kept = true;
         if ((polls[CLIENTS + i].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
@@ -157,14 +157,15 @@ say_start(struct driver *driver)
 }
 
 int
-ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_span *passphrase,
-                int signals)
+ilea_driver_run(struct ilea_node *node, struct ilea_control_server *control, const char *listen,
+                const struct ilea_span *passphrase, int signals)
 {
     struct driver *driver = calloc(1, sizeof *driver);
     struct ilea_put *put = malloc(sizeof *put);
     uint8_t *message = malloc(ILEA_MESSAGE_SIZE_MAX);
     if (driver == NULL || put == NULL || message == NULL) return EX_OSERR;
     driver->node = node;
+    driver->control = control;
     driver->listen = listen;
     driver->passphrase = passphrase;
     driver->message = message;
@@ -172,7 +173,7 @@ ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_sp
     driver->link.child.fd = driver->worker.child.fd = -1;
     driver->watchdog_ms = ilea_notify_watchdog_ms();
     int code = EX_OK;
-    enum ilea_error error = ilea_control_server_open(&driver->control, node->home);
+    enum ilea_error error = ilea_control_server_open(control, node->home);
     if (error == ILEA_ERROR_NONE) error = ilea_driver_load_replicator(driver);
     if (error != ILEA_ERROR_NONE) {
         ilea_driver_log_error(driver, "start", error);
@@ -203,7 +204,7 @@ ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_sp
     ilea_child_end(&driver->link.child);
     ilea_child_end(&driver->worker.child);
     if (driver->pipe.fd != 0) ilea_link_pipe_deinit(&driver->pipe);
-    ilea_control_server_close(&driver->control, node->home);
+    if (code != ILEA_DRIVER_RELOAD) ilea_control_server_close(control, node->home);
     ilea_driver_end_ceremonies(driver);
     ilea_desk_end(&driver->lobby.desk);
     node->ceremonies = NULL;

@@ -8,15 +8,17 @@
 #ifndef ILEA_NODE_DRIVER_H
 #define ILEA_NODE_DRIVER_H
 
+#include "node/control_server.h"
 #include "node/node.h"
 
 /*
  * Run the daemon on an opened node until SIGTERM or SIGINT, which the caller has blocked and given as a
  * signalfd. `listen`: endpoint, "" for none. Returns an exit code of sysexits(3), or ILEA_DRIVER_RELOAD: our own
- * manifest is another now; close the node, open it again and run it again.
+ * manifest is another now; close the node, open it again and run it again. Meanwhile `control` (which
+ * ilea_control_server_init() made) keeps its clients and what they asked; in every other case it is closed.
  */
 enum { ILEA_DRIVER_RELOAD = -1 };
-int ilea_driver_run(struct ilea_node *node, const char *listen, const struct ilea_span *passphrase,
-                    int signals);
+int ilea_driver_run(struct ilea_node *node, struct ilea_control_server *control, const char *listen,
+                    const struct ilea_span *passphrase, int signals);
 
 #endif

@@ -166,7 +166,7 @@ ilea_driver_recover(struct driver *driver, const char *what, enum ilea_error err
     driver->trouble = true;
     driver->retry_ms = ilea_monotonic_ms() + RETRY_MS;
     for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) { /* they were told nothing, and ask again */
-        struct ilea_control_client *client = &driver->control.clients[i];
+        struct ilea_control_client *client = &driver->control->clients[i];
         if (client->fd >= 0 && (client->out_size > client->out_durable || client->is_answering)) {
             ilea_control_client_drop(client);
         }
@@ -280,7 +280,7 @@ ilea_driver_commit_turn(struct driver *driver)
         }
     }
     for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) {
-        struct ilea_control_client *client = &driver->control.clients[i];
+        struct ilea_control_client *client = &driver->control->clients[i];
         if (client->fd < 0) continue;
         ilea_control_client_durable(client);
         if (!ilea_control_client_write(client)) ilea_control_client_drop(client);

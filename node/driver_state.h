@@ -77,7 +77,7 @@ struct driver {
     struct ilea_logger logger;
     struct ilea_replicator *replicator;
     struct ilea_effects effects;
-    struct ilea_control_server control;
+    struct ilea_control_server *control; /* borrowed: it outlives a reload */
     struct peer peers[ILEA_LINKS_MAX];
 
     struct helper link;

@@ -122,8 +122,9 @@ judge_manifests(struct driver *driver, const struct ilea_effect *effect)
         error = ilea_driver_transaction(driver);
         if (error != ILEA_ERROR_NONE) return error;
     }
-    error = ilea_chain_take(ilea_author_transaction(driver->node->author), &ilea_log_identity(driver->node->log)->network,
-                            &id, effect->manifest.manifests, effect->manifest.count, &change);
+    error =
+        ilea_chain_take(ilea_author_transaction(driver->node->author), &ilea_log_identity(driver->node->log)->network,
+                        &id, effect->manifest.manifests, effect->manifest.count, &change);
     switch ((int)error) {
     case ILEA_ERROR_NONE: break;
     case ILEA_ERROR_NOT_FOUND: /* after a gap: they are shown again from where we are */
@@ -177,8 +178,8 @@ keep_proof(struct driver *driver, struct ilea_span proof, const struct ilea_fork
     struct ilea_feed_row row;
     error = ilea_log_feed_by_id(txn, &fork->feed, &row);
     if (error == ILEA_ERROR_NOT_FOUND) {
-        feed.closed = memcmp(fork->origin.agency.bytes, ilea_log_identity(driver->node->log)->agency.bytes, ILEA_ID_SIZE)
-            == 0;
+        feed.closed =
+            memcmp(fork->origin.agency.bytes, ilea_log_identity(driver->node->log)->agency.bytes, ILEA_ID_SIZE) == 0;
         error = ilea_log_add_feed(txn, &feed);
     }
     if (error == ILEA_ERROR_NONE) error = ilea_log_put_fork(txn, &fork->feed, proof, fork->hash, fork->seq - 1);
@@ -290,6 +291,8 @@ ilea_driver_tell_archived(struct driver *driver)
             ilea_driver_archive(txn, &feed.origin.agency, &event.archived.archive);
         }
         ilea_transaction_abort(own);
-        if (error == ILEA_ERROR_NONE && feed.origin.scope == ILEA_SCOPE_PEERS) ilea_driver_step(driver, &event);
+        if (error != ILEA_ERROR_NONE || feed.origin.scope != ILEA_SCOPE_PEERS) continue;
+        if (!feed.archived) ilea_driver_tell_feed(driver, &feed); /* it may have been: then it is listed again */
+        ilea_driver_step(driver, &event);
     }
 }

@@ -67,7 +67,7 @@ ilea_driver_start_worker(struct driver *driver)
 static void
 let_clients_go_on(struct driver *driver)
 {
-    for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) driver->control.clients[i].waits_for_view = false;
+    for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) driver->control->clients[i].waits_for_view = false;
 }
 
 void

@@ -1,5 +1,6 @@
 #include "node/grant.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "replication/record/change.h"
@@ -35,11 +36,12 @@ ilea_grant_scopes_parse(const char *text, uint32_t *bits)
 void
 ilea_grant_scopes_format(uint32_t bits, char text[ILEA_GRANT_SCOPES_SIZE])
 {
+    size_t at = 0;
     text[0] = '\0';
     for (unsigned i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
         if ((bits & scopes[i].bit) == 0) continue;
-        if (text[0] != '\0') (void)strcat(text, ",");
-        (void)strcat(text, scopes[i].name);
+        (void)snprintf(text + at, ILEA_GRANT_SCOPES_SIZE - at, "%s%s", at > 0 ? "," : "", scopes[i].name);
+        at = strlen(text);
     }
 }
 

@@ -79,7 +79,8 @@ fail(enum ilea_error error, const char *reason)
 
 /* Open the home and run until the end, or until it is to be opened anew (ILEA_DRIVER_RELOAD). */
 static int
-run_once(const struct ilea_command *command, const struct ilea_span *passphrase, int signals)
+run_once(const struct ilea_command *command, struct ilea_control_server *control, const struct ilea_span *passphrase,
+         int signals)
 {
     struct ilea_node node;
     char reason[ILEA_REASON_SIZE] = "";
@@ -92,7 +93,7 @@ run_once(const struct ilea_command *command, const struct ilea_span *passphrase,
     if (code == 0 && !ilea_endpoint_is_valid(endpoint)) {
         code = fail(ILEA_ERROR_INVALID, "listen takes tcp://ADDRESS:PORT with a numeric address");
     }
-    if (code == 0) code = ilea_driver_run(&node, listen, passphrase, signals);
+    if (code == 0) code = ilea_driver_run(&node, control, listen, passphrase, signals);
     ilea_node_close(&node);
     return code;
 }
@@ -106,10 +107,13 @@ run(const struct ilea_command *command, int signals)
     if (ilea_keys_need_passphrase(command->home, &needed) == ILEA_ERROR_NONE && needed) {
         (void)ilea_command_passphrase(command, false, bytes, &passphrase.size);
     }
+    struct ilea_control_server control;
+    ilea_control_server_init(&control);
     int code;
     do {
-        code = run_once(command, passphrase.size > 0 ? &passphrase : NULL, signals);
+        code = run_once(command, &control, passphrase.size > 0 ? &passphrase : NULL, signals);
     } while (code == ILEA_DRIVER_RELOAD);
+    ilea_control_server_close(&control, command->home); /* if it could not be opened again */
     ilea_wipe(bytes, sizeof bytes);
     return code;
 }

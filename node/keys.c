@@ -24,8 +24,8 @@ struct wanted {
     struct ilea_reading_public reading;
 };
 
-/* The transport key before the current one: peers that have not heard of the change know no other. It gives no authority,
- * not even where the node key beside it was revoked: BIND is signed by the current one. */
+/* The transport key before the current one: peers that have not heard of the change know no other. It gives no
+ * authority, not even where the node key beside it was revoked: BIND is signed by the current one. */
 static enum ilea_error
 find_old_transport(struct ilea_transaction *txn, const struct ilea_agency_id *own,
                    const struct ilea_manifest *last, struct wanted *wanted)
@@ -184,6 +184,36 @@ load_file(DIR *folder, const char *name, const struct ilea_key_file_info *info, 
     return ILEA_ERROR_NONE;
 }
 
+/* A key that we need was not found: perhaps because a file of its kind is damaged where it tells its public key. */
+static enum ilea_error
+find_damage(const char *home, const struct ilea_span *passphrase)
+{
+    DIR *folder;
+    char name[ILEA_KEY_NAME_SIZE];
+    struct ilea_key_file_info info;
+    enum ilea_error error = ILEA_ERROR_NOT_FOUND, looked = ILEA_ERROR_NONE, tried;
+    if (open_folder(home, &folder) != ILEA_ERROR_NONE) return error;
+    while (error == ILEA_ERROR_NOT_FOUND && next_file(folder, name, &info, &looked)) {
+        if (looked != ILEA_ERROR_NONE || !is_of_node(info.kind)) continue;
+        struct ilea_sign_secret *node = NULL;
+        struct ilea_transport_secret *transport = NULL;
+        struct ilea_reading_secret *reading = NULL;
+        if (info.kind == ILEA_KEY_NODE) {
+            tried = ilea_key_file_load_sign(dirfd(folder), name, ILEA_KEY_NODE, passphrase, &node);
+        } else if (info.kind == ILEA_KEY_TRANSPORT) {
+            tried = ilea_key_file_load_transport(dirfd(folder), name, passphrase, &transport);
+        } else {
+            tried = ilea_key_file_load_reading(dirfd(folder), name, passphrase, &reading);
+        }
+        if (tried == ILEA_ERROR_CORRUPT) error = tried;
+        ilea_sign_secret_free(node);
+        ilea_transport_secret_free(transport);
+        ilea_reading_secret_free(reading);
+    }
+    closedir(folder);
+    return error;
+}
+
 enum ilea_error
 ilea_keys_load(const char *home, struct ilea_log *log, const struct ilea_span *passphrase,
                struct ilea_keys *keys)
@@ -207,7 +237,7 @@ ilea_keys_load(const char *home, struct ilea_log *log, const struct ilea_span *p
     }
     closedir(folder);
     if (error == ILEA_ERROR_NONE && (keys->node == NULL || keys->transport == NULL || keys->reading == NULL)) {
-        error = fault;
+        error = fault != ILEA_ERROR_NOT_FOUND ? fault : find_damage(home, passphrase);
     }
     if (error != ILEA_ERROR_NONE) ilea_keys_free(keys);
     return error;

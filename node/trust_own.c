@@ -133,7 +133,8 @@ check_keys(struct decide *decide)
     if (is_kind(decide, "key.recover")) return ILEA_ERROR_NONE;
     if (!same_admins(own, next)) return refuse_manifest(decide, "names other admins");
     if (is_kind(decide, "key.rotate")) {
-        if (next->revoked_count > 0 || next->position_count > 0) return refuse_manifest(decide, "does more than rotate");
+        if (next->revoked_count > 0 || next->position_count > 0)
+            return refuse_manifest(decide, "does more than rotate");
         return same_keys(own, next) ? refuse_manifest(decide, "changes no key") : ILEA_ERROR_NONE;
     }
     return revokes(next, &own->node) ? ILEA_ERROR_NONE : refuse_manifest(decide, "does not revoke our node key");

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/audit.h"
 #include "node/verify.h"
 #include "replication/record/act.h"
 #include "replication/record/commit.h"
@@ -187,28 +188,20 @@ verify_agencies(struct ilea_verify *verify)
     if (error != ILEA_ERROR_NOT_FOUND) ilea_verify_fault(verify, "an agency: %s", ilea_error_text(error));
 }
 
-/* Each entry names the one before. By whom they are signed depends on who was admin then: ilea audit. */
+static void
+take_audit_fault(void *context, uint64_t seq, const char *what)
+{
+    ilea_verify_fault(context, "audit entry %llu: %s", (unsigned long long)seq, what);
+}
+
+/* All but how long the feed should be: that is told outside the log, see ilea audit verify. */
 static void
 verify_audit(struct ilea_verify *verify)
 {
-    struct ilea_audit_entry *entry = malloc(sizeof *entry);
-    uint8_t prev[ILEA_HASH_SIZE] = { 0 }, hash[ILEA_HASH_SIZE];
-    uint64_t last = 0;
-    enum ilea_error error = entry != NULL ? ilea_log_audit_last(verify->txn, &last, hash) : ILEA_ERROR_NO_MEMORY;
-    uint64_t seq = 1;
-    for (; error == ILEA_ERROR_NONE && seq <= last; seq++) {
-        struct ilea_span bytes;
-        error = ilea_log_audit(verify->txn, seq, &bytes);
-        if (error == ILEA_ERROR_NONE) error = ilea_entry_decode(bytes, entry);
-        if (error != ILEA_ERROR_NONE) break;
-        if (entry->seq != seq || memcmp(entry->prev, prev, sizeof prev) != 0) error = ILEA_ERROR_BAD_HASH;
-        memcpy(prev, entry->hash, sizeof prev);
-    }
-    if (error == ILEA_ERROR_NONE && memcmp(prev, hash, sizeof prev) != 0) error = ILEA_ERROR_BAD_HASH;
-    if (error != ILEA_ERROR_NONE) {
-        ilea_verify_fault(verify, "audit entry %llu: %s", (unsigned long long)seq, ilea_error_text(error));
-    }
-    free(entry);
+    uint64_t entries = 0;
+    enum ilea_error error =
+        ilea_audit_verify(verify->txn, ilea_log_identity(verify->log), NULL, take_audit_fault, verify, &entries);
+    if (error != ILEA_ERROR_NONE) ilea_verify_fault(verify, "the audit feed: %s", ilea_error_text(error));
 }
 
 void

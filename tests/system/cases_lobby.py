@@ -106,7 +106,7 @@ class Relay:
 
 @test
 def lobby_request(place):
-    """A stranger's request becomes pending, with its note; it is no secret on the line, and says the same to everybody."""
+    """A stranger's request becomes pending, with its note; neither the line nor the answer tells anything of it."""
     fr = start(with_lobby(place.agency("FR-PN")))
     nl = place.agency("NL-PO")
     relay = Relay(fr.lobby_port)
@@ -182,7 +182,8 @@ def lobby_refusals(place):
     # A clock that is ten years off, theirs or ours: said before anything is sent; and if it is sent all the same,
     # refused. The lobby's clock is in its greeting, so a relay can make it say what it likes.
     ten_years = struct.pack(">I", int(time.time() // 60) - 10 * 365 * 24 * 60)
-    relay = Relay(fr.lobby_port, to_client=lambda data: data[:4] + ten_years + data[8:] if data[2] == GREETING else data)
+    relay = Relay(fr.lobby_port, to_client=lambda data: data[:4] + ten_years + data[8:]
+                  if data[2] == GREETING else data)
     result = nl.run("peer", "request", f"tcp://127.0.0.1:{relay.port}", check_code=DATAERR)
     check("clock" in result.err and "nothing was sent" in result.err, "no clear line:", result)
     relay.close()
@@ -254,7 +255,7 @@ def verify_both(one, other, *words):
 
 @test
 def ceremony(place):
-    """Both sides show one code: online by whichever lobby can be reached, offline without; a wrong one approves nothing."""
+    """Both sides show one code: online by whichever lobby answers, offline without; a wrong one opens nothing."""
     for lobbies in ("both", "first", "second", "none"):
         fr = place.agency("FR-" + lobbies[0].upper() + lobbies[1].upper())
         nl = place.agency("NL-" + lobbies[0].upper() + lobbies[1].upper())
@@ -283,8 +284,8 @@ def ceremony(place):
         fr.run("peer", "approve", nl.code, "--code", f"{a['code'][:4]} {a['code'][4:]} {a['words']}")
         nl.run("peer", "approve", fr.code, "--code", b["code"])
         peer = fr.json("peer", "list")[0]
-        same((peer["state_text"], peer["verified_how"]), ("approved", "code" if a["how"] == "online" else "offline-code"),
-             "the state")
+        same((peer["state_text"], peer["verified_how"]),
+             ("approved", "code" if a["how"] == "online" else "offline-code"), "the state")
         support.wait_converged([fr, nl])
         fr.stop()
         nl.stop()
@@ -353,7 +354,7 @@ def man_in_the_middle(place):
 
 def rss_kib(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+        return int(re.search(r"RssAnon:\s+(\d+)", file.read()).group(1))
 
 
 class Follower:
@@ -433,7 +434,8 @@ def lobby_flood(place):
     status = fr.status()
     middle = statistics.median
     place.note(f"flood: {result['made']} connections in {taken:.0f} s ({result['made'] / taken:.0f}/s), "
-               f"{result['asked']} asked, {result['queued']} queued, {result['busy']} busy, {result['closed']} shut out")
+               f"{result['asked']} asked, {result['queued']} queued, {result['busy']} busy, "
+               f"{result['closed']} shut out")
     place.note(f"latency between the peers, ms, median (worst): before {middle(before):.1f} ({max(before):.1f}), "
                f"during {middle(during):.1f} ({max(during):.1f})")
     place.note(", ".join(f"{name} {memory[name]} KiB before, {after[name]} after" for name in pids)
@@ -441,8 +443,9 @@ def lobby_flood(place):
     place.note("invited requests took " + ", ".join(f"{one:.2f}" for one in invited) + " s")
     check(result["made"] >= connections * 9 // 10, f"only {result['made']} connections")
     check(middle(during) < middle(before) + 250 * support.Options.slow, "the peers' traffic was slowed")
+    allowed = 65536 if support.is_sanitized() else 8192  # the sanitizer keeps what was freed for a while
     for name in pids:
-        check(after[name] < memory[name] + 8192, f"{name} grew from {memory[name]} to {after[name]} KiB")
+        check(after[name] < memory[name] + allowed, f"{name} grew from {memory[name]} to {after[name]} KiB")
     check(grown < 4096, f"the log grew by {grown} KiB")
     check(not any(peer["link"] != "up" for peer in status["peers"] if peer["state"] == "approved"), "the link is down")
     # And it is open again for everybody.

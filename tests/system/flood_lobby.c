@@ -208,8 +208,9 @@ main(int argc, char **argv)
         int count = epoll_wait(flood->epoll, events, GUESTS, 100);
         for (int i = 0; i < count; i++) hear(flood, events[i].data.ptr);
     }
-    (void)printf("{\"made\":%lu,\"greeted\":%lu,\"asked\":%lu,\"queued\":%lu,\"busy\":%lu,\"closed\":%lu,\"failed\":%lu}\n",
-                 flood->made, flood->greeted, flood->asked, flood->queued, flood->busy, flood->closed, flood->failed);
+    (void)printf(
+        "{\"made\":%lu,\"greeted\":%lu,\"asked\":%lu,\"queued\":%lu,\"busy\":%lu,\"closed\":%lu,\"failed\":%lu}\n",
+        flood->made, flood->greeted, flood->asked, flood->queued, flood->busy, flood->closed, flood->failed);
     for (unsigned i = 0; i < AGENCIES; i++) ilea_sign_secret_free(flood->agencies[i].node);
     close(flood->epoll);
     free(flood);

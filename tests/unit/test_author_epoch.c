@@ -85,7 +85,8 @@ last_epoch(struct ilea_test_home *home)
     ILEA_TEST_OK(ilea_commit_decode(row.bytes, &commit));
     struct ilea_msgpack_reader slots;
     ilea_msgpack_reader_init(&slots, commit.slots);
-    for (uint32_t i = 0; i < commit.header.item_count; i++) ILEA_TEST_OK(ilea_item_decode(ilea_slot_next(&slots), &item));
+    for (uint32_t i = 0; i < commit.header.item_count; i++)
+        ILEA_TEST_OK(ilea_item_decode(ilea_slot_next(&slots), &item));
     assert_int_equal(item.flags & ILEA_ITEM_CONTROL, 0);
     for (uint32_t i = 0; ilea_log_epoch(txn, ILEA_SCOPE_PEERS, i, &epoch) == ILEA_ERROR_NONE; i++) {
         if (memcmp(epoch.aek_commit, item.epoch.bytes, sizeof item.epoch.bytes) == 0) found = i;

@@ -208,11 +208,15 @@ test_log_audit(void **state)
     act[0] ^= 1;
     assert_int_equal(ilea_log_audit_has_act(txn, act), ILEA_ERROR_NOT_FOUND);
     assert_int_equal(ilea_log_audit(txn, 256, &got), ILEA_ERROR_NOT_FOUND);
-    bytes = make_entry(home, 257, hash, 0, &entry);
-    assert_int_equal(ilea_log_put_audit(txn, 257, entry.hash, bytes), ILEA_ERROR_EXISTS); /* not the next one */
+    bytes = make_entry(home, 260, hash, 0, &entry);
     assert_int_equal(ilea_log_put_audit(txn, 255, entry.hash, bytes), ILEA_ERROR_EXISTS);
     bytes.size--;
-    assert_int_equal(ilea_log_put_audit(txn, 256, entry.hash, bytes), ILEA_ERROR_MALFORMED);
+    assert_int_equal(ilea_log_put_audit(txn, 260, entry.hash, bytes), ILEA_ERROR_MALFORMED);
+    bytes.size++;
+    ILEA_TEST_OK(ilea_log_put_audit(txn, 260, entry.hash, bytes)); /* what a restore lost is left out */
+    assert_int_equal(ilea_log_audit(txn, 259, &got), ILEA_ERROR_NOT_FOUND);
+    ILEA_TEST_OK(ilea_log_audit_last(txn, &last, hash));
+    assert_int_equal(last, 260);
     ilea_transaction_abort(txn);
 }
 
