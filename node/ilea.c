@@ -14,9 +14,10 @@ static const char help[] =
     "  ilea init --agency FR-PN --country FR --name 'Police nationale' \\\n"
     "            --listen tcp://127.0.0.1:7101\n"
     "  ilea card --out fr-pn.card          give this file to another agency's admin\n"
-    "  ilea peer add nl-po.card            take theirs; compare codes by phone\n"
-    "  ilea peer approve NL-PO --code 12345678\n"
     "  ilea-node &                         run the daemon\n"
+    "  ilea peer add nl-po.card            take theirs\n"
+    "  ilea peer verify NL-PO              both admins: compare the codes by phone\n"
+    "  ilea peer approve NL-PO --code 12345678\n"
     "  ilea need new --title 'Read plates at night' --set areas=organised-crime\n"
     "  ilea publish FR-PN-N1 --to all-peers\n"
     "  ilea need list --agency NL-PO\n"
@@ -70,8 +71,8 @@ static const char help[] =
     "you say so. DIR is --home, else $ILEA_HOME, else /var/lib/ilea.\n"
     "Protected keys, where no daemon runs: the passphrase is the first line of FILE,\n"
     "else it is asked for. Exit codes are those of sysexits(3):\n"
-    "64 usage, 65 bad data, 66 not there, 73 exists already, 74 disk, 75 busy,\n"
-    "77 not allowed, 78 configuration.\n"
+    "64 usage, 65 bad data, 66 not there, 69 not reached, 73 exists already,\n"
+    "74 disk, 75 busy, 76 protocol, 77 not allowed, 78 configuration.\n"
     "Manual: man ilea; the daemon: man ilea-node.\n";
 
 static const struct {

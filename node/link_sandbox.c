@@ -95,8 +95,9 @@ allow_partly(scmp_filter_ctx filter)
         if (added != 0) return added;
     }
     /* The lobby's thread lets others go first: of itself (0) it may say so, of other processes not. */
-    int rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setpriority), 2,
-                              SCMP_A0(SCMP_CMP_EQ, PRIO_PROCESS), SCMP_A1(SCMP_CMP_EQ, 0));
+    const struct scmp_arg_cmp itself[] = { { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = PRIO_PROCESS },
+                                           { .arg = 1, .op = SCMP_CMP_EQ, .datum_a = 0 } };
+    int rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(setpriority), 2, itself);
     if (rc != 0) return rc;
     /* Its arguments lie in memory, where no filter looks: with this answer glibc uses clone. */
     return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);

@@ -60,6 +60,7 @@ sum_up(struct sim_node *node, struct sim_archive *archive)
 {
     memset(archive->sum, 0, sizeof archive->sum);
     for (uint32_t i = 0; i < archive->count; i++) {
+        if (node->storage.logs[archive->feeds[i]->index].durable == 0) continue; /* cut away: taken out next */
         uint8_t hash[ILEA_HASH_SIZE];
         hash_end(node, archive->feeds[i], hash);
         ilea_hash_sum_add(archive->sum, hash);
