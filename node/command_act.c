@@ -75,12 +75,18 @@ choose_admin(const struct ilea_command *command, const struct ilea_manifest *own
         return ilea_command_fail(EX_USAGE, "several admins' keys are here: add --admin and one of %s", names);
     }
     const char *slash = strrchr(command->admin, '/');
+    size_t size = strlen(command->admin);
     if (slash != NULL) {
         int length = snprintf(folder, ILEA_PATH_SIZE, "%.*s", (int)(slash - command->admin + 1), command->admin);
         if (length >= ILEA_PATH_SIZE || strlen(slash + 1) >= ILEA_KEY_NAME_SIZE) {
             return ilea_command_usage("the path of --admin is too long");
         }
         (void)snprintf(file, ILEA_KEY_NAME_SIZE, "%s", slash + 1);
+        return 0;
+    }
+    if (size > 4 && size < ILEA_KEY_NAME_SIZE && strcmp(command->admin + size - 4, ".key") == 0) {
+        (void)snprintf(folder, ILEA_PATH_SIZE, "."); /* a file where we are; no name of an admin ends so */
+        (void)snprintf(file, ILEA_KEY_NAME_SIZE, "%s", command->admin);
         return 0;
     }
     if (!ilea_command_admin_name_is_valid(command->admin)) {

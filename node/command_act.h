@@ -90,5 +90,7 @@ int ilea_command_next_roots(struct ilea_command_act *act, const struct ilea_mani
 /* Make `count` new next roots in `folder` and commit to them in *next. `index`: of the manifest; 0: in init. */
 int ilea_command_make_next_roots(const char *folder, uint64_t index, uint32_t threshold, uint32_t count,
                                  const struct ilea_span *passphrase, struct ilea_manifest *next);
+/* Take back the first `made` of `count` files of next roots that were made for manifest `index`. */
+void ilea_command_drop_next_roots(const char *folder, uint64_t index, uint32_t made, uint32_t count);
 
 #endif

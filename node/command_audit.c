@@ -156,8 +156,8 @@ verify(struct ilea_command_act *act)
         (void)printf("ok: %llu entries, every hash and signature, none missing\n", (unsigned long long)entries);
     }
     if (error == ILEA_ERROR_NONE && count > 0) {
-        code = ilea_command_fail(EX_DATAERR, "%zu faults: somebody changed the log; keep it as evidence and compare it "
-                                             "with a backup", count);
+        code = ilea_command_fail(EX_DATAERR, "%zu fault%s: somebody changed the log; keep it as evidence and compare "
+                                             "it with a backup", count, count == 1 ? "" : "s");
     }
     json_decref(faults.list);
     return code;

@@ -18,6 +18,9 @@ enum { KEY_NODE = 1, KEY_TRANSPORT = 2, KEY_READING = 4, KEY_ALL = 7 };
 struct new_keys {
     struct ilea_sign_secret *node;
     char names[3][ILEA_KEY_NAME_SIZE]; /* of the files that were made; "": none */
+    char next_folder[ILEA_PATH_SIZE];  /* where next roots were made, for that manifest */
+    uint64_t next_index;
+    uint32_t next_count;               /* 0: none were */
 };
 
 static int
@@ -102,6 +105,9 @@ destroy_keys(const struct ilea_command *command, const struct new_keys *made)
         if (made->names[i][0] != '\0') (void)!ilea_key_file_destroy(folder, made->names[i]);
     }
     if (folder >= 0) close(folder);
+    if (made->next_count > 0) {
+        ilea_command_drop_next_roots(made->next_folder, made->next_index, made->next_count, made->next_count);
+    }
 }
 
 /* Sign and hand over. Whether the new keys came into force may be unknown if the answer is lost: then they stay. */
@@ -397,7 +403,7 @@ static int
 recover_with(struct ilea_command_act *act, struct ilea_command_manifest *manifest, const struct ilea_manifest *prev,
              struct new_keys *made)
 {
-    char folder[ILEA_PATH_SIZE];
+    char keys[ILEA_PATH_SIZE];
     const struct ilea_span passphrase = { manifest->passphrase, manifest->passphrase_size };
     struct ilea_manifest *next = &manifest->next;
     next->index = prev->index + 1;
@@ -409,9 +415,15 @@ recover_with(struct ilea_command_act *act, struct ilea_command_manifest *manifes
     if (code == 0) code = replace_admins(act, manifest);
     if (code == 0) code = make_keys(act->command, manifest, KEY_ALL, made);
     if (code == 0) {
-        ilea_home_path(act->command->home, "keys", folder);
-        code = ilea_command_make_next_roots(act->command->out != NULL ? act->command->out : folder, next->index,
-                                            next->threshold, next->root_count, &passphrase, next);
+        ilea_home_path(act->command->home, "keys", keys);
+        (void)snprintf(made->next_folder, sizeof made->next_folder, "%s",
+                       act->command->out != NULL ? act->command->out : keys);
+        code = ilea_command_make_next_roots(made->next_folder, next->index, next->threshold, next->root_count,
+                                            &passphrase, next);
+    }
+    if (code == 0) {
+        made->next_index = next->index;
+        made->next_count = next->root_count;
     }
     if (code != 0) {
         destroy_keys(act->command, made);

@@ -1,4 +1,5 @@
 /* command_roots.c - a new manifest of our own: what it says, root keys that sign it, next roots. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,9 @@
 #include "crypto/random.h"
 #include "node/command_act.h"
 
-/* Public keys of the next roots and their threshold: what their files say, for when these lie in several safes. */
-#define NEXT_ROOTS_FILE "next-roots.pub"
+/* Public keys of next roots and their threshold: what their files say, for when these lie in several safes.
+ * "next-roots.pub" at first, "next-roots-m3.pub" for those that manifest 3 committed to. */
+#define NEXT_ROOTS "next-roots"
 
 static int
 open_folder(const char *path)
@@ -172,13 +174,12 @@ read_line(const char **at, const char *end, struct ilea_span *line)
     return true;
 }
 
-/* The set in a folder's NEXT_ROOTS_FILE, if it is the one that was committed to: nobody else's would do. */
-bool
-ilea_command_read_next_roots(const char *folder, const uint8_t wanted[ILEA_HASH_SIZE], struct ilea_manifest *next)
+/* The set in one file. */
+static bool
+read_set(int folder, const char *name, struct ilea_manifest *next)
 {
-    char path[ILEA_PATH_SIZE], text[2048];
-    if (snprintf(path, sizeof path, "%s/" NEXT_ROOTS_FILE, folder) >= (int)sizeof path) return false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[2048];
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) return false;
     ssize_t size = read(fd, text, sizeof text);
     close(fd);
@@ -193,10 +194,28 @@ ilea_command_read_next_roots(const char *folder, const uint8_t wanted[ILEA_HASH_
         if (!ilea_hex_parse(line, root->bytes, sizeof root->bytes)) return false;
         next->root_count++;
     }
-    uint8_t hash[ILEA_HASH_SIZE];
-    if (next->root_count == 0) return false;
-    ilea_roots_hash(next->threshold, next->roots, next->root_count, hash);
-    return memcmp(hash, wanted, sizeof hash) == 0;
+    return next->root_count > 0;
+}
+
+/* The set that was committed to, in whichever of a folder's files it is: nobody else's would do. */
+bool
+ilea_command_read_next_roots(const char *folder, const uint8_t wanted[ILEA_HASH_SIZE], struct ilea_manifest *next)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    bool found = false;
+    while (dir != NULL && !found && (entry = readdir(dir)) != NULL) {
+        uint8_t hash[ILEA_HASH_SIZE];
+        size_t size = strlen(entry->d_name);
+        if (strncmp(entry->d_name, NEXT_ROOTS, strlen(NEXT_ROOTS)) != 0 || size < 4
+            || strcmp(entry->d_name + size - 4, ".pub") != 0 || !read_set(dirfd(dir), entry->d_name, next)) {
+            continue;
+        }
+        ilea_roots_hash(next->threshold, next->roots, next->root_count, hash);
+        found = memcmp(hash, wanted, sizeof hash) == 0;
+    }
+    if (dir != NULL) closedir(dir);
+    return found;
 }
 
 int
@@ -210,7 +229,7 @@ ilea_command_next_roots(struct ilea_command_act *act, const struct ilea_manifest
     }
     ilea_home_path(act->command->home, "keys", keys);
     if (ilea_command_read_next_roots(keys, prev->next_roots, &manifest->next)) return 0;
-    return ilea_command_fail(EX_NOINPUT, "no file " NEXT_ROOTS_FILE " with the next roots that manifest %llu committed "
+    return ilea_command_fail(EX_NOINPUT, "no file " NEXT_ROOTS "*.pub with the next roots that manifest %llu committed "
                                          "to: give --roots DIR", (unsigned long long)prev->index);
 }
 
@@ -226,20 +245,45 @@ name_root(uint64_t index, uint32_t number, uint32_t count, char name[64])
     }
 }
 
-static int
-write_next_roots(const char *folder, uint32_t threshold, const struct ilea_sign_public *roots, uint32_t count)
+static void
+name_set(uint64_t index, char name[64])
 {
-    char text[ILEA_ROOTS_MAX * 65 + 8];
+    char of[24] = "";
+    if (index > 0) (void)snprintf(of, sizeof of, "-m%llu", (unsigned long long)index);
+    (void)snprintf(name, 64, NEXT_ROOTS "%s.pub", of);
+}
+
+static int
+write_next_roots(const char *folder, uint64_t index, uint32_t threshold, const struct ilea_sign_public *roots,
+                 uint32_t count)
+{
+    char text[ILEA_ROOTS_MAX * 65 + 8], name[64];
     size_t size = (size_t)snprintf(text, sizeof text, "%u\n", threshold);
     for (uint32_t i = 0; i < count; i++) {
         ilea_command_hex(roots[i].bytes, sizeof roots[i].bytes, text + size);
         size += 2 * ILEA_SIGN_PUBLIC_SIZE;
         text[size++] = '\n';
     }
-    enum ilea_error error = ilea_home_write_file(folder, NEXT_ROOTS_FILE, text, size);
+    name_set(index, name);
+    enum ilea_error error = ilea_home_write_file(folder, name, text, size);
     if (error == ILEA_ERROR_NONE) return 0;
-    return ilea_command_fail(ilea_exit_code(error), "%s/" NEXT_ROOTS_FILE " cannot be written: %s", folder,
+    return ilea_command_fail(ilea_exit_code(error), "%s/%s cannot be written: %s", folder, name,
                              ilea_error_text(error));
+}
+
+void
+ilea_command_drop_next_roots(const char *folder, uint64_t index, uint32_t made, uint32_t count)
+{
+    char name[64];
+    int fd = open_folder(folder);
+    if (fd < 0) return;
+    for (uint32_t i = 0; i < made; i++) {
+        name_root(index, i + 1, count, name);
+        (void)!ilea_key_file_destroy(fd, name);
+    }
+    name_set(index, name);
+    if (made == count) (void)unlinkat(fd, name, 0);
+    close(fd);
 }
 
 int
@@ -251,18 +295,21 @@ ilea_command_make_next_roots(const char *folder, uint64_t index, uint32_t thresh
     if (fd < 0) return ilea_command_fail(EX_NOINPUT, "no folder %s", folder);
     enum ilea_error error = ILEA_ERROR_NONE;
     char name[64] = "";
-    for (uint32_t i = 0; i < count && error == ILEA_ERROR_NONE; i++) {
+    uint32_t made = 0;
+    while (made < count && error == ILEA_ERROR_NONE) {
         struct ilea_sign_secret *secret = NULL;
-        name_root(index, i + 1, count, name);
-        error = ilea_sign_generate(&secret, &roots[i]);
+        name_root(index, made + 1, count, name);
+        error = ilea_sign_generate(&secret, &roots[made]);
         if (error == ILEA_ERROR_NONE) error = ilea_key_file_save_sign(fd, name, ILEA_KEY_ROOT, secret, passphrase);
         ilea_sign_secret_free(secret);
+        if (error == ILEA_ERROR_NONE) made++;
     }
     close(fd);
     if (error != ILEA_ERROR_NONE) {
+        ilea_command_drop_next_roots(folder, index, made, count);
         return ilea_command_fail(ilea_exit_code(error), "%s/%s cannot be made: %s", folder, name,
                                  ilea_error_text(error));
     }
     ilea_roots_hash(threshold, roots, count, next->next_roots);
-    return write_next_roots(folder, threshold, roots, count);
+    return write_next_roots(folder, index, threshold, roots, count);
 }

@@ -159,7 +159,8 @@ ilea_command_verify(const struct ilea_command *command)
                                      ilea_error_text(error));
         }
         if (verify.faults > 0) {
-            code = ilea_command_fail(EX_DATAERR, "%llu faults; %s", (unsigned long long)verify.faults,
+            code = ilea_command_fail(EX_DATAERR, "%llu fault%s; %s", (unsigned long long)verify.faults,
+                                     verify.faults == 1 ? "" : "s",
                                      in_log > 0 ? "commits come back from peers or a backup"
                                      : view_is_bad ? "the view will be rebuilt from the log"
                                                    : "try again");

@@ -22,7 +22,7 @@ struct ilea_decision_kind {
     enum ilea_decider decider;
     bool has_subject;    /* about another agency */
     bool has_manifest;   /* brings a new manifest of our own */
-    const char *title;   /* "approve a peer": what is decided, for people */
+    const char *title;   /* "approve", before the agency's code: what is decided, for people */
 };
 
 /* NULL: unknown. */

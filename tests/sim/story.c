@@ -8,6 +8,7 @@
 #include "tests/sim/network.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/storage.h"
+#include "tests/sim/thief.h"
 #include "tests/sim/writer.h"
 
 enum { SECOND = 1000 };
@@ -355,6 +356,143 @@ over_credit(struct sim_world *world)
     expect(world, world->nodes[1].sessions > 1, "the session was ended");
 }
 
+/* What a new session of A and B costs, once they hold the same. */
+static uint64_t
+session_bytes(struct sim_world *world, uint32_t a, uint32_t b)
+{
+    sim_run_until(world, world->now + 5 * SECOND);
+    uint64_t bytes = bytes_between(world, a, b);
+    sim_network_reset(world, world->link_between[a][b]);
+    sim_run_until(world, world->now + 2 * SECOND);
+    return bytes_between(world, a, b) - bytes;
+}
+
+/* A's node is started anew again and again, each time with a feed of its own: to B, and to C that comes late, this
+ * costs nothing that grows with it. */
+static void
+thousand_boots(struct sim_world *world)
+{
+    enum { BOOTS = 1000 };
+    sim_add_nodes(world, 3);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    struct sim_node *node = &world->nodes[0];
+    node->storage.latency_min = node->storage.latency_max = 1;
+    sim_start(world);
+    sim_run_until(world, SECOND);
+    sever(world, 1, 2);
+    write_some(node, 1, 10);
+    const uint64_t first = session_bytes(world, 0, 1);
+    for (uint32_t boot = 1; boot < BOOTS; boot++) {
+        sim_node_stop(node);
+        sim_writer_abandon(node);
+        sim_node_start(node);
+        mend(world, 0, 1);
+        write_some(node, 1, 10);
+        sim_run_until(world, world->now + 300);
+    }
+    const uint64_t last = session_bytes(world, 0, 1);
+    expect(world, world->feed_count >= BOOTS, "a feed each time");
+    expect(world, last < first + 128, "a session costs what it cost after the first boot");
+    mend(world, 1, 2);
+    expect_agreement(world, 60 * SECOND);
+    for (uint32_t i = 0; i < world->feed_count; i++) {
+        expect(world, durable(&world->nodes[2], world->feeds[i]) == world->feeds[i]->count, "C holds every feed");
+    }
+    expect(world, session_bytes(world, 1, 2) < first + 128, "and C's sessions cost no more");
+}
+
+/* A changes its keys as planned: C, which hears of it through B, follows without anybody's doing. */
+static void
+rotation(struct sim_world *world)
+{
+    sim_add_nodes(world, 3);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_start(world);
+    write_some(&world->nodes[0], 5, 50);
+    sim_run_until(world, world->now + SECOND);
+    sim_rotate(&world->nodes[0]);
+    write_some(&world->nodes[0], 5, 50);
+    sever(world, 0, 1); /* while the link is down, too: B knows the old transport key alone */
+    sim_rotate(&world->nodes[0]);
+    write_some(&world->nodes[0], 5, 50);
+    mend(world, 0, 1);
+    expect_agreement(world, 5 * SECOND);
+    for (uint32_t i = 0; i < world->feed_count; i++) {
+        expect(world, durable(&world->nodes[2], world->feeds[i]) == world->feeds[i]->count, "C holds all of A's");
+    }
+    sim_check_quiet(world);
+}
+
+/* A, B and C, and D whose disk a thief owns, in a square: A's word reaches C on two ways. */
+static struct sim_node *
+square_with_thief(struct sim_world *world)
+{
+    sim_add_nodes(world, 4);
+    for (uint32_t i = 0; i < 4; i++) sim_add_link(world, i, (i + 1) % 4);
+    world->faultless = false;
+    world->nodes[3].byzantine = true;
+    sim_start(world);
+    for (uint32_t i = 0; i < 3; i++) write_some(&world->nodes[i], 5, 50);
+    sim_run_until(world, world->now + 2 * SECOND);
+    return &world->nodes[3];
+}
+
+/* The thief has A's node key: it writes on, forks what is old, opens feeds. C hears of it before it hears of the
+ * revocation, B after it; nobody shows anything of the thief's in the end (sim_check_end). */
+static void
+stolen_key(struct sim_world *world)
+{
+    struct sim_node *thief = square_with_thief(world);
+    sever(world, 0, 1);
+    sever(world, 0, 3);
+    sim_thief_act(thief, 0, SIM_DEED_EXTEND);
+    sim_thief_act(thief, 0, SIM_DEED_OPEN);
+    sim_run_until(world, world->now + 3 * SECOND);
+    sim_recover(&world->nodes[0]);
+    sim_thief_act(thief, 0, SIM_DEED_FORK); /* it goes on, and dates back */
+    sim_thief_act(thief, 0, SIM_DEED_OPEN);
+    mend(world, 0, 1);
+    write_some(&world->nodes[0], 5, 50);
+    mend(world, 0, 3);
+    expect_agreement(world, 30 * SECOND);
+    expect(world, durable(&world->nodes[2], world->feeds[0]) >= 5, "what was good is still there");
+}
+
+/* The thief has A's roots and states keys of its own; the next roots answer, and take over from it. */
+static void
+stolen_roots(struct sim_world *world)
+{
+    struct sim_node *thief = square_with_thief(world);
+    sever(world, 0, 1);
+    sever(world, 0, 3);
+    sim_thief_act(thief, 0, SIM_DEED_ROOTS);
+    sim_thief_act(thief, 0, SIM_DEED_OPEN);
+    sim_run_until(world, world->now + 3 * SECOND);
+    expect(world, world->nodes[2].manifest_counts[0] == 2, "C believes the thief, as it must");
+    sim_recover(&world->nodes[0]);
+    mend(world, 0, 1);
+    mend(world, 0, 3);
+    write_some(&world->nodes[0], 5, 50);
+    expect_agreement(world, 30 * SECOND);
+}
+
+/* Two histories of A's feed, and no word of its roots: all come to the same proof, and stop there. */
+static void
+forked(struct sim_world *world)
+{
+    struct sim_node *thief = square_with_thief(world);
+    sim_thief_act(thief, 0, SIM_DEED_FORK);
+    sim_run_until(world, world->now + 5 * SECOND);
+    uint64_t found = 0;
+    for (uint32_t i = 0; i < 3; i++) found += world->nodes[i].forks_found;
+    expect(world, found > 0, "it is found");
+    write_some(&world->nodes[0], 5, 50); /* in a new feed */
+    write_some(&world->nodes[1], 5, 50); /* others' go on */
+    expect_agreement(world, 30 * SECOND);
+}
+
 struct story {
     const char *name;
     void (*tell)(struct sim_world *world);
@@ -375,6 +513,11 @@ static const struct story stories[] = {
     { "hello-lost", hello_lost },
     { "impostor", impostor },
     { "over-credit", over_credit },
+    { "thousand-boots", thousand_boots },
+    { "rotation", rotation },
+    { "stolen-key", stolen_key },
+    { "stolen-roots", stolen_roots },
+    { "forked", forked },
 };
 
 bool
