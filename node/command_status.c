@@ -168,7 +168,7 @@ print_status(const json_t *status)
     (void)printf("feeds     %zu\n", json_array_size(json_object_get(status, "feeds")));
     const json_t *lobby = json_object_get(status, "lobby");
     if (lobby != NULL && strcmp(text(lobby, "state"), "off") != 0) {
-        (void)printf("lobby     %s, %s; %lld requests taken since the start\n", text(lobby, "state"),
+        (void)printf("lobby     %s, %s; requests taken since the start: %lld\n", text(lobby, "state"),
                      text(lobby, "text"), number(lobby, "stored"));
     }
     size_t i;
