@@ -16,6 +16,7 @@
 
 #include "crypto/assert.h"
 #include "node/author_state.h"
+#include "node/reach.h"
 #include "replication/record/manifest.h"
 
 enum { LABELS = 2 }; /* of what all peers may read: CLEAR and GREEN */
@@ -127,11 +128,11 @@ choose_readers(struct ilea_author *author, enum ilea_scope scope, uint32_t label
     if (set->keys == NULL) return ILEA_ERROR_NO_MEMORY;
     for (uint32_t i = 0; i < author->reader_count; i++) {
         const struct ilea_author_reader *reader = &author->readers[i];
-        bool reads = is_self(author, reader->key)
-            || (scope == ILEA_SCOPE_PEERS && label <= reader->tlp_max
-                && (reader->areas == NULL
-                    || (with_record && ilea_author_is_within(author, reader->areas))));
-        if (reads) memcpy(set->keys[set->count++], reader->key, sizeof reader->key);
+        bool self = is_self(author, reader->key);
+        if (!self && scope != ILEA_SCOPE_PEERS) continue;
+        enum ilea_reach reach = ilea_reach_of(self ? ILEA_AGENCY_SELF : ILEA_AGENCY_APPROVED, reader->tlp_max,
+                                              reader->areas, label, with_record ? ilea_author_is_within : NULL, author);
+        if (reach == ILEA_REACH_GETS) memcpy(set->keys[set->count++], reader->key, sizeof reader->key);
     }
     return ILEA_ERROR_NONE;
 }

@@ -9,7 +9,9 @@
 
 #include "crypto/assert.h"
 #include "node/author_state.h"
+#include "node/reach.h"
 #include "replication/reader/snapshot.h"
+#include "replication/record/label.h"
 #include "replication/record/uuid.h"
 
 static const struct ilea_span nothing = { NULL, 0 };
@@ -310,24 +312,11 @@ copy_shown(struct ilea_author *author, const struct ilea_type *type, const struc
 static uint32_t
 label_of(const struct ilea_author *author, enum ilea_scope scope)
 {
-    struct ilea_span value = nothing;
-    uint32_t first, siblings = ilea_record_find(&author->record, ILEA_FIELD_TLP, nothing, &first);
-    const struct ilea_field *field = ilea_field_by_number(NULL, ILEA_FIELD_TLP);
-    if (siblings > 0) {
-        value = author->record.entries[ilea_record_shown(&author->record, field, first, siblings)].value;
-    }
+    struct ilea_span value = ilea_record_common_value(&author->record, ILEA_FIELD_TLP);
     for (uint32_t i = 0; i < author->op_count; i++) {
         if (author->ops[i].field == ILEA_FIELD_TLP) value = author->ops[i].value;
     }
-    struct ilea_msgpack_reader reader;
-    ilea_msgpack_reader_init(&reader, value);
-    struct ilea_span code = value.size > 0 ? ilea_msgpack_get_str(&reader, 32) : nothing;
-    for (uint32_t i = 0; code.size > 0 && field->codes[i] != NULL; i++) {
-        if (strlen(field->codes[i]) == code.size && memcmp(field->codes[i], code.data, code.size) == 0) {
-            return i + ILEA_LABEL_CLEAR;
-        }
-    }
-    return scope == ILEA_SCOPE_PEERS ? ILEA_LABEL_GREEN : ILEA_LABEL_AMBER_STRICT;
+    return ilea_label_of_value(value, scope);
 }
 
 static bool
@@ -336,13 +325,7 @@ is_listed(struct ilea_span element, const char *list)
     struct ilea_msgpack_reader reader;
     ilea_msgpack_reader_init(&reader, element);
     struct ilea_span code = ilea_msgpack_get_str(&reader, (uint32_t)element.size);
-    for (const char *at = list; !reader.failed && at != NULL;) {
-        const char *end = strchr(at, ',');
-        size_t size = end != NULL ? (size_t)(end - at) : strlen(at);
-        if (size == code.size && memcmp(at, code.data, size) == 0) return true;
-        at = end != NULL ? end + 1 : NULL;
-    }
-    return false;
+    return !reader.failed && ilea_reach_is_listed(code, list);
 }
 
 static bool
@@ -356,8 +339,9 @@ writes_key(const struct ilea_author *author, const struct ilea_entry *entry)
 }
 
 bool
-ilea_author_is_within(const struct ilea_author *author, const char *areas)
+ilea_author_is_within(const void *context, const char *areas)
 {
+    const struct ilea_author *author = context;
     bool has_area = false;
     for (uint32_t i = 0; i < author->op_count; i++) {
         const struct ilea_op *op = &author->ops[i];
@@ -413,9 +397,9 @@ write_ops(struct ilea_author *author, const struct ilea_put *put, enum ilea_scop
     enum ilea_error error = check_kept(author, ilea_type_by_number(put->type), result);
     if (error != ILEA_ERROR_NONE) return error;
     uint32_t label = label_of(author, scope);
-    if (scope == ILEA_SCOPE_PEERS && label > ILEA_LABEL_GREEN) {
-        return refuse(result, ILEA_ERROR_INVALID,
-                      "its label does not allow all peers: tlp must be green or clear");
+    if (!ilea_label_may_go(label, scope)) {
+        return refuse(result, ILEA_ERROR_INVALID, "what is %s does not go to all peers: tlp must be green or clear",
+                      ilea_label_name(label));
     }
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, author->encoded_ops, sizeof author->encoded_ops);

@@ -99,7 +99,7 @@ enum ilea_error ilea_author_next_ref(struct ilea_author *author, uint32_t type, 
 
 /* author_put.c: whether the record at hand, as it is being written, has areas and all are in a list
  * separated by commas. */
-bool ilea_author_is_within(const struct ilea_author *author, const char *areas);
+bool ilea_author_is_within(const void *author, const char *areas);
 
 /* author_epoch.c: the epoch under which a change of this label is written now; one is started if none fits. */
 enum ilea_error ilea_author_epoch(struct ilea_author *author, enum ilea_scope scope, uint32_t label,

@@ -28,9 +28,9 @@ struct ilea_command {
     /* Other options; NULL or false where not given. */
     const char *home_option, *agency, *country, *name, *listen, *network, *out, *to, *profile, *title,
         *limit, *type, *since, *passphrase_file, *admin, *admin_passphrase_file, *new_passphrase_file, *threshold,
-        *code, *scope, *tlp_max, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
-         *keep, *new_admin, *invite, *note, *days, *wait;
-    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged;
+        *code, *scope, *tlp_max, *tlp, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
+        *keep, *new_admin, *invite, *note, *days, *wait;
+    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged, dry_run;
 };
 
 /* One line on stderr, "ilea: ..."; returns `code`. */
@@ -73,6 +73,13 @@ int ilea_command_locked(const struct ilea_command *command);
 /* --to as a scope: 0 if not given; -1 (after a message) if it is neither agency nor all-peers. */
 int ilea_command_scope(const struct ilea_command *command);
 
+/* A record by the ref or id that was given; on failure said, and the exit code returned. End both in any case. */
+int ilea_command_find_record(const struct ilea_command *command, const char *ref, struct ilea_replica **replica,
+                             struct ilea_snapshot **snapshot, struct ilea_record_info *info);
+/* Write what the command line says of words[1], and `field` too if there is one, and print the answer. */
+int ilea_command_update_record(const struct ilea_command *command, uint32_t scope, int first_word, const char *field,
+                               const char *value);
+
 /* A record's JSON object (new reference); NULL: out of memory. */
 json_t *ilea_command_record(struct ilea_snapshot *snapshot, const struct ilea_record_info *info);
 
@@ -105,6 +112,7 @@ int ilea_command_type(const struct ilea_command *command); /* need, org, ...: ne
 int ilea_command_show(const struct ilea_command *command);
 int ilea_command_set(const struct ilea_command *command);
 int ilea_command_publish(const struct ilea_command *command);
+int ilea_command_retract(const struct ilea_command *command);
 int ilea_command_import(const struct ilea_command *command);
 int ilea_command_export(const struct ilea_command *command);
 int ilea_command_changes(const struct ilea_command *command);

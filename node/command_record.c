@@ -1,4 +1,4 @@
-/* command_record.c - new, list, show, set, publish: one record at a time. */
+/* command_record.c - new, list, show, set: one record at a time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,21 +91,29 @@ write_and_print(const struct ilea_command *command, const struct ilea_put *put)
     return code;
 }
 
-/* Everything from the command line that names a field: --title, --set, and field=value words. */
+/* --title and --tlp are other words for --set. */
+static enum ilea_error
+assign_option(struct ilea_put_builder *builder, const struct ilea_type *type, const char *field, const char *value,
+              char *reason)
+{
+    if (value == NULL) return ILEA_ERROR_NONE;
+    size_t size = strlen(field) + 1 + strlen(value) + 1;
+    char *text = malloc(size);
+    if (text == NULL) return ILEA_ERROR_NO_MEMORY;
+    (void)snprintf(text, size, "%s=%s", field, value);
+    enum ilea_error error = ilea_value_assign(builder, type, text, reason);
+    free(text);
+    return error;
+}
+
+/* Everything from the command line that names a field: --title, --tlp, --set, and field=value words. */
 static int
 assign_all(const struct ilea_command *command, struct ilea_put_builder *builder,
            const struct ilea_type *type, int first_word)
 {
-    char reason[ILEA_REASON_SIZE];
-    enum ilea_error error = ILEA_ERROR_NONE;
-    if (command->title != NULL) {
-        size_t size = strlen("title=") + strlen(command->title) + 1;
-        char *title = malloc(size);
-        if (title == NULL) return ilea_command_fail(EX_OSERR, "out of memory");
-        (void)snprintf(title, size, "title=%s", command->title);
-        error = ilea_value_assign(builder, type, title, reason);
-        free(title);
-    }
+    char reason[ILEA_REASON_SIZE] = "out of memory";
+    enum ilea_error error = assign_option(builder, type, "title", command->title, reason);
+    if (error == ILEA_ERROR_NONE) error = assign_option(builder, type, "tlp", command->tlp, reason);
     for (int i = 0; i < command->sets_count && error == ILEA_ERROR_NONE; i++) {
         error = ilea_value_assign(builder, type, command->sets[i], reason);
     }
@@ -181,9 +189,11 @@ list_records(const struct ilea_command *command, const struct ilea_type *type)
             json_decref(record);
         } else {
             char cut[256];
-            ilea_command_cut(headline(snapshot), 80 - 24, cut, sizeof cut);
-            (void)printf("%-15s %-6s %c%s\n", info.ref, info.shared ? "shared" : "agency",
-                         info.conflicts > 0 ? '!' : ' ', cut);
+            struct ilea_value withdrawn;
+            bool is_withdrawn = ilea_snapshot_value(snapshot, "withdrawn", 0, &withdrawn) == ILEA_ERROR_NONE;
+            ilea_command_cut(headline(snapshot), 80 - 24 - (is_withdrawn ? 12 : 0), cut, sizeof cut);
+            (void)printf("%-15s %-6s %c%s%s\n", info.ref, info.shared ? "shared" : "agency",
+                         info.conflicts > 0 ? '!' : ' ', is_withdrawn ? "(withdrawn) " : "", cut);
         }
         count++;
     }
@@ -211,9 +221,8 @@ ilea_command_type(const struct ilea_command *command)
     return ilea_command_usage("a type takes new or list");
 }
 
-/* A record by ref or id, for show, set and publish. */
-static int
-find_record(const struct ilea_command *command, const char *ref, struct ilea_replica **replica,
+int
+ilea_command_find_record(const struct ilea_command *command, const char *ref, struct ilea_replica **replica,
             struct ilea_snapshot **snapshot, struct ilea_record_info *info)
 {
     int code = ilea_command_snapshot(command, replica, snapshot);
@@ -296,7 +305,7 @@ ilea_command_show(const struct ilea_command *command)
     struct ilea_replica *replica = NULL;
     struct ilea_snapshot *snapshot = NULL;
     struct ilea_record_info info;
-    int code = find_record(command, command->words[1], &replica, &snapshot, &info);
+    int code = ilea_command_find_record(command, command->words[1], &replica, &snapshot, &info);
     json_t *record = code == 0 ? ilea_command_record(snapshot, &info) : NULL;
     if (code == 0 && record == NULL) code = ilea_command_fail(EX_OSERR, "out of memory");
     if (code == 0 && command->json) {
@@ -319,24 +328,29 @@ ilea_command_show(const struct ilea_command *command)
     return code;
 }
 
-/* An update of a record of ours; says whose it is if it is not. */
-static int
-update_record(const struct ilea_command *command, uint32_t scope, int first_word)
+int
+ilea_command_update_record(const struct ilea_command *command, uint32_t scope, int first_word, const char *field,
+                           const char *value)
 {
     struct ilea_replica *replica = NULL;
     struct ilea_snapshot *snapshot = NULL;
     struct ilea_record_info info;
-    int code = find_record(command, command->words[1], &replica, &snapshot, &info);
+    char reason[ILEA_REASON_SIZE] = "out of memory";
+    int code = ilea_command_find_record(command, command->words[1], &replica, &snapshot, &info);
     ilea_snapshot_end(snapshot);
     ilea_replica_close(replica);
     if (code != 0) return code;
     struct ilea_put_builder builder;
     code = with_builder(command, &builder);
     if (code != 0) return code;
+    const struct ilea_type *type = ilea_type_by_number(info.type_number);
     ilea_put_builder_begin(&builder, ILEA_PUT_UPDATE, info.type_number);
     ilea_put_builder_set_id(&builder, &info.id);
     builder.put->scope = scope;
-    code = assign_all(command, &builder, ilea_type_by_number(info.type_number), first_word);
+    code = assign_all(command, &builder, type, first_word);
+    if (code == 0 && assign_option(&builder, type, field, value, reason) != ILEA_ERROR_NONE) {
+        code = ilea_command_fail(EX_DATAERR, "nothing was written: %s", reason);
+    }
     if (code == 0) code = write_and_print(command, builder.put);
     ilea_put_builder_deinit(&builder);
     return code;
@@ -348,18 +362,5 @@ ilea_command_set(const struct ilea_command *command)
     if (command->word_count < 2 || (command->word_count == 2 && command->sets_count == 0)) {
         return ilea_command_usage("set takes a ref and at least one field=value");
     }
-    return update_record(command, 0, 2);
-}
-
-int
-ilea_command_publish(const struct ilea_command *command)
-{
-    if (command->word_count != 2) return ilea_command_usage("publish takes one ref");
-    if (command->to == NULL) return ilea_command_usage("publish needs --to all-peers");
-    int scope = ilea_command_scope(command);
-    if (scope < 0) return EX_USAGE;
-    if (scope == ILEA_SCOPE_AGENCY) {
-        return ilea_command_fail(EX_USAGE, "records are for the agency alone until they are published");
-    }
-    return update_record(command, ILEA_SCOPE_PEERS, 2);
+    return ilea_command_update_record(command, 0, 2, NULL, NULL);
 }

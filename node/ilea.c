@@ -29,12 +29,14 @@ static const char help[] =
     "       [--admin NAME] [--roots N] [--threshold K]\n"
     "  id                                  who this node is\n"
     "  card [--out FILE]                   the identity card to hand to others\n"
-    "  TYPE new [--title T] [--set FIELD=VALUE]... [--to AUDIENCE]\n"
+    "  TYPE new [--title T] [--tlp LABEL] [--set FIELD=VALUE]... [--to AUDIENCE]\n"
     "  TYPE list [--agency CODE] [--limit N]\n"
     "       TYPE: org person term challenge need item project solution comment link vouch\n"
     "  show REF-OR-ID                      one record\n"
     "  set REF FIELD=VALUE...              FIELD+=V and FIELD-=V for sets; FIELD= removes\n"
-    "  publish REF --to all-peers\n"
+    "  publish REF --to all-peers [--tlp LABEL] [--dry-run]\n"
+    "                                      --dry-run: who would get it, and why not\n"
+    "  retract REF --reason TEXT           still there, marked as withdrawn\n"
     "  import FILE --profile NAME [--to AUDIENCE]\n"
     "       NAME: records cordis-project h2020-topic misp-galaxy org; FILE may be .gz or -\n"
     "  export [--type TYPE] [--agency CODE]\n"
@@ -84,7 +86,8 @@ static const struct {
     { "admin", ilea_command_admin },     { "key", ilea_command_key },
     { "fork", ilea_command_fork },       { "audit", ilea_command_audit },
     { "show", ilea_command_show },       { "set", ilea_command_set },
-    { "publish", ilea_command_publish }, { "import", ilea_command_import },
+    { "publish", ilea_command_publish }, { "retract", ilea_command_retract },
+    { "import", ilea_command_import },
     { "export", ilea_command_export },   { "changes", ilea_command_changes },
     { "status", ilea_command_status },   { "verify", ilea_command_verify },
     { "backup", ilea_command_backup },   { "restore", ilea_command_restore },
@@ -131,7 +134,7 @@ parse_option(struct ilea_command *command, int argc, char **argv, int *at)
         VALUE("since", since), VALUE("passphrase-file", passphrase_file), VALUE("admin", admin),
         VALUE("admin-passphrase-file", admin_passphrase_file), VALUE("new-passphrase-file", new_passphrase_file),
         VALUE("threshold", threshold), VALUE("code", code), VALUE("scope", scope), VALUE("tlp-max", tlp_max),
-        VALUE("areas", areas), VALUE("expires", expires), VALUE("reason", reason), VALUE("how", how),
+        VALUE("tlp", tlp), VALUE("areas", areas), VALUE("expires", expires), VALUE("reason", reason), VALUE("how", how),
         VALUE("approvals", approvals), VALUE("unverified", unverified), VALUE("key", key), VALUE("only", only),
         VALUE("from", from), VALUE("keep", keep), VALUE("new-admin", new_admin),
         VALUE("invite", invite), VALUE("note", note), VALUE("days", days), VALUE("wait", wait),
@@ -139,7 +142,7 @@ parse_option(struct ilea_command *command, int argc, char **argv, int *at)
         LIST("last-good", last_good, ILEA_LAST_GOOD_MAX), FLAG("json", json), FLAG("help", help),
         FLAG("version", version), FLAG("yes", yes), FLAG("follow", follow), FLAG("passphrase", passphrase),
         FLAG("withdraw", withdraw), FLAG("clock-is-right", clock_is_right),
-        FLAG("peers-unchanged", peers_unchanged) };
+        FLAG("peers-unchanged", peers_unchanged), FLAG("dry-run", dry_run) };
 #undef VALUE
 #undef FLAG
 #undef LIST

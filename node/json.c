@@ -6,6 +6,7 @@
 
 #include "node/reason.h"
 #include "node/value.h"
+#include "replication/record/label.h"
 #include "replication/record/msgpack_reader.h"
 #include "replication/record/uuid.h"
 
@@ -197,13 +198,13 @@ hex_of(const uint8_t *bytes, size_t size)
 }
 
 static bool
-add_meta(json_t *object, const struct ilea_json_meta *meta)
+add_meta(json_t *object, const struct ilea_json_meta *meta, const struct ilea_record *record)
 {
     char id[ILEA_UUID_TEXT_SIZE], type_name[sizeof unknown_type_prefix + 10];
     const struct ilea_type *type = ilea_type_by_number(meta->type);
     ilea_uuid_print(meta->id, id);
     (void)snprintf(type_name, sizeof type_name, "%s%u", unknown_type_prefix, meta->type);
-    const char *audience = meta->scope == ILEA_SCOPE_PEERS ? "all-peers" : "agency";
+    const char *audience = ilea_scope_name((enum ilea_scope)meta->scope);
 
     bool ok = json_object_set_new(object, "agency", json_string(meta->agency)) == 0;
     ok = ok && json_object_set_new(object, "agency_id",
@@ -212,6 +213,8 @@ add_meta(json_t *object, const struct ilea_json_meta *meta)
     ok = ok && json_object_set_new(object, "id", json_string(id)) == 0;
     ok = ok && json_object_set_new(object, "type",
                                    json_string(type != NULL ? type->name : type_name)) == 0;
+    uint32_t label = ilea_record_label(record, (enum ilea_scope)meta->scope);
+    ok = ok && json_object_set_new(object, "label", json_string(ilea_label_name(label))) == 0;
     if (meta->ref == NULL) return ok;
     return ok && json_object_set_new(object, "ref", json_string(meta->ref)) == 0;
 }
@@ -221,7 +224,7 @@ ilea_json_from_record(const struct ilea_json_meta *meta, const struct ilea_recor
 {
     const struct ilea_type *type = ilea_type_by_number(meta->type);
     json_t *object = json_object();
-    bool ok = object != NULL && add_meta(object, meta);
+    bool ok = object != NULL && add_meta(object, meta, record);
     struct group group = { .first = 0 };
     while (ok && next_group(record, type, &group)) {
         ok = add_group(object, &group) && add_conflict(object, record, &group);
@@ -276,7 +279,7 @@ static bool
 is_ignored(const char *key)
 {
     static const char *const names[] = { "type", "id", "agency", "agency_id", "audience",
-                                         "conflicts", "created", "lsn" };
+                                         "conflicts", "created", "lsn", "label" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(key, names[i]) == 0) return true;
     }

@@ -1,8 +1,10 @@
 /*
  * json.h - records as JSON objects, for tools and for backups that people can read.
  *
- *   {"agency":"FR-PN","agency_id":"9f..","audience":"all-peers","id":"0190..","ref":"FR-PN-N42",
+ *   {"agency":"FR-PN","agency_id":"9f..","audience":"all-peers","id":"0190..","label":"green","ref":"FR-PN-N42",
  *    "type":"need","title":"..","tags":["a","b"],"x":{"case":"4711"}}
+ *
+ * "label" is the one that counts: field tlp, else the usual one of those who may read it.
  *
  * A set is an array in the order of its elements' encoding (shorter text first),
  * a field with keys an object; what has no value is absent. One value of each is

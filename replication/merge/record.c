@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "crypto/assert.h"
+#include "replication/record/label.h"
+#include "replication/record/schema.h"
 
 enum { RECORD_VERSION = 1, RECORD_FIELDS = 5, ENTRY_FIELDS = 5, COVERED_FIELDS = 3 };
 
@@ -305,6 +307,21 @@ ilea_record_shown(const struct ilea_record *record, const struct ilea_field *fie
         return first + count - 1;
     }
     return first + count - 1;
+}
+
+struct ilea_span
+ilea_record_common_value(const struct ilea_record *record, uint32_t field)
+{
+    const struct ilea_span no_key = { NULL, 0 };
+    uint32_t first, count = ilea_record_find(record, field, no_key, &first);
+    if (count == 0) return no_key;
+    return record->entries[ilea_record_shown(record, ilea_field_by_number(NULL, field), first, count)].value;
+}
+
+uint32_t
+ilea_record_label(const struct ilea_record *record, enum ilea_scope scope)
+{
+    return ilea_label_of_value(ilea_record_common_value(record, ILEA_FIELD_TLP), scope);
 }
 
 static int

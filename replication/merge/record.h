@@ -22,6 +22,7 @@
 #include "include/ilea/id.h"
 #include "include/ilea/span.h"
 #include "replication/record/change.h"
+#include "replication/record/put.h"
 
 struct ilea_entry {
     uint32_t field;
@@ -67,6 +68,12 @@ uint32_t ilea_record_find(const struct ilea_record *record, uint32_t field, stru
 /* Which of `count` siblings at `first` is shown: by the field's merge class; NULL class: REGISTER. */
 uint32_t ilea_record_shown(const struct ilea_record *record, const struct ilea_field *field,
                            uint32_t first, uint32_t count);
+
+/* The value shown of a field without keys that all types have; empty: none. */
+struct ilea_span ilea_record_common_value(const struct ilea_record *record, uint32_t field);
+
+/* Its label (enum ilea_label): the one that it says, else the usual one of those who may read it. */
+uint32_t ilea_record_label(const struct ilea_record *record, enum ilea_scope scope);
 
 /*
  * Canonical bytes: the same for the same set of changes on every node.

@@ -69,7 +69,14 @@ struct ilea_type {
 /* Common to all types; ends with number 0. */
 extern const struct ilea_field ilea_common_fields[];
 
-enum { ILEA_FIELD_REF = 1, ILEA_FIELD_TITLE = 2, ILEA_FIELD_AREAS = 5, ILEA_FIELD_TLP = 11, ILEA_FIELD_EXTRA = 19 };
+enum {
+    ILEA_FIELD_REF = 1,
+    ILEA_FIELD_TITLE = 2,
+    ILEA_FIELD_AREAS = 5,
+    ILEA_FIELD_TLP = 11,
+    ILEA_FIELD_EXTRA = 19,
+    ILEA_FIELD_WITHDRAWN = 20
+};
 
 /* All types in order of number; ends with NULL. */
 extern const struct ilea_type *const ilea_types[];

@@ -187,7 +187,7 @@ test_json_dump(void **state)
     assert_string_equal(dump,
         "{\"agency\":\"FR-PN\",\"agency_id\":\"abcd000000000000000000000000000000000000000000000000"
         "000000000000\",\"audience\":\"all-peers\",\"id\":\"00000000-0000-0000-0000-000000000000\","
-        "\"problem\":\"p\\nq\",\"ref\":\"FR-PN-N42\",\"tags\":[\"b\",\"aa\"],\"title\":\"a\","
+        "\"label\":\"green\",\"problem\":\"p\\nq\",\"ref\":\"FR-PN-N42\",\"tags\":[\"b\",\"aa\"],\"title\":\"a\","
         "\"type\":\"need\",\"x\":{\"k\":[\"v\"]}}");
     free(dump);
     json_decref(json);

@@ -100,7 +100,7 @@ test_schema_names_are_unique(void **state)
 {
     (void)state;
     static const char *const reserved[] = { "id", "type", "agency", "agency_id", "audience",
-                                            "conflicts", "unknown", "created", "lsn" };
+                                            "conflicts", "unknown", "created", "lsn", "label" };
     for (uint32_t t = 0; ilea_types[t] != NULL; t++) {
         const struct ilea_type *type = ilea_types[t];
         for (const struct ilea_field *field = type->fields; field->number != 0; field++) {

@@ -42,5 +42,7 @@ const struct ilea_field ilea_common_fields[] = {
       NULL, NULL, "day by which somebody should look at it again" },
     { ILEA_FIELD_EXTRA, "x", ILEA_KIND_EXTRA, ILEA_MERGE_KEYED, ILEA_BODY_LIMIT, 0,
       NULL, NULL, "anything else, by name: x.name" },
+    { ILEA_FIELD_WITHDRAWN, "withdrawn", ILEA_KIND_TEXT, ILEA_MERGE_REGISTER, ILEA_LINE_LIMIT, 0,
+      NULL, NULL, "its owner does not stand by it any more, and why" },
     { .number = 0 },
 };
