@@ -154,9 +154,10 @@ copy_keys(const char *home, const char *folder, struct files *files, struct ilea
     const struct dirent *entry;
     backup->keys_protected = true;
     while (error == ILEA_ERROR_NONE && (entry = readdir(stream)) != NULL) {
-        if (!has_ending(entry->d_name, ".key")) continue;
-        bool protected = false;
-        error = ilea_key_file_needs_passphrase(fd, entry->d_name, &protected);
+        bool is_key = has_ending(entry->d_name, ".key");
+        if (!is_key && !has_ending(entry->d_name, ".pub")) continue; /* public halves: recovery needs them */
+        bool protected = true;
+        if (is_key) error = ilea_key_file_needs_passphrase(fd, entry->d_name, &protected);
         if (error != ILEA_ERROR_NONE) break;
         if (!protected) backup->keys_protected = false;
         error = add_name(files, "keys/", entry->d_name);
@@ -165,7 +166,7 @@ copy_keys(const char *home, const char *folder, struct files *files, struct ilea
             error = ILEA_ERROR_LIMIT;
         }
         if (error == ILEA_ERROR_NONE) error = copy_file(from, to);
-        backup->key_files++;
+        if (is_key) backup->key_files++;
     }
     if (stream != NULL) closedir(stream);
     if (fd >= 0) close(fd);
@@ -289,7 +290,8 @@ static bool
 is_file_of_backup(const char *name)
 {
     if (strcmp(name, "ilea.conf") == 0 || strcmp(name, "log/data.mdb") == 0) return true;
-    return strncmp(name, "keys/", 5) == 0 && has_ending(name, ".key") && strchr(name + 5, '/') == NULL
+    return strncmp(name, "keys/", 5) == 0 && (has_ending(name, ".key") || has_ending(name, ".pub"))
+        && strchr(name + 5, '/') == NULL
         && strlen(name) < NAME_SIZE;
 }
 

@@ -265,6 +265,16 @@ ilea_ceremony_result(const struct ilea_ceremonies *ceremonies, const struct ilea
     return false;
 }
 
+/* Whoever looks for keys whose offline digits agree finds them within the hour; with the words, not in a lifetime. */
+static bool
+has_words(const char *typed)
+{
+    for (; *typed != '\0'; typed++) {
+        if ((*typed >= 'a' && *typed <= 'z') || (*typed >= 'A' && *typed <= 'Z')) return true;
+    }
+    return false;
+}
+
 enum ilea_ceremony_match
 ilea_ceremony_compare(const struct ilea_ceremonies *ceremonies, const struct ilea_sas_side *own,
                       const struct ilea_sas_side *other, const char *typed, uint64_t now_ms)
@@ -278,5 +288,6 @@ ilea_ceremony_compare(const struct ilea_ceremonies *ceremonies, const struct ile
     }
     const struct ilea_sas_side one = side_with(own, zeros), two = side_with(other, zeros);
     if (ilea_sas_offline(&one, &two, &sas) != ILEA_ERROR_NONE) return ILEA_CEREMONY_UNKNOWN;
-    return ilea_sas_compare(&sas, typed) == ILEA_SAS_EQUAL ? ILEA_CEREMONY_OFFLINE : ILEA_CEREMONY_WRONG;
+    if (ilea_sas_compare(&sas, typed) != ILEA_SAS_EQUAL) return ILEA_CEREMONY_WRONG;
+    return has_words(typed) ? ILEA_CEREMONY_OFFLINE : ILEA_CEREMONY_WORDS;
 }

@@ -114,6 +114,7 @@ enum ilea_ceremony_match {
     ILEA_CEREMONY_UNKNOWN = 0,   /* no memory to compute the offline code with: try again */
     ILEA_CEREMONY_ONLINE,
     ILEA_CEREMONY_OFFLINE,
+    ILEA_CEREMONY_WORDS,         /* the digits of the offline code, without its words: they are too few to go by */
     ILEA_CEREMONY_WRONG,
     ILEA_CEREMONY_BAD_LENGTH     /* not eight digits, nor these and four words */
 };

@@ -39,6 +39,10 @@ ilea_ceremony_check(const struct ilea_node *node, struct ilea_transaction *txn,
     case ILEA_CEREMONY_OFFLINE: *how = ILEA_VERIFIED_OFFLINE_CODE; return ILEA_ERROR_NONE;
     case ILEA_CEREMONY_UNKNOWN: return ILEA_ERROR_NO_MEMORY;
     case ILEA_CEREMONY_BAD_LENGTH: why = "a code has 8 digits, and perhaps its 4 words behind them"; break;
+    case ILEA_CEREMONY_WORDS:
+        why = "these are the digits of an offline code: compare its 4 words too, and give all: --code '12345678 WORD "
+              "WORD WORD WORD'";
+        break;
     case ILEA_CEREMONY_WRONG:
         why = "this is not the code that this node shows: compare again (ilea peer verify), and ask who it is";
         break;

@@ -295,6 +295,23 @@ ilea_command_scope(const struct ilea_command *command)
     return -1;
 }
 
+void
+ilea_command_say(FILE *to, const char *text)
+{
+    enum { WIDTH = 80 };
+    while (*text != '\0') {
+        size_t take = strcspn(text, "\n");
+        if (take > WIDTH) {
+            take = WIDTH;
+            while (take > WIDTH / 2 && text[take] != ' ') take--;
+            if (text[take] != ' ') take = strcspn(text, " \n"); /* a word that is longer stays whole */
+        }
+        (void)fprintf(to, "%.*s\n", (int)take, text);
+        text += take;
+        if (*text == ' ' || *text == '\n') text++;
+    }
+}
+
 json_t *
 ilea_command_record(struct ilea_snapshot *snapshot, const struct ilea_record_info *info)
 {

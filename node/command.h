@@ -8,6 +8,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include <stdio.h>
+
 #include "node/home.h"
 #include "node/writer.h"
 #include "replication/reader/snapshot.h"
@@ -42,6 +44,9 @@ int ilea_command_usage(const char *what);
 
 /* Lower-case hex, 2 * size + 1 characters. */
 void ilea_command_hex(const uint8_t *bytes, size_t size, char *text);
+
+/* A text for people, broken at blanks to lines of 80 columns. */
+void ilea_command_say(FILE *to, const char *text);
 
 /* Print a JSON value as one line on stdout, keys sorted; takes the reference. */
 void ilea_command_print(json_t *json);

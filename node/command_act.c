@@ -1,5 +1,6 @@
 /* command_act.c - making a decision, signing it, handing it over, saying how it went. */
 #include "node/command_act.h"
+#include "node/lobby_message.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -135,6 +136,10 @@ load_admin(struct ilea_command_act *act)
     case ILEA_ERROR_PASSPHRASE:
         return ilea_command_fail(EX_NOPERM, "wrong passphrase, or none, for %s: give --admin-passphrase-file FILE",
                                  file);
+    case ILEA_ERROR_PERMISSION:
+        return ilea_command_fail(EX_NOPERM, "%s is open to others, or not ours: chmod 600 it, if nobody had it", file);
+    case ILEA_ERROR_CORRUPT:
+        return ilea_command_fail(EX_DATAERR, "%s is damaged, or no admin's key", file);
     default:
         return ilea_command_fail(ilea_exit_code(error), "%s cannot be read: %s", file, ilea_error_text(error));
     }
@@ -149,6 +154,10 @@ ilea_command_act_begin(struct ilea_command_act *act, const struct ilea_command *
                        bool needs_admin)
 {
     *act = (struct ilea_command_act){ .command = command };
+    const char *reason = command->reason;
+    if (reason != NULL && !ilea_note_is_plain((struct ilea_span){ (const uint8_t *)reason, strlen(reason) })) {
+        return ilea_command_fail(EX_DATAERR, "--reason takes one line of plain text, at most 500 bytes");
+    }
     act->texts = malloc(TEXTS_SIZE);
     if (act->texts == NULL) return ilea_command_fail(EX_OSERR, "out of memory");
     int code = ilea_command_log(command, &act->log);
@@ -313,7 +322,7 @@ ilea_command_act_print(const struct ilea_command *command, const struct ilea_con
     } else {
         (void)printf("%s\n", title);
     }
-    if (done != NULL) (void)printf("%s\n", done);
+    if (done != NULL) ilea_command_say(stdout, done);
     return 0;
 }
 

@@ -183,7 +183,7 @@ remove_from_manifest(struct ilea_command_act *act, struct ilea_command_manifest 
     const char *name = act->command->words[2];
     int at = find_admin(act, name);
     if (at < 0) return EX_NOINPUT;
-    char hex[2 * ILEA_SIGN_PUBLIC_SIZE + 1], title[120];
+    char hex[2 * ILEA_SIGN_PUBLIC_SIZE + 1], title[120], known[ILEA_ADMIN_NAME_SIZE];
     struct ilea_manifest *next = &manifest->next;
     ilea_command_hex(next->admins[at].bytes, sizeof next->admins[at].bytes, hex);
     memmove(&next->admins[at], &next->admins[at + 1], (next->admin_count - (uint32_t)at - 1) * sizeof *next->admins);
@@ -193,7 +193,9 @@ remove_from_manifest(struct ilea_command_act *act, struct ilea_command_manifest 
                                  name);
     }
     ilea_command_act_add(act, "key", hex);
-    (void)snprintf(title, sizeof title, "%.40s is no admin any more", name);
+    ilea_command_admin_name(act->txn, &act->own.admins[at], known);
+    ilea_command_act_add(act, "name", known);
+    (void)snprintf(title, sizeof title, "%.40s is no admin any more", known);
     return send_manifest(act, manifest, title, "What they signed before stays; see: ilea admin list");
 }
 
@@ -284,8 +286,13 @@ describe(struct ilea_command_act *act, const struct ilea_act *proposed, char *te
         struct ilea_manifest *manifest = malloc(sizeof *manifest);
         if (manifest != NULL && ilea_chain_last(act->txn, &proposed->subject, manifest) == ILEA_ERROR_NONE
             && used < size) {
-            used += (size_t)snprintf(text + used, size - used, " %.*s", (int)manifest->code.size,
-                                     (const char *)manifest->code.data);
+            char id[2 * ILEA_ID_SIZE + 1];
+            ilea_command_hex(proposed->subject.bytes, sizeof proposed->subject.bytes, id);
+            used += (size_t)snprintf(text + used, size - used, " %.*s (id %.8s)", (int)manifest->code.size,
+                                     (const char *)manifest->code.data, id);
+            bool is_blind = strcmp(kind != NULL ? kind->name : "", "peer.approve") == 0
+                && ilea_act_value(proposed, "code").data == NULL;
+            if (is_blind && used < size) used += (size_t)snprintf(text + used, size - used, ", NO code was compared");
         }
         free(manifest);
     }
@@ -323,9 +330,12 @@ proposal_json(struct ilea_command_act *act, const struct ilea_proposal_row *row,
         ilea_command_admin_name(act->txn, &admin, name);
         json_array_append_new(signers, json_string(name));
     }
-    return json_pack("{s:I,s:s%,s:s,s:s,s:o,s:o}", "proposal", (json_int_t)row->number, "decision",
+    char id[2 * ILEA_ID_SIZE + 1];
+    ilea_command_hex(proposed->subject.bytes, sizeof proposed->subject.bytes, id);
+    return json_pack("{s:I,s:s%,s:s,s:s,s:o,s:o,s:o}", "proposal", (json_int_t)row->number, "decision",
                      proposed->kind.data, proposed->kind.size, "made", made, "text", text, "signed_by", signers,
-                     "pairs", ilea_command_pairs(proposed));
+                     "pairs", ilea_command_pairs(proposed), "agency_id",
+                     proposed->has_subject ? json_string(id) : json_null());
 }
 
 json_t *

@@ -47,7 +47,7 @@ add_peer(const struct ilea_agency *agency, uint64_t now_ms, json_t *list)
     ilea_date_format(expires, date);
     if (row->state == ILEA_AGENCY_SUSPENDED) {
         if (is_over) {
-            (void)snprintf(run, sizeof run, "ilea peer approve %s --expires DATE", code);
+            (void)snprintf(run, sizeof run, "ilea peer approve %s --code CODE --expires DATE", code);
         } else {
             (void)snprintf(run, sizeof run, "ilea peer resume %s", code);
         }
@@ -55,7 +55,7 @@ add_peer(const struct ilea_agency *agency, uint64_t now_ms, json_t *list)
             row->reason.size > 150 ? 150 : (int)row->reason.size,
             row->reason.size > 0 ? (const char *)row->reason.data : "");
     } else if (row->state == ILEA_AGENCY_APPROVED && expires != 0 && expires < now_ms + soon_ms) {
-        (void)snprintf(run, sizeof run, "ilea peer approve %s --expires DATE", code);
+        (void)snprintf(run, sizeof run, "ilea peer approve %s --code CODE --expires DATE", code);
         add(list, "expires", run, "the approval of %s expires on %s", code, date);
     }
 }
@@ -94,7 +94,12 @@ add_clock(struct ilea_command_act *act, uint64_t now_ms, json_t *list)
     enum ilea_clock clock;
     uint64_t last = 0;
     char now[ILEA_TIME_SIZE], then[ILEA_TIME_SIZE];
-    if (ilea_trust_clock(act->txn, now_ms, &clock, &last) != ILEA_ERROR_NONE || clock == ILEA_CLOCK_PLAUSIBLE) return;
+    enum ilea_error error = ilea_trust_clock(act->txn, now_ms, &clock, &last);
+    if (error == ILEA_ERROR_CORRUPT) {
+        add(list, "audit", "ilea audit verify",
+            "the audit feed is damaged: nothing can be decided, and nothing expires");
+    }
+    if (error != ILEA_ERROR_NONE || clock == ILEA_CLOCK_PLAUSIBLE) return;
     ilea_time_format(now_ms, now);
     ilea_time_format(last, then);
     add(list, "clock", "timedatectl",

@@ -141,6 +141,9 @@ verify(struct ilea_command_act *act)
     }
     struct ilea_transaction *txn = NULL;
     if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(ilea_log_environment(act->log), false, &txn);
+    uint64_t last = 0;
+    uint8_t hash[ILEA_HASH_SIZE];
+    if (error == ILEA_ERROR_NONE) error = ilea_log_audit_last(txn, &last, hash);
     if (error == ILEA_ERROR_NONE) {
         error = ilea_audit_verify(txn, ilea_log_identity(act->log), &head, take_fault, &faults, &entries);
     }
@@ -153,7 +156,10 @@ verify(struct ilea_command_act *act)
         ilea_command_print(json_pack("{s:b,s:I,s:O}", "ok", count == 0, "entries", (json_int_t)entries, "faults",
                                      faults.list));
     } else if (count == 0) {
-        (void)printf("ok: %llu entries, every hash and signature, none missing\n", (unsigned long long)entries);
+        (void)printf("ok: %llu entries, every hash and signature, none missing%s\n", (unsigned long long)entries,
+                     last > entries ? " but what a restore lost" : "");
+        if (head.seq == 0)
+            (void)puts("state/trust.side is not there: nothing outside the log says how long it should be");
     }
     if (error == ILEA_ERROR_NONE && count > 0) {
         code = ilea_command_fail(EX_DATAERR, "%zu fault%s: somebody changed the log; keep it as evidence and compare "

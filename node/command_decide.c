@@ -75,6 +75,11 @@ begin(struct ilea_command_act *act, const struct ilea_command *command, const ch
     int code = ilea_command_act_begin(act, command, kind, true);
     if (code == 0) code = ilea_command_act_agency(act, command->words[2], *agency);
     if (code == 0) ilea_command_act_subject(act, &(*agency)->row.id);
+    if (code == 0 && (*agency)->row.decided > 0) { /* what it is decided upon: void if that is over */
+        char was[24];
+        (void)snprintf(was, sizeof was, "%llu", (unsigned long long)(*agency)->row.decided);
+        ilea_command_act_add(act, "was", was);
+    }
     return code;
 }
 
@@ -128,8 +133,8 @@ ilea_command_peer_decide(const struct ilea_command *command)
           "From now on nothing is sent to it or taken from it; it keeps what it has. Go on with: ilea peer resume %s" },
         { "resume", "peer.resume", "Links come up again by themselves; see: ilea status" },
         { "revoke", "peer.revoke",
-          "It keeps what it had before; what you write from now on it cannot read. It comes back only by: "
-          "ilea peer approve %s --code CODE" } };
+          "It keeps what it had before; what you write from now on it cannot read. If you vouched for it: "
+          "ilea peer vouch %s --withdraw. It comes back only by: ilea peer approve %s --code CODE" } };
     const char *verb = command->words[1];
     if (command->word_count != 3) return ilea_command_usage("the command takes one agency");
     for (unsigned i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {

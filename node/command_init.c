@@ -315,9 +315,11 @@ ilea_command_init(const struct ilea_command *command)
     free_identity(identity);
     if (code == 0) code = ilea_command_id(command);
     if (code == 0 && !command->json) {
-        (void)fprintf(stderr, "Move the root and next-root files in %s/keys to two safes; a running node does not need "
-                              "them. admin-%s.key signs your decisions.\n", command->home,
-                      command->admin != NULL ? command->admin : "admin");
+        char advice[ILEA_PATH_SIZE + 200];
+        (void)snprintf(advice, sizeof advice, "Move the root and next-root files in %s/keys to two safes; a running "
+                                              "node does not need them. admin-%s.key signs your decisions.",
+                       command->home, command->admin != NULL ? command->admin : "admin");
+        ilea_command_say(stderr, advice);
     }
     return code;
 }

@@ -131,8 +131,10 @@ finish_request(const struct asking *asking)
                                      asking->has_invite ? 1 : 0));
         return 0;
     }
-    (void)printf("Queued at %s. A lobby says no more than that; their admins see it with: ilea peer pending\n"
-                 "Take their card too (ilea peer add FILE), then compare codes on both sides: ilea peer verify THEM\n",
+    (void)printf("Queued at %s. A lobby says no more than that; if it was\n"
+                 "taken, their admins see it with: ilea peer pending\n"
+                 "Take their card too (ilea peer add FILE), then compare codes on both sides:\n"
+                 "  ilea peer verify THEM\n",
                  asking->endpoint);
     return 0;
 }

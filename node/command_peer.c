@@ -270,8 +270,8 @@ peer_pending(const struct ilea_command *command)
         } else {
             (void)puts(json_array_size(peers) == 0
                            ? "Nobody waits for a decision."
-                           : "Compare codes: ilea peer verify NAME; then: ilea peer approve NAME --code CODE, or ilea "
-                             "peer decline NAME");
+                           : "Compare codes: ilea peer verify NAME; then: ilea peer approve NAME --code CODE,\n"
+                             "or ilea peer decline NAME");
         }
         json_decref(peers);
         json_decref(vouches);

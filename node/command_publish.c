@@ -117,17 +117,19 @@ preview_publish(const struct ilea_command *command)
         code = ilea_command_fail(EX_NOPERM, "it belongs to %s: only they can publish it", info.agency_code);
     }
     if (code == 0 && !ilea_label_may_go(preview.label, ILEA_SCOPE_PEERS)) {
-        code = ilea_command_fail(EX_DATAERR, "what is %s does not go to all peers: nobody gets it; tlp must be green or "
-                                             "clear", ilea_label_name(preview.label));
+        code = ilea_command_fail(EX_DATAERR,
+                                 "what is %s does not go to all peers: nobody gets it; tlp must be green or "
+                                 "clear",
+                                 ilea_label_name(preview.label));
     }
     if (code == 0) {
         enum ilea_error error = collect(log, &preview);
         if (error != ILEA_ERROR_NONE) code = ilea_command_fail(ilea_exit_code(error), "%s", ilea_error_text(error));
     }
     if (code == 0 && command->json) {
-        ilea_command_print(json_pack("{s:{s:s,s:s,s:s,s:b,s:O,s:O}}", "publish", "ref", info.ref, "to", "all-peers", "tlp",
-                                     ilea_label_name(preview.label), "dry_run", 1, "gets", preview.gets, "not",
-                                     preview.not));
+        ilea_command_print(json_pack("{s:{s:s,s:s,s:s,s:b,s:O,s:O}}", "publish", "ref", info.ref, "to", "all-peers",
+                                     "tlp", ilea_label_name(preview.label), "dry_run", 1, "gets", preview.gets, "not",
+                                     preview.not ));
     } else if (code == 0) {
         print_preview(&info, &preview);
     }

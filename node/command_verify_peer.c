@@ -114,18 +114,19 @@ print(const struct ilea_command *command, const char *code, const struct ilea_ag
         return 0;
     }
     (void)printf("%.4s %s\n%s\n", digits, digits + 4, words);
-    (void)printf(is_online
-                     ? "Read digits and words to %s's admin by phone, and let them read theirs: both sides show the "
-                       "same.\n"
-                     : "Offline (%s's node did not answer here): read the words too, and let them read theirs; both "
-                       "must show an offline code.\n",
-                 code);
+    if (is_online) {
+        (void)printf("Read digits and words to %s's admin by phone, and let them\n"
+                     "read theirs: both sides show the same.\n", code);
+    } else {
+        (void)printf("Offline: %s's node did not answer here. Read the words, too, and\n"
+                     "let them read theirs; both must show an offline code.\n", code);
+    }
     if (is_online) {
         (void)printf("If all is equal: ilea peer approve %s --code %s\n", code, digits);
     } else {
         (void)printf("If all is equal: ilea peer approve %s --code '%s %s'\n", code, digits, words);
     }
-    (void)puts("If not, somebody stands between you: approve nothing, and ask for the card again.");
+    (void)puts("If not, somebody stands between you: approve nothing, ask for the card again.");
     return 0;
 }
 

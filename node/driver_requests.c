@@ -123,8 +123,11 @@ do_decide(struct driver *driver, struct ilea_control_client *client, struct ilea
     ilea_driver_commit_turn(driver);
     enum ilea_error error =
         request != NULL ? ilea_control_get_request(body, request) : ILEA_ERROR_NO_MEMORY;
-    if (error == ILEA_ERROR_NONE) error = ilea_driver_transaction(driver);
-    if (error == ILEA_ERROR_NONE) error = ilea_trust_decide(driver->node, request, ilea_wall_ms(), &answer);
+    if (error == ILEA_ERROR_NONE) answer.error = ilea_node_policy_again(driver->node, answer.reason);
+    if (error == ILEA_ERROR_NONE && answer.error == ILEA_ERROR_NONE) {
+        error = ilea_driver_transaction(driver);
+        if (error == ILEA_ERROR_NONE) error = ilea_trust_decide(driver->node, request, ilea_wall_ms(), &answer);
+    }
     free(request);
     answer.error = end_decision(driver, error, answer.error, answer.has_agency ? &answer.agency : NULL, answer.reason);
     if (answer.error == ILEA_ERROR_NONE) {

@@ -27,11 +27,13 @@ static const char help[] =
     "  ilea-node --listen tcp://127.0.0.1:7101\n"
     "\n"
     "Usage: ilea-node [--home DIR] [--listen ENDPOINT] [--passphrase-file FILE]\n"
-    "Runs in the foreground and logs key=value lines to stderr; SIGTERM ends it cleanly.\n"
-    "ENDPOINT, tcp://ADDRESS:PORT with a numeric address, overrides `listen` in DIR/ilea.conf.\n"
+    "Runs in the foreground, logs key=value lines to stderr; SIGTERM ends it cleanly.\n"
+    "ENDPOINT, tcp://ADDRESS:PORT with a numeric address, overrides `listen` in\n"
+    "DIR/ilea.conf.\n"
     "Protected keys: the passphrase comes from the file, from systemd's credential\n"
     "\"passphrase\", or from the terminal. Exit codes are those of sysexits(3): 69 the port is\n"
-    "in use, 75 another process writes to this home, 77 keys or passphrase, 78 configuration.\n";
+    "in use, 75 another process writes to this home, 77 keys or passphrase,\n"
+    "78 configuration.\n";
 
 /* No core dumps and no tracing: this process holds keys. */
 static void

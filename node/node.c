@@ -240,3 +240,14 @@ ilea_node_build_view(struct ilea_node *node)
     }
     return error;
 }
+
+enum ilea_error
+ilea_node_policy_again(struct ilea_node *node, char *reason)
+{
+    struct ilea_config config;
+    enum ilea_error error = ilea_home_config(node->home, &config, reason);
+    if (error != ILEA_ERROR_NONE) return error;
+    node->config.approvals = config.approvals;
+    node->config.unverified = config.unverified;
+    return ILEA_ERROR_NONE;
+}

@@ -56,4 +56,8 @@ ILEA_MUST_USE enum ilea_error ilea_node_build_view(struct ilea_node *node);
 uint64_t ilea_wall_ms(void);
 uint64_t ilea_monotonic_ms(void);
 
+/* Read approvals and unverified of ilea.conf again: a stricter one counts from the next decision on, without a
+ * restart. ILEA_ERROR_INVALID: it cannot be read; `reason` (ILEA_REASON_SIZE) says why. */
+ILEA_MUST_USE enum ilea_error ilea_node_policy_again(struct ilea_node *node, char *reason);
+
 #endif

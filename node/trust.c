@@ -231,7 +231,19 @@ load_subject(struct decide *decide)
     if (error == ILEA_ERROR_NONE && decide->subject.row.state == ILEA_AGENCY_SELF) {
         return ilea_trust_refuse(decide, ILEA_ERROR_INVALID, "that is this node itself");
     }
-    return error;
+    if (error != ILEA_ERROR_NONE) return error;
+    /* A first signature of before a suspension or revocation must not undo it when the second comes. */
+    char was[24], now[24];
+    ilea_trust_text(decide, "was", was, sizeof was);
+    (void)snprintf(now, sizeof now, "%llu", (unsigned long long)decide->subject.row.decided);
+    bool is_proposal = decide->proposal != 0;
+    if ((was[0] != '\0' || is_proposal) && strcmp(was[0] != '\0' ? was : "0", now) != 0) {
+        return ilea_trust_refuse(decide, ILEA_ERROR_INVALID,
+                                 "meanwhile the agency was %s (audit entry %s): decide anew%s",
+                                 ilea_agency_state_name(decide->subject.row.state), now,
+                                 is_proposal ? ", and take this one away: ilea admin reject" : "");
+    }
+    return ILEA_ERROR_NONE;
 }
 
 /* The act itself: ours, of a kind that is decided, and not one that was carried out before. */

@@ -165,6 +165,11 @@ check_vouch(struct decide *decide)
     if (strcmp(status, "current") != 0 && strcmp(status, "withdrawn") != 0) {
         return ilea_trust_refuse(decide, ILEA_ERROR_INVALID, "a vouch is current or withdrawn");
     }
+    enum ilea_agency_state state = decide->subject.row.state;
+    if (strcmp(status, "current") == 0 && (state == ILEA_AGENCY_REVOKED || state == ILEA_AGENCY_DECLINED)) {
+        return ilea_trust_refuse(decide, ILEA_ERROR_INVALID, "it is %s here: nobody is to be told otherwise",
+                                 ilea_agency_state_name(state));
+    }
     return check_manifest(decide);
 }
 

@@ -109,6 +109,7 @@ def backed_up(place):
             mode = stat.S_IMODE(os.lstat(os.path.join(base, name)).st_mode)
             same(mode & 0o077, 0, f"access of others to {name} of the backup")
         check("state" not in folders and "view" not in folders, f"too much is in the backup: {folders}")
+    check(os.path.exists(os.path.join(folder, "keys", "next-roots.pub")), "recovery is not possible from the backup")
     result = fr.run("backup", folder, check_code=CANTCREAT)
     same(result.err.count("\n"), 1, f"lines of a refused backup: {result.err!r}")
 

@@ -25,8 +25,10 @@ def titles(agency):
 
 
 def code_of(agency, other):
-    """What an admin reads out of `ilea peer verify`: the offline code here, as no lobby is open."""
-    return agency.json("peer", "verify", other.code, "--wait", "0")["code"]
+    """What an admin reads out of `ilea peer verify`: the offline code here, as no lobby is open, so with its words."""
+    answer = agency.json("peer", "verify", other.code, "--wait", "0")
+    same(answer["how"], "offline", "how")
+    return answer["code"] + " " + answer["words"]
 
 
 def is_up(agency, other):
@@ -107,6 +109,10 @@ def suspended(place):
     same(state(fr, de), "declined", "the state after the same card again")
     fr.run("peer", "approve", "DE-BK", "--yes", check_code=NOPERM)
     fr.run("peer", "approve", "DE-BK", "--code", "00000000", check_code=DATAERR)
+    result = fr.run("peer", "approve", "DE-BK", "--code", code_of(fr, de).split()[0], check_code=DATAERR)
+    check("words" in result.err, "offline digits without their words:", result)
+    for reason in ("two\nlines", "x" * 501):
+        fr.run("peer", "approve", "DE-BK", "--code", code_of(fr, de), "--reason", reason, check_code=DATAERR)
     same(state(fr, de), "declined", "the state after a wrong code")
     fr.run("audit", "verify")
 
@@ -154,6 +160,15 @@ def two_admins(place):
     fr.run("peer", "suspend", "NL-PO", "--admin", "admin")
     same(state(fr, nl), "suspended", "the state")
     fr.run("peer", "decline", "DE-BK", "--admin", key)
+    # A first signature of before the suspension does not undo it when the second comes.
+    answer = fr.json("peer", "resume", "NL-PO", "--admin", "admin")
+    stale = fr.json("peer", "resume", "NL-PO", "--admin", "admin")["proposal"]
+    same(fr.json("admin", "sign", answer["proposal"], "--admin", key)["state"], "approved", "resumed")
+    fr.run("peer", "suspend", "NL-PO", "--admin", "admin")
+    result = fr.run("admin", "sign", stale, "--admin", key, check_code=DATAERR)
+    check("meanwhile" in result.err, "not said why:", result)
+    same(state(fr, nl), "suspended", "the state after a stale proposal")
+    fr.run("admin", "reject", stale, "--admin", key)
     # A key of no admin's any more signs nothing: two are left when a third is removed.
     third = place.path("third.key")
     answer = fr.json("admin", "add", "third", "--out", third, "--admin", "admin")
@@ -344,3 +359,50 @@ def grants(place):
     check("Clear and of another" not in titles(de), "of an area that is not its own")
     check({"Green and of both areas", "Clear and of one area"} <= titles(de), "something is missing:", titles(de))
     check(json.loads(json.dumps(peer(fr, de)["areas"])), "no areas")
+
+
+@test
+def preview(place):
+    """Who would get a record is what is then sealed: agency by agency, with the reason; nothing is written."""
+    fr, nl, de, be = [place.agency(code) for code in ("FR-PN", "NL-PO", "DE-BK", "BE-FP")]
+    es = place.agency("ES-GC")
+    for other in (nl, de, be, es):
+        fr.add(other)
+        other.add(fr)
+        other.approve(fr)
+    fr.run("peer", "approve", "NL-PO", "--yes", "--tlp-max", "clear")
+    fr.run("peer", "approve", "DE-BK", "--yes", "--areas", "border-security")
+    fr.approve(be)
+    fr.run("peer", "suspend", "BE-FP")
+    ref, _ = fr.new("Of two areas", "--set", "areas+=border-security", "--set", "areas+=drugs-trafficking", to=None)
+    before = fr.status()["position"]
+    expected = {"NL-PO": "label", "DE-BK": "areas", "BE-FP": "suspended", "ES-GC": "pending"}
+    answer = fr.json("publish", ref, "--to", "all-peers", "--dry-run")["publish"]
+    same({one["code"]: one["why"] for one in answer["not"]}, expected, "who does not get it")
+    same((answer["gets"], answer["tlp"], answer["dry_run"]), ([], "green", True), "the preview")
+    answer = fr.json("publish", ref, "--to", "all-peers", "--tlp", "clear", "--dry-run")["publish"]
+    same([one["code"] for one in answer["gets"]], ["NL-PO"], "who gets it in clear")
+    for label in ("amber", "amber+strict", "red"):
+        fr.run("publish", ref, "--to", "all-peers", "--tlp", label, "--dry-run", check_code=DATAERR)
+        fr.run("publish", ref, "--to", "all-peers", "--tlp", label, check_code=DATAERR)
+        fr.run("need", "new", "--title", "x", "--tlp", label, "--to", "all-peers", check_code=DATAERR)
+    fr.run("publish", ref, "--to", "all-peers", "--tlp", "purple", "--dry-run", check_code=USAGE)
+    fr.run("publish", "FR-PN-N9", "--to", "all-peers", "--dry-run", check_code=NOINPUT)
+    same(fr.status()["position"], before, "the log's position: a preview writes nothing")
+    same(fr.json("show", ref)["audience"], "agency", "the audience")
+    # And so it is.
+    for agency in (fr, nl, de):
+        agency.start()
+    fr.run("publish", ref, "--to", "all-peers", "--tlp", "clear")
+    wait_for("it where it was promised", lambda: "Of two areas" in titles(nl), 30)
+    same(nl.json("show", ref)["label"], "clear", "the label at the reader")
+    wait_for("the ciphertext elsewhere", lambda: de.status()["waiting_for_keys"] > 0, 30)
+    check("Of two areas" not in titles(de), "it is read where it was not promised")
+    # Withdrawn: still there, marked, and taken back.
+    fr.run("retract", ref, check_code=USAGE)
+    nl.run("retract", ref, "--reason", "not ours", check_code=NOPERM)
+    fr.run("retract", ref, "--reason", "solved otherwise")
+    wait_for("the mark at the reader", lambda: nl.json("show", ref).get("withdrawn") == "solved otherwise", 30)
+    check("(withdrawn)" in nl.run("need", "list").out, "the list does not mark it")
+    fr.run("set", ref, "withdrawn=")
+    wait_for("no mark at the reader", lambda: "withdrawn" not in nl.json("show", ref), 30)

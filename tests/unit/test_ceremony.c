@@ -251,8 +251,12 @@ test_check(void **state)
     wrong[7] = wrong[7] == '0' ? '1' : '0';
     (void)snprintf(words, sizeof words, "%.4s %s %s %s %s %s", online.digits, online.digits + 4,
                    online.words[0], online.words[1], online.words[2], online.words[3]);
+    char whole[60];
+    (void)snprintf(whole, sizeof whole, "%s %s %s %s %s", offline.digits, offline.words[0], offline.words[1],
+                   offline.words[2], offline.words[3]);
     struct { const char *typed; enum ilea_ceremony_match expected; } cases[] = {
-        { online.digits, ILEA_CEREMONY_ONLINE }, { offline.digits, ILEA_CEREMONY_OFFLINE },
+        { online.digits, ILEA_CEREMONY_ONLINE }, { offline.digits, ILEA_CEREMONY_WORDS },
+        { whole, ILEA_CEREMONY_OFFLINE },
         { words, ILEA_CEREMONY_ONLINE },         { wrong, ILEA_CEREMONY_WRONG },
         { "1234567", ILEA_CEREMONY_BAD_LENGTH }, { "123456789", ILEA_CEREMONY_BAD_LENGTH },
         { "", ILEA_CEREMONY_BAD_LENGTH },        { "12345678 one two", ILEA_CEREMONY_BAD_LENGTH },
@@ -263,8 +267,7 @@ test_check(void **state)
                          cases[i].expected);
     }
     assert_int_equal(ilea_ceremony_compare(NULL, &a.own, &a.other, online.digits, 1200), ILEA_CEREMONY_WRONG);
-    assert_int_equal(ilea_ceremony_compare(NULL, &a.own, &a.other, offline.digits, 1200),
-                     ILEA_CEREMONY_OFFLINE);
+    assert_int_equal(ilea_ceremony_compare(NULL, &a.own, &a.other, whole, 1200), ILEA_CEREMONY_OFFLINE);
     /* It is forgotten after a day, and does not hold for another manifest. */
     struct ilea_sas sas;
     assert_false(ilea_ceremony_result(&a.ceremonies, &a.own, &a.other, 1200 + ILEA_CEREMONY_KEPT_MS, &sas));

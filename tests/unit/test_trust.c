@@ -76,8 +76,10 @@ last_entry(struct ilea_test_home *home)
 }
 
 /* The code that both sides show. */
+enum { CODE_SIZE = ILEA_SAS_DIGITS + ILEA_SAS_WORDS * (ILEA_SAS_WORD_SIZE_MAX + 1) + 1 };
+
 static void
-find_code(struct ilea_test_home *home, const struct ilea_test_agency *of, char code[9])
+find_code(struct ilea_test_home *home, const struct ilea_test_agency *of, char code[CODE_SIZE])
 {
     struct ilea_transaction *txn;
     struct ilea_sas_side own, other;
@@ -85,7 +87,8 @@ find_code(struct ilea_test_home *home, const struct ilea_test_agency *of, char c
     ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(home->log), false, &txn));
     ILEA_TEST_OK(ilea_ceremony_sides(txn, &ilea_log_identity(home->log)->agency, &of->card.agency, &own, &other));
     ILEA_TEST_OK(ilea_sas_offline(&own, &other, &sas));
-    memcpy(code, sas.digits, sizeof sas.digits);
+    (void)snprintf(code, CODE_SIZE, "%s %s %s %s %s", sas.digits, sas.words[0], sas.words[1], sas.words[2],
+                   sas.words[3]);
     ilea_transaction_abort(txn);
 }
 
@@ -143,7 +146,7 @@ test_trust_refusals_are_sticky(void **state)
     struct ilea_test_home *home = *state;
     static struct ilea_test_agency again;
     static struct ilea_agency agency;
-    char code[9], wrong[9];
+    char code[CODE_SIZE], wrong[CODE_SIZE], digits[ILEA_SAS_DIGITS + 1];
     ILEA_TEST_OK(ilea_test_decide(home, "peer.decline", &nl, 1, &answer));
     ilea_test_home_meet(home, &nl, false); /* the same card again */
     assert_int_equal(state_of(home, &nl), ILEA_AGENCY_DECLINED);
@@ -163,6 +166,9 @@ test_trust_refusals_are_sticky(void **state)
     wrong[0] = wrong[0] == '0' ? '1' : '0';
     assert_int_equal(approve_with(home, &nl, wrong, 1), ILEA_ERROR_INVALID);
     assert_int_equal(approve_with(home, &nl, "1234567", 1), ILEA_ERROR_INVALID);
+    memcpy(digits, code, sizeof digits - 1);
+    digits[sizeof digits - 1] = '\0';
+    assert_int_equal(approve_with(home, &nl, digits, 1), ILEA_ERROR_INVALID); /* offline, the words count, too */
     assert_int_equal(state_of(home, &nl), ILEA_AGENCY_DECLINED);
     ILEA_TEST_OK(approve_with(home, &nl, code, 1));
     assert_string_equal(answer.words, "approved");
