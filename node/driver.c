@@ -70,6 +70,9 @@ do_time(struct driver *driver)
     if (now >= driver->grants_check_ms) {
         driver->grants_check_ms = now + GRANTS_CHECK_MS;
         ilea_driver_check_grants(driver);
+    }
+    if (now >= driver->retire_check_ms) {
+        driver->retire_check_ms = now + RETIRE_CHECK_MS;
         ilea_driver_retire_transport(driver);
     }
     ilea_driver_tend_lobby(driver, now);

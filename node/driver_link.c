@@ -89,35 +89,51 @@ tell_agency(struct driver *driver, const struct ilea_agency *agency, bool follow
     ilea_driver_step(driver, &event);
 }
 
-/* The transport key that the agency had before its newest one. It serves with it until all its peers know the new one;
- * that the node key beside it was revoked does not matter here, because BIND is signed by the newest. */
-static bool
-find_earlier_key(struct driver *driver, const struct ilea_agency *agency, struct ilea_transport_public *key)
+/*
+ * The transport keys that the agency may be serving with, the newest first: it goes on with an earlier one until all
+ * its peers know the newest. That the node key beside one was revoked does not matter here: BIND is signed by the
+ * newest.
+ */
+static void
+find_keys(struct driver *driver, const struct ilea_agency *agency, struct peer *peer)
 {
     struct ilea_transaction *own, *txn = ilea_driver_read(driver, &own);
     struct ilea_manifest *before = malloc(sizeof *before);
-    bool found = false;
-    for (uint64_t index = agency->manifest.index; txn != NULL && before != NULL && index-- > 0 && !found;) {
+    peer->keys[0] = agency->manifest.transport;
+    peer->key_count = 1;
+    for (uint64_t index = agency->manifest.index; txn != NULL && before != NULL && index-- > 0;) {
+        if (peer->key_count == ILEA_PEER_KEYS_MAX) break;
         if (ilea_chain_at(txn, &agency->row.id, index, before) != ILEA_ERROR_NONE) break;
-        found = memcmp(before->transport.bytes, agency->manifest.transport.bytes, sizeof before->transport.bytes) != 0;
+        bool is_known = false;
+        for (uint32_t i = 0; i < peer->key_count; i++) {
+            is_known = is_known || memcmp(&before->transport, &peer->keys[i], sizeof peer->keys[i]) == 0;
+        }
+        if (!is_known) peer->keys[peer->key_count++] = before->transport;
     }
     ilea_transaction_abort(own);
-    if (found) *key = before->transport;
     free(before);
-    return found;
 }
 
-/* Which of the agency's transport keys to use with it: the newest, but the one before for as long as it works. */
+/* Which of the agency's transport keys to use with it: the one that worked, for as long as it does; else the newest. */
 static void
 choose_key(struct driver *driver, struct peer *peer, const struct ilea_agency *agency)
 {
-    struct ilea_transport_public earlier;
-    bool has_earlier = find_earlier_key(driver, agency, &earlier);
-    bool goes_on = has_earlier && peer->exists
-        && memcmp(peer->transport.bytes, earlier.bytes, sizeof earlier.bytes) == 0;
-    peer->transport = goes_on ? earlier : agency->manifest.transport;
-    peer->has_other = has_earlier;
-    if (has_earlier) peer->other = goes_on ? agency->manifest.transport : earlier;
+    const struct ilea_transport_public used = peer->transport;
+    find_keys(driver, agency, peer);
+    peer->key = 0;
+    for (uint32_t i = 1; peer->exists && i < peer->key_count; i++) {
+        if (memcmp(&used, &peer->keys[i], sizeof used) == 0) peer->key = i;
+    }
+    peer->transport = peer->keys[peer->key];
+}
+
+/* Try the next one after a while. At random: two peers that both changed theirs must not go round in step. */
+static void
+wait_for_key(struct peer *peer, uint64_t now)
+{
+    uint16_t chance;
+    ilea_random_bytes(&chance, sizeof chance);
+    peer->swap_ms = now + KEY_SWAP_MS + chance % KEY_SWAP_MS;
 }
 
 static void
@@ -368,12 +384,12 @@ ilea_driver_check_peers(struct driver *driver, uint64_t now)
         ilea_replicator_link_status(driver->replicator, i, &status);
         peer->up = status.ready;
         if (peer->up) {
-            peer->down_since_ms = peer->swapped_ms = now;
-        } else if (peer->has_other && now >= peer->swapped_ms + KEY_SWAP_MS) {
-            const struct ilea_transport_public other = peer->other;
-            peer->other = peer->transport;
-            peer->transport = other;
-            peer->swapped_ms = now;
+            peer->down_since_ms = now;
+            wait_for_key(peer, now);
+        } else if (peer->key_count > 1 && now >= peer->swap_ms) {
+            peer->key = (peer->key + 1) % peer->key_count;
+            peer->transport = peer->keys[peer->key];
+            wait_for_key(peer, now);
             tell_peer(driver, i, true);
             send_peer(driver, i);
         } else if (ilea_driver_awaits_dial(peer) && now >= peer->down_since_ms + FALLBACK_DIAL_MS) {

@@ -18,10 +18,12 @@ enum {
     TURN_BYTES = 4 * 1024 * 1024,      /* taken in before a group commit */
     LINK_OUT_MAX = 24 * 1024 * 1024,   /* bytes on their way to ilea-link; more: the peer's session is dropped */
     RESTART_MS_MIN = 100, RESTART_MS_MAX = 5000,
-    KEY_SWAP_MS = 3000,                /* a peer that changed its transport key is tried with the other one */
+    KEY_SWAP_MS = 2000,                /* to twice that: a peer that changed its transport key is tried with another */
+    ILEA_PEER_KEYS_MAX = 8,            /* so often may it change between two meetings */
     FALLBACK_DIAL_MS = 300,            /* the peer should dial us and does not: we dial it */
     SUSPECT_DEATHS = 3, SUSPECT_WINDOW_MS = 60000, SUSPECT_MS_MIN = 60000, SUSPECT_MS_MAX = 3600000,
-    READERS_CHECK_MS = 60000, REQUESTS_CHECK_MS = 60000, GRANTS_CHECK_MS = 30000, RETRY_MS = 1000
+    READERS_CHECK_MS = 60000, REQUESTS_CHECK_MS = 60000, GRANTS_CHECK_MS = 30000, RETIRE_CHECK_MS = 5000,
+    RETRY_MS = 1000
 };
 
 _Static_assert((int)ILEA_LINKS_MAX <= (int)ILEA_LINK_PEERS_MAX, "a number in ilea-link for every link");
@@ -32,14 +34,15 @@ struct peer {
     bool exists;
     struct ilea_agency_id agency;
     struct ilea_transport_public transport; /* in use with it */
-    struct ilea_transport_public other;     /* its newest, or the one before: tried in turn while it is down */
-    bool has_other, relays;
+    struct ilea_transport_public keys[ILEA_PEER_KEYS_MAX]; /* tried in turn while it is down; the newest first */
+    uint32_t key_count, key;
+    bool relays;
     char code[ILEA_CODE_SIZE_MAX + 1];
     char endpoint[ILEA_ENDPOINT_SIZE_MAX + 1];
     bool dials;                /* by the rule: ours is the lower key, or we cannot be dialled */
     bool dials_too;            /* the fallback */
     bool up;                   /* it had a session when last looked at */
-    uint64_t down_since_ms, swapped_ms;
+    uint64_t down_since_ms, swap_ms;
     uint32_t suspicions;       /* ilea-link died while it was talking */
     uint64_t shunned_until_ms; /* kept away from ilea-link */
 };
@@ -100,7 +103,8 @@ struct driver {
 
     bool stored;                    /* STOREs are in the open transaction */
     bool trouble;                   /* the log cannot be written: retry at retry_ms */
-    uint64_t retry_ms, readers_check_ms, grants_check_ms, requests_check_ms, watchdog_ms, watchdog_due_ms;
+    uint64_t retry_ms, readers_check_ms, grants_check_ms, retire_check_ms, requests_check_ms;
+    uint64_t watchdog_ms, watchdog_due_ms;
     bool stopping;
     bool reloading;                 /* our own manifest changed: the node is closed and opened again */
     struct lobby lobby;

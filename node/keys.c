@@ -17,33 +17,46 @@ folder_path(const char *home, char path[FOLDER_PATH_SIZE])
     return snprintf(path, FOLDER_PATH_SIZE, "%s/keys", home) < FOLDER_PATH_SIZE;
 }
 
+enum { EARLIER_MAX = 64 }; /* transport keys before the current one that are looked for */
+
 /* What our own manifests say of the keys that a running node has. */
 struct wanted {
     struct ilea_sign_public node;
-    struct ilea_transport_public transport, old_transport; /* old: zeros if there is none */
+    struct ilea_transport_public transport;
+    struct ilea_transport_public earlier[EARLIER_MAX]; /* those before it, the latest first */
+    uint32_t earlier_count;
     struct ilea_reading_public reading;
 };
 
-/* The transport key before the current one: peers that have not heard of the change know no other. It gives no
- * authority, not even where the node key beside it was revoked: BIND is signed by the current one. */
-static enum ilea_error
-find_old_transport(struct ilea_transaction *txn, const struct ilea_agency_id *own,
-                   const struct ilea_manifest *last, struct wanted *wanted)
+/* Where a transport key stands among the earlier ones; EARLIER_MAX: it is none. */
+static uint32_t
+find_earlier(const struct wanted *wanted, const uint8_t key[32])
 {
-    for (uint64_t index = last->index; index-- > 0;) {
-        struct ilea_span bytes;
-        struct ilea_manifest *earlier = malloc(sizeof *earlier);
-        if (earlier == NULL) return ILEA_ERROR_NO_MEMORY;
-        enum ilea_error error = ilea_log_manifest(txn, own, index, &bytes);
-        if (error == ILEA_ERROR_NONE) error = ilea_manifest_decode(bytes, earlier);
-        bool differs = error == ILEA_ERROR_NONE
-            && memcmp(&earlier->transport, &wanted->transport, sizeof wanted->transport) != 0;
-        if (differs) wanted->old_transport = earlier->transport;
-        free(earlier);
-        if (error != ILEA_ERROR_NONE) return error;
-        if (differs) return ILEA_ERROR_NONE;
+    for (uint32_t i = 0; i < wanted->earlier_count; i++) {
+        if (memcmp(wanted->earlier[i].bytes, key, 32) == 0) return i;
     }
-    return ILEA_ERROR_NONE;
+    return EARLIER_MAX;
+}
+
+/* The transport keys before the current one: peers that have not heard of the changes know one of them, and no other.
+ * They give no authority, not even where the node key beside one was revoked: BIND is signed by the current one. */
+static enum ilea_error
+find_earlier_keys(struct ilea_transaction *txn, const struct ilea_agency_id *own, uint64_t newest,
+                  struct wanted *wanted)
+{
+    struct ilea_manifest *manifest = malloc(sizeof *manifest);
+    enum ilea_error error = manifest != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
+    for (uint64_t index = newest; index-- > 0 && error == ILEA_ERROR_NONE && wanted->earlier_count < EARLIER_MAX;) {
+        struct ilea_span bytes;
+        error = ilea_log_manifest(txn, own, index, &bytes);
+        if (error == ILEA_ERROR_NONE) error = ilea_manifest_decode(bytes, manifest);
+        if (error != ILEA_ERROR_NONE) break;
+        bool is_known = memcmp(&manifest->transport, &wanted->transport, sizeof wanted->transport) == 0
+            || find_earlier(wanted, manifest->transport.bytes) != EARLIER_MAX;
+        if (!is_known) wanted->earlier[wanted->earlier_count++] = manifest->transport;
+    }
+    free(manifest);
+    return error;
 }
 
 static enum ilea_error
@@ -63,7 +76,7 @@ find_wanted(struct ilea_log *log, struct wanted *wanted)
         wanted->node = last->node;
         wanted->transport = last->transport;
         wanted->reading = last->reading;
-        error = find_old_transport(txn, own, last, wanted);
+        error = find_earlier_keys(txn, own, last->index, wanted);
     }
     ilea_transaction_abort(txn);
     free(last);
@@ -143,12 +156,16 @@ ilea_keys_find(const char *folder_name, enum ilea_key_kind kind, const uint8_t *
     return error;
 }
 
+/* Of the earlier transport keys whose files are still there, the first one: it is in service until every peer knows the
+ * newest, and peers know those that came after it only together with the newest. */
 static enum ilea_error
-load_transport(DIR *folder, const char *name, const struct ilea_span *passphrase,
-               struct ilea_transport_secret **secret)
+load_earlier(DIR *folder, const char *name, const struct ilea_span *passphrase, uint32_t place, struct ilea_keys *keys)
 {
-    if (*secret != NULL) return ILEA_ERROR_NONE; /* a copy under a second name */
-    return ilea_key_file_load_transport(dirfd(folder), name, passphrase, secret);
+    if (keys->old_transport != NULL && keys->old_place >= place) return ILEA_ERROR_NONE;
+    ilea_transport_secret_free(keys->old_transport);
+    keys->old_transport = NULL;
+    keys->old_place = place;
+    return ilea_key_file_load_transport(dirfd(folder), name, passphrase, &keys->old_transport);
 }
 
 /* One file: loaded if it is current or an earlier key that is still of use. */
@@ -162,12 +179,11 @@ load_file(DIR *folder, const char *name, const struct ilea_key_file_info *info, 
         return ilea_key_file_load_sign(dirfd(folder), name, ILEA_KEY_NODE, passphrase, &keys->node);
     case ILEA_KEY_TRANSPORT:
         if (memcmp(info->public_key, wanted->transport.bytes, 32) == 0) {
-            return load_transport(folder, name, passphrase, &keys->transport);
+            if (keys->transport != NULL) return ILEA_ERROR_NONE; /* a copy under a second name */
+            return ilea_key_file_load_transport(dirfd(folder), name, passphrase, &keys->transport);
         }
-        if (memcmp(info->public_key, wanted->old_transport.bytes, 32) == 0) {
-            return load_transport(folder, name, passphrase, &keys->old_transport);
-        }
-        return ILEA_ERROR_NONE;
+        uint32_t place = find_earlier(wanted, info->public_key);
+        return place < EARLIER_MAX ? load_earlier(folder, name, passphrase, place, keys) : ILEA_ERROR_NONE;
     case ILEA_KEY_READING:
         if (memcmp(info->public_key, wanted->reading.bytes, 32) == 0) {
             if (keys->reading != NULL) return ILEA_ERROR_NONE;
@@ -289,6 +305,22 @@ was_named(struct ilea_transaction *txn, const struct ilea_agency_id *own, const 
     return named;
 }
 
+/* The place of the earlier transport key that is still in service; EARLIER_MAX: none is. */
+static uint32_t
+find_in_service(DIR *folder, const struct wanted *wanted)
+{
+    char name[ILEA_KEY_NAME_SIZE];
+    struct ilea_key_file_info info;
+    enum ilea_error looked = ILEA_ERROR_NONE;
+    uint32_t first = EARLIER_MAX;
+    while (next_file(folder, name, &info, &looked)) {
+        if (looked != ILEA_ERROR_NONE || info.kind != ILEA_KEY_TRANSPORT) continue;
+        uint32_t place = find_earlier(wanted, info.public_key);
+        if (place < EARLIER_MAX && (first == EARLIER_MAX || place > first)) first = place;
+    }
+    return first;
+}
+
 void
 ilea_keys_retire(const char *home, struct ilea_log *log)
 {
@@ -303,12 +335,14 @@ ilea_keys_retire(const char *home, struct ilea_log *log)
     char name[ILEA_KEY_NAME_SIZE];
     struct ilea_key_file_info info;
     enum ilea_error looked = ILEA_ERROR_NONE;
+    uint32_t in_service = find_in_service(folder, &wanted);
+    rewinddir(folder);
     while (next_file(folder, name, &info, &looked)) {
         if (looked != ILEA_ERROR_NONE) continue;
         bool is_node = info.kind == ILEA_KEY_NODE && memcmp(info.public_key, wanted.node.bytes, 32) != 0;
         bool is_transport = info.kind == ILEA_KEY_TRANSPORT
             && memcmp(info.public_key, wanted.transport.bytes, 32) != 0
-            && memcmp(info.public_key, wanted.old_transport.bytes, 32) != 0;
+            && find_earlier(&wanted, info.public_key) != in_service;
         if ((is_node || is_transport) && was_named(txn, &ilea_log_identity(log)->agency, &info)) {
             (void)!ilea_key_file_destroy(dirfd(folder), name);
         }

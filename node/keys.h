@@ -19,9 +19,10 @@ struct ilea_keys {
     struct ilea_sign_secret *node;
     struct ilea_transport_secret *transport;
     struct ilea_reading_secret *reading;
-    /* The transport key of the manifest before, if it was another and was not revoked with its node key: peers
-     * that have not heard of the new one still know this one. NULL: none. */
+    /* An earlier transport key that is still in service, because not all peers have heard of the newest: the first
+     * of those whose files are there. NULL: none. */
     struct ilea_transport_secret *old_transport;
+    uint32_t old_place;   /* among the earlier ones, from the latest on */
     struct ilea_reading_secret *old_readings[ILEA_OLD_READINGS_MAX];
     uint32_t old_reading_count;
 };
@@ -56,8 +57,8 @@ ILEA_MUST_USE enum ilea_error ilea_keys_unwrap(const struct ilea_keys *keys, str
 ILEA_MUST_USE enum ilea_error ilea_keys_find(const char *folder, enum ilea_key_kind kind,
                                              const uint8_t *public_key, char name[ILEA_KEY_NAME_SIZE]);
 
-/* Overwrite and remove files of node keys, and of transport keys but the last two, that the chain of our
- * manifests names no longer: after a key change has taken effect. What cannot be removed stays. */
+/* Overwrite and remove files of node keys, and of transport keys but the newest and the one in service, that the
+ * chain of our manifests names no longer: after a key change has taken effect. What cannot be removed stays. */
 void ilea_keys_retire(const char *home, struct ilea_log *log);
 
 #endif

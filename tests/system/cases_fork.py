@@ -183,3 +183,50 @@ def stolen_roots(place):
         check(not any("Thief" in title for title in shown), f"{agency.code} shows {shown}")
         check("FR-PN 0" in shown, f"{agency.code} lost a good record")
         agency.verify()
+
+
+@test
+def both_rotate(place):
+    """Two peers change their keys again and again at the same time: they find each other, soon."""
+    fr, nl = agencies = federation(place, ["FR-PN", "NL-PO"])
+    for agency in agencies:
+        agency.start()
+    fr.new("Before")
+    wait_converged(agencies)
+    longest = 0
+    for i in range(4):
+        for agency in agencies if i % 2 == 0 else reversed(agencies):
+            agency.run("key", "rotate", *([] if i < 3 else ["--only", "transport"]))
+        begun = time.monotonic()
+        fr.new(f"From FR-PN after {i}")
+        nl.new(f"From NL-PO after {i}")
+        wait_converged(agencies, 60)
+        longest = max(longest, time.monotonic() - begun)
+    place.note(f"both_rotate: converged again after {longest:.1f} s at most")
+    wait_for("one manifest chain each", lambda: all(
+        peer["manifest_index"] == 4 for agency in agencies for peer in agency.json("peer", "list")), 30)
+
+
+@test
+def rotated_twice(place):
+    """Keys changed twice while a peer was away: it follows all the same, and the keys that let it are gone then."""
+    fr, nl = agencies = federation(place, ["FR-PN", "NL-PO"])
+    for agency in agencies:
+        agency.start()
+    fr.new("Before")
+    wait_converged(agencies)
+    nl.stop()
+    for _ in range(3):
+        fr.run("key", "rotate")
+    fr.new("Under the fourth key")
+    nl.start()
+    wait_converged(agencies, 60)
+    same(nl.json("peer", "list")[0]["manifest_index"], 3, "the newest manifest at the peer")
+    keys = os.path.join(fr.home, "keys")
+    wait_for("the old transport keys to be gone", lambda: len(
+        [name for name in os.listdir(keys) if name.startswith("transport")]) == 1, 60)
+    for agency in agencies:
+        agency.stop()
+        agency.start()
+    fr.new("After all")
+    wait_converged(agencies)

@@ -118,7 +118,7 @@ test_keys_follow_the_manifest(void **state)
     assert_true(has_file(home, "reading.key"));
     ilea_keys_free(&made);
 
-    /* Beside a revoked node key, too: by it peers can be told of the revocation. Earlier ones go. */
+    /* Beside a revoked node key, too: by it peers can be told. The first one stays in service, those between go. */
     rotate(home, &made, &manifest, true);
     save(home, &made, "-2", &none);
     ILEA_TEST_OK(ilea_keys_load(home->path, home->log, NULL, &loaded));
@@ -128,8 +128,9 @@ test_keys_follow_the_manifest(void **state)
     ilea_keys_free(&loaded);
     ilea_keys_retire(home->path, home->log);
     assert_false(has_file(home, "node-1.key"));
-    assert_false(has_file(home, "transport.key"));
-    assert_true(has_file(home, "transport-1.key"));
+    assert_true(has_file(home, "transport.key"));
+    assert_false(has_file(home, "transport-1.key"));
+    assert_true(has_file(home, "transport-2.key"));
     assert_true(has_file(home, "reading-1.key"));
     ilea_keys_free(&made);
 }
