@@ -48,7 +48,7 @@ check_approve(const struct ilea_command *command)
     if (command->tlp_max != NULL && ilea_grant_tlp_parse(command->tlp_max) == 0) {
         return ilea_command_usage("--tlp-max takes clear, green, amber, amber+strict or red");
     }
-    if (command->areas != NULL && !ilea_grant_areas_are_valid(command->areas)) {
+    if (command->areas != NULL && (command->areas[0] == '\0' || !ilea_grant_areas_are_valid(command->areas))) {
         return ilea_command_usage("--areas takes codes separated by commas");
     }
     if (command->expires != NULL && !ilea_date_parse(command->expires, &ms)) {

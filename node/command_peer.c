@@ -131,7 +131,9 @@ peer_json(const struct ilea_agency *agency, const struct ilea_control_status *st
                   "name", manifest->name.data, manifest->name.size, "state", ilea_agency_state_name(agency->row.state),
                   "link", link != NULL && link->up ? "up" : "down", "lag_commits",
                   known_count(link, link != NULL ? link->lag_commits : 0), "missing_commits",
-                  known_count(link, link != NULL ? link->missing_commits : 0), "endpoint",
+                  /* Of one that is away nobody knows what it wrote since. */
+                  known_count(link != NULL && link->up ? link : NULL, link != NULL ? link->missing_commits : 0),
+                  "endpoint",
                   agency->row.endpoint.size > 0 ? (const char *)agency->row.endpoint.data : "",
                   agency->row.endpoint.size, "fingerprint", fingerprint, "manifest_index",
                   (json_int_t)manifest->index);
@@ -245,7 +247,26 @@ print_pending(const json_t *peer)
                  asked[0] != '\0' ? ", asked " : "", asked, text(peer, "address")[0] != '\0' ? " from " : "",
                  text(peer, "address"));
     if (text(peer, "note")[0] != '\0') (void)printf("    they say: %s\n", text(peer, "note"));
+    if (text(peer, "same_code")[0] != '\0') {
+        (void)printf("    BEWARE: another agency of this code is %s here; name this one by its id,\n    %.16s\n",
+                     text(peer, "same_code"), text(peer, "agency_id"));
+    }
     print_vouches(peer);
+}
+
+/* A new identity under the code of another one that we know: perhaps it lost its keys, perhaps it is somebody else. */
+static void
+mark_same_codes(json_t *peers)
+{
+    size_t i, j;
+    json_t *peer, *other;
+    json_array_foreach(peers, i, peer) {
+        const char *known = "";
+        json_array_foreach(peers, j, other) {
+            if (i != j && strcmp(text(peer, "agency"), text(other, "agency")) == 0) known = text(other, "state_text");
+        }
+        json_object_set_new(peer, "same_code", known[0] != '\0' ? json_string(known) : json_null());
+    }
 }
 
 static int
@@ -256,6 +277,7 @@ peer_pending(const struct ilea_command *command)
     int code = ilea_command_act_begin(&act, command, "peer.pending", false);
     if (code == 0) {
         json_t *peers = ilea_command_peers(act.log, NULL), *vouches = ilea_command_vouches(command, act.log);
+        mark_same_codes(peers);
         for (size_t i = json_array_size(peers); i-- > 0;) {
             json_t *peer = json_array_get(peers, i);
             if (strcmp(text(peer, "state"), "pending") != 0) {
@@ -300,6 +322,9 @@ print_peer(const json_t *peer)
         if (json_array_size(json_object_get(peer, "areas")) > 0) (void)putchar('\n');
         if (text(peer, "expires")[0] != '\0') (void)printf("expires      %s\n", text(peer, "expires"));
     }
+    (void)printf("came by      %s%s%s\n", text(peer, "origin"), text(peer, "address")[0] != '\0' ? ", from " : "",
+                 text(peer, "address"));
+    if (text(peer, "note")[0] != '\0') (void)printf("they said    %s\n", text(peer, "note"));
     print_vouches(peer);
     (void)printf("decisions    ilea audit --json, agency %s\n", text(peer, "agency"));
 }
