@@ -5,6 +5,7 @@
  *   floor write DIR COUNT SIZE    append COUNT values to LMDB, 2 MiB a synchronous transaction
  *   floor pipe DIR COUNT SIZE     encrypt, hash and sign at one process, CURVE over TCP on loopback, verify,
  *                                 hash, decrypt and append durably at another: the bare pipeline of a sync
+ *   floor seal DIR COUNT SIZE     seal SIZE bytes to COUNT keys: what a new epoch costs at least
  *
  * Prints one JSON object: {"seconds":S,"per_second":R}.
  */
@@ -193,16 +194,34 @@ floor_pipe(const char *folder, long count, size_t size)
     return seconds;
 }
 
+static double
+floor_seal(long count, size_t size)
+{
+    unsigned char (*keys)[crypto_box_PUBLICKEYBYTES] = malloc((size_t)count * sizeof *keys);
+    unsigned char *message = calloc(1, size), *sealed = malloc(size + crypto_box_SEALBYTES);
+    unsigned char secret[crypto_box_SECRETKEYBYTES];
+    check(keys != NULL && message != NULL && sealed != NULL, "memory");
+    for (long i = 0; i < count; i++) crypto_box_keypair(keys[i], secret);
+    double start = now();
+    for (long i = 0; i < count; i++) check(crypto_box_seal(sealed, message, size, keys[i]) == 0, "sealing");
+    double seconds = now() - start;
+    free(keys);
+    free(message);
+    free(sealed);
+    return seconds;
+}
+
 int
 main(int argc, char **argv)
 {
-    check(argc == 5 && sodium_init() >= 0, "usage: floor write|pipe DIR COUNT SIZE;");
+    check(argc == 5 && sodium_init() >= 0, "usage: floor write|pipe|seal DIR COUNT SIZE;");
     long count = atol(argv[3]);
     size_t size = (size_t)atol(argv[4]);
     check(count > 0 && size >= sizeof count && size < MESSAGE_BYTES / 2, "COUNT and SIZE");
     check(mkdir(argv[2], 0700) == 0, "mkdir");
-    double seconds = strcmp(argv[1], "write") == 0 ? floor_write(argv[2], count, size)
-                                                   : floor_pipe(argv[2], count, size);
-    printf("{\"seconds\":%.3f,\"per_second\":%.0f}\n", seconds, (double)count / seconds);
+    double seconds = strcmp(argv[1], "write") == 0  ? floor_write(argv[2], count, size)
+                     : strcmp(argv[1], "seal") == 0 ? floor_seal(count, size)
+                                                    : floor_pipe(argv[2], count, size);
+    printf("{\"seconds\":%.6f,\"per_second\":%.0f}\n", seconds, (double)count / seconds);
     return 0;
 }

@@ -167,9 +167,9 @@ def wire_bytes():
     return int(lines[0][1].split()[0])
 
 
-def floor(kind, folder, count):
+def floor(kind, folder, count, size=RECORD_SIZE):
     path = os.path.join(folder, "floor")
-    done = subprocess.run([os.path.join(BUILD, "bench", "floor"), kind, path, str(count), str(RECORD_SIZE)],
+    done = subprocess.run([os.path.join(BUILD, "bench", "floor"), kind, path, str(count), str(size)],
                           capture_output=True, text=True, check=True)
     shutil.rmtree(path)
     return json.loads(done.stdout)
@@ -278,6 +278,72 @@ class Round:
         return answer, ready, None if before is None else after - before
 
 
+class Members:
+    """A node that has approved many agencies, one of which runs; then decisions about one after the other."""
+
+    def __init__(self, count):
+        self.count = count
+        self.folder = tempfile.mkdtemp(prefix="ilea-bench.", dir=os.environ.get("BENCH_TMP"))
+        self.guard = tempfile.mkdtemp(prefix="ilea-bench.", dir="/dev/shm")
+        hub, peer, *_ = free_ports(2)
+        self.hub = Node(self.folder, self.guard, "AA-HUB", hub)
+        self.peers = [Node(self.folder, os.path.join(self.guard, str(i)), f"BB-{i}", peer + i % 100)
+                      for i in range(count)]
+        self.last = self.peers[-1]
+
+    def __enter__(self):
+        os.makedirs(os.path.join(self.guard, str(self.count - 1)))
+        for peer in self.peers:
+            self.hub.run("peer", "add", peer.card())
+            self.hub.run("peer", "approve", peer.code, "--yes")
+        self.last.run("peer", "add", self.hub.card())
+        self.last.run("peer", "approve", "AA-HUB", "--yes")
+        self.hub.start()
+        self.last.start()
+        self.hub.run("item", "new", "--title", "For all", "--to", "all-peers")
+        return self
+
+    def __exit__(self, *_):
+        self.hub.stop()
+        self.last.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.guard, ignore_errors=True)
+
+    def is_up(self):
+        return [peer for peer in json.loads(self.hub.run("peer", "list", "--json"))
+                if peer["agency"] == self.last.code][0]["link"] == "up"
+
+    def decide(self, verb, peer):
+        """Milliseconds of the whole command: signed, durable, a new epoch sealed to all who remain."""
+        start = time.monotonic()
+        self.hub.run("peer", verb, peer.code)
+        return (time.monotonic() - start) * 1000
+
+    def revoke_running(self):
+        """Milliseconds from the start of the command until the node says that the link is gone."""
+        end = time.monotonic() + 60
+        while not self.is_up() and time.monotonic() < end:
+            time.sleep(0.05)
+        start = time.monotonic()
+        self.hub.run("peer", "revoke", self.last.code)
+        while self.is_up():
+            time.sleep(0.001)
+        return (time.monotonic() - start) * 1000
+
+
+def measure_decisions(count, scratch):
+    print(f"{count} approved agencies", file=sys.stderr, flush=True)
+    with Members(count) as members:
+        seal = floor("seal", scratch, count - 1, 92)["seconds"] * 1000
+        start = time.monotonic()
+        members.hub.run("id")
+        command = (time.monotonic() - start) * 1000
+        taken = sorted(members.decide("revoke", peer) for peer in members.peers[:9])
+        tell("revoke_one_of_many", round(taken[4], 1), "ms", approved=count, floor=round(seal, 1),
+             floor_is="sealing a key to those who remain", command_that_does_nothing=round(command, 1))
+        tell("revoked_link_gone", round(members.revoke_running(), 1), "ms", target=1000)
+
+
 def percentile(values, part):
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
@@ -286,6 +352,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=100000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--members", type=int, default=300, help="approved agencies when one is revoked")
     options = parser.parse_args()
     figures = {}
 
@@ -345,6 +412,8 @@ def main():
     tell("restart_to_session", round(middle["ready"], 1), "ms")
     if "reconnect" in middle:
         tell("reconnect_nothing_new_wire_bytes", round(middle["reconnect"]), "bytes")
+    with tempfile.TemporaryDirectory(prefix="ilea-bench.", dir=os.environ.get("BENCH_TMP")) as scratch:
+        measure_decisions(options.members, scratch)
 
 
 if __name__ == "__main__":
