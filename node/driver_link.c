@@ -189,6 +189,23 @@ ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency
     send_peer(driver, index);
 }
 
+/* The same for an agency by its id, as its row and chain are now. */
+enum ilea_error
+ilea_driver_apply(struct driver *driver, const struct ilea_agency_id *id)
+{
+    struct ilea_transaction *txn = NULL;
+    struct ilea_agency *agency = malloc(sizeof *agency);
+    enum ilea_error error = agency != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &txn);
+    }
+    if (error == ILEA_ERROR_NONE) error = ilea_agency_load(txn, id, agency);
+    ilea_transaction_abort(txn);
+    if (error == ILEA_ERROR_NONE) ilea_driver_apply_agency(driver, agency);
+    free(agency);
+    return error;
+}
+
 enum ilea_error
 ilea_driver_load_agencies(struct driver *driver, struct ilea_transaction *txn)
 {

@@ -66,23 +66,6 @@ answer_status(struct driver *driver, struct ilea_control_client *client)
     ilea_control_put_status(&client->answer, &status);
 }
 
-/* What was decided about an agency is durable: the links and the replicator follow it. */
-static enum ilea_error
-apply(struct driver *driver, const struct ilea_agency_id *id)
-{
-    struct ilea_agency *agency = malloc(sizeof *agency);
-    struct ilea_transaction *txn = NULL;
-    enum ilea_error error = agency != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
-    if (error == ILEA_ERROR_NONE) {
-        error = ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &txn);
-    }
-    if (error == ILEA_ERROR_NONE) error = ilea_agency_load(txn, id, agency);
-    ilea_transaction_abort(txn);
-    if (error == ILEA_ERROR_NONE) ilea_driver_apply_agency(driver, agency);
-    free(agency);
-    return error;
-}
-
 /* End a decision's own transaction. What failed for reasons of ours goes into `reason`. */
 static enum ilea_error
 end_decision(struct driver *driver, enum ilea_error error, enum ilea_error refused, const struct ilea_agency_id *agency,
@@ -91,7 +74,7 @@ end_decision(struct driver *driver, enum ilea_error error, enum ilea_error refus
     if (error == ILEA_ERROR_NONE && refused == ILEA_ERROR_NONE) {
         ilea_driver_commit_turn(driver);
         if (driver->trouble) error = ILEA_ERROR_IO;
-        if (error == ILEA_ERROR_NONE && agency != NULL) error = apply(driver, agency);
+        if (error == ILEA_ERROR_NONE && agency != NULL) error = ilea_driver_apply(driver, agency);
     } else {
         ilea_author_abort(driver->node->author);
     }
@@ -151,7 +134,7 @@ ilea_driver_check_grants(struct driver *driver)
         if (error == ILEA_ERROR_NONE) error = ilea_trust_expire(driver->node, ilea_wall_ms(), &agency);
         if (error != ILEA_ERROR_NONE) break;
         ilea_driver_commit_turn(driver);
-        if (!driver->trouble) error = apply(driver, &agency);
+        if (!driver->trouble) error = ilea_driver_apply(driver, &agency);
         ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "approval_expired", NULL);
     }
     ilea_author_abort(driver->node->author);

@@ -129,6 +129,7 @@ void ilea_driver_ceremony_came(struct driver *driver, uint32_t number, const str
 void ilea_driver_end_ceremonies(struct driver *driver);
 
 /* driver_link.c */
+enum ilea_error ilea_driver_apply(struct driver *driver, const struct ilea_agency_id *agency);
 void ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency);
 bool ilea_driver_awaits_dial(const struct peer *peer);
 void ilea_driver_check_peers(struct driver *driver, uint64_t now);

@@ -57,23 +57,6 @@ tell_limited_feeds(struct driver *driver, const struct ilea_agency_id *agency)
     ilea_driver_tell_archived(driver);
 }
 
-/* What an agency's row and chain say now, to the replicator and ilea-link. */
-static enum ilea_error
-tell_agency(struct driver *driver, const struct ilea_agency_id *id)
-{
-    struct ilea_transaction *txn = NULL;
-    struct ilea_agency *agency = malloc(sizeof *agency);
-    enum ilea_error error = agency != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
-    if (error == ILEA_ERROR_NONE) {
-        error = ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &txn);
-    }
-    if (error == ILEA_ERROR_NONE) error = ilea_agency_load(txn, id, agency);
-    ilea_transaction_abort(txn);
-    if (error == ILEA_ERROR_NONE) ilea_driver_apply_agency(driver, agency);
-    free(agency);
-    return error;
-}
-
 /* The agency itself shows keys that its roots did not sign, or there are two manifests of one index: nothing
  * flows until an admin has decided. */
 static enum ilea_error
@@ -83,7 +66,7 @@ stop_flow(struct driver *driver, const struct ilea_agency_id *id, uint64_t index
     if (error == ILEA_ERROR_NONE) error = ilea_trust_conflict(driver->node, id, index, ilea_wall_ms());
     if (error != ILEA_ERROR_NONE) return error;
     ilea_driver_commit_turn(driver);
-    return driver->trouble ? ILEA_ERROR_NONE : tell_agency(driver, id);
+    return driver->trouble ? ILEA_ERROR_NONE : ilea_driver_apply(driver, id);
 }
 
 /* What a changed chain means for us: new readers' keys, feeds that end, a view that shows what is void. */
@@ -104,7 +87,7 @@ follow_change(struct driver *driver, const struct ilea_agency_id *id, const stru
         driver->reloading = true;
         return ILEA_ERROR_NONE;
     }
-    error = tell_agency(driver, id);
+    error = ilea_driver_apply(driver, id);
     if (error == ILEA_ERROR_NONE) tell_limited_feeds(driver, id);
     return error;
 }
