@@ -118,6 +118,7 @@ int ilea_command_show(const struct ilea_command *command);
 int ilea_command_set(const struct ilea_command *command);
 int ilea_command_publish(const struct ilea_command *command);
 int ilea_command_retract(const struct ilea_command *command);
+int ilea_command_compact(const struct ilea_command *command);
 int ilea_command_import(const struct ilea_command *command);
 int ilea_command_export(const struct ilea_command *command);
 int ilea_command_changes(const struct ilea_command *command);

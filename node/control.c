@@ -11,7 +11,7 @@
 #include "node/home.h"
 
 enum { RESULT_FIELDS = 5, AGENCY_FIELDS = 6, DECISION_FIELDS = 11, REQUEST_FIELDS = 3, STATUS_FIELDS = 4,
-       LINK_FIELDS = 5 };
+       LINK_FIELDS = 5, COMPACTED_FIELDS = 5 };
 
 static struct ilea_span
 text_span(const char *text)
@@ -99,6 +99,32 @@ ilea_control_get_agency(struct ilea_span body, struct ilea_control_agency *agenc
     get_text(&reader, agency->code, sizeof agency->code);
     get_text(&reader, agency->state, sizeof agency->state);
     get_text(&reader, agency->words, sizeof agency->words);
+    return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
+}
+
+void
+ilea_control_put_compacted(struct ilea_msgpack_writer *writer, const struct ilea_control_compacted *compacted)
+{
+    const struct ilea_compacted *sizes = &compacted->sizes;
+    ilea_msgpack_put_array(writer, COMPACTED_FIELDS);
+    ilea_msgpack_put_uint(writer, compacted->error);
+    ilea_msgpack_put_uint(writer, sizes->log_before);
+    ilea_msgpack_put_uint(writer, sizes->log_after);
+    ilea_msgpack_put_uint(writer, sizes->view_before);
+    ilea_msgpack_put_uint(writer, sizes->view_after);
+}
+
+enum ilea_error
+ilea_control_get_compacted(struct ilea_span body, struct ilea_control_compacted *compacted)
+{
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, body);
+    ilea_msgpack_expect_array(&reader, COMPACTED_FIELDS);
+    compacted->error = (enum ilea_error)ilea_msgpack_get_uint32(&reader, ILEA_ERROR_UNKNOWN);
+    compacted->sizes.log_before = ilea_msgpack_get_uint(&reader);
+    compacted->sizes.log_after = ilea_msgpack_get_uint(&reader);
+    compacted->sizes.view_before = ilea_msgpack_get_uint(&reader);
+    compacted->sizes.view_after = ilea_msgpack_get_uint(&reader);
     return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
 }
 

@@ -14,6 +14,8 @@
  *   DECIDE   [ act: bin, [ [admin: bin 32, sig: bin 64] ... ], payload: bin ]       trust.h
  *     answer [ error, reason, kind, outcome, proposal, have, needed, agency: bin 0 or 32, code, state, words ]
  *
+ *   COMPACT  [ ]                               compact.h
+ *     answer [ error, log before, after, view before, after ]
  *   SEAL, CEREMONY, LOBBY                      control_lobby.h
  *
  * Private to ileanet's own programs: both ends are of one version.
@@ -22,6 +24,7 @@
 #define ILEA_NODE_CONTROL_H
 
 #include "node/author.h"
+#include "node/compacted.h"
 #include "replication/record/act.h"
 #include "replication/record/msgpack_reader.h"
 #include "replication/record/msgpack_writer.h"
@@ -48,7 +51,8 @@ enum ilea_control_kind {
     ILEA_CONTROL_SEAL, /* these three: control_lobby.h */
     ILEA_CONTROL_CEREMONY,
     ILEA_CONTROL_LOBBY,
-    ILEA_CONTROL_LAST = ILEA_CONTROL_LOBBY
+    ILEA_CONTROL_COMPACT,
+    ILEA_CONTROL_LAST = ILEA_CONTROL_COMPACT
 };
 
 struct ilea_control_frame {
@@ -129,6 +133,15 @@ void ilea_control_put_status(struct ilea_msgpack_writer *writer,
                              const struct ilea_control_status *status);
 ILEA_MUST_USE enum ilea_error ilea_control_get_status(struct ilea_span body,
                                                       struct ilea_control_status *status);
+
+/* The answer to COMPACT. */
+struct ilea_control_compacted {
+    enum ilea_error error;
+    struct ilea_compacted sizes;
+};
+void ilea_control_put_compacted(struct ilea_msgpack_writer *writer, const struct ilea_control_compacted *compacted);
+ILEA_MUST_USE enum ilea_error ilea_control_get_compacted(struct ilea_span body,
+                                                         struct ilea_control_compacted *compacted);
 
 /* Connect to the daemon of a home. NOT_FOUND: none runs; PERMISSION. Gives *fd. */
 ILEA_MUST_USE enum ilea_error ilea_control_connect(const char *home, int *fd);

@@ -28,6 +28,9 @@ struct ilea_control_client {
     uint32_t put_index;          /* how many of its puts have been done */
     struct ilea_msgpack_writer answer;
     bool waits_for_view;         /* its next put has to wait */
+    bool wants_compacting;       /* its request waits until the node is closed; then it is answered with: */
+    bool is_compacted;
+    struct ilea_control_compacted compacted;
 };
 
 struct ilea_control_server {

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "node/compact.h"
 #include "node/driver_state.h"
 #include "node/notify.h"
 #include "node/view.h"
@@ -159,6 +160,23 @@ say_start(struct driver *driver)
     }
 }
 
+/* For all who asked for it: the loop is over, and the worker gone. */
+static void
+compact(struct driver *driver)
+{
+    struct ilea_control_compacted compacted = { .error = ILEA_ERROR_NONE };
+    bool is_done = false;
+    for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) {
+        struct ilea_control_client *client = &driver->control->clients[i];
+        if (client->fd < 0 || !client->wants_compacting) continue;
+        if (!is_done) compacted.error = ilea_compact(driver->node, &compacted.sizes);
+        is_done = true;
+        client->wants_compacting = false;
+        client->is_compacted = true;
+        client->compacted = compacted;
+    }
+}
+
 int
 ilea_driver_run(struct ilea_node *node, struct ilea_control_server *control, const char *listen,
                 const struct ilea_span *passphrase, int signals)
@@ -207,6 +225,7 @@ ilea_driver_run(struct ilea_node *node, struct ilea_control_server *control, con
     ilea_child_end(&driver->link.child);
     ilea_child_end(&driver->worker.child);
     if (driver->pipe.fd != 0) ilea_link_pipe_deinit(&driver->pipe);
+    if (code == ILEA_DRIVER_RELOAD) compact(driver);
     if (code != ILEA_DRIVER_RELOAD) ilea_control_server_close(control, node->home);
     ilea_driver_end_ceremonies(driver);
     ilea_desk_end(&driver->lobby.desk);

@@ -159,6 +159,14 @@ ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *clie
         case ILEA_CONTROL_SEAL: ilea_driver_seal(driver, client, frame.body); break;
         case ILEA_CONTROL_CEREMONY: ilea_driver_ceremony(driver, client, frame.body); break;
         case ILEA_CONTROL_LOBBY: ilea_driver_lobby_status(driver, client); break;
+        case ILEA_CONTROL_COMPACT:
+            if (!client->is_compacted) { /* once everything is closed; the request is still here afterwards */
+                client->wants_compacting = driver->reloading = true;
+                return;
+            }
+            client->is_compacted = false;
+            ilea_control_put_compacted(&client->answer, &client->compacted);
+            break;
         }
         if (client->fd < 0) return; /* dropped by trouble */
         if (client->answer.failed) {

@@ -68,6 +68,7 @@ static const char help[] =
     "  key recover [--from INDEX] [--new-admin NAME] [--last-good FEED:SEQ]... --yes\n"
     "       admin add and remove, fork and key sign with the roots: [--roots DIR]...\n"
     "       --clock-is-right: decide though the clock seems wrong\n"
+    "  compact                             log and view without what was deleted\n"
     "  backup DIR                          a copy of log, keys and settings\n"
     "  restore DIR [--yes] [--peers-unchanged]\n"
     "\n"
@@ -92,6 +93,7 @@ static const struct {
     { "import", ilea_command_import },
     { "export", ilea_command_export },   { "changes", ilea_command_changes },
     { "status", ilea_command_status },   { "verify", ilea_command_verify },
+    { "compact", ilea_command_compact },
     { "backup", ilea_command_backup },   { "restore", ilea_command_restore },
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "node/agency.h"
+#include "node/compact.h"
 #include "node/lobby_desk.h"
 #include "node/trust.h"
 
@@ -363,6 +364,20 @@ ilea_writer_decide(struct ilea_writer *writer, const struct ilea_trust_request *
     ilea_control_put_request(&body, request);
     enum ilea_error error = ask(writer, ILEA_CONTROL_DECIDE, &body, &bytes);
     return error == ILEA_ERROR_NONE ? ilea_control_get_decision(bytes, answer) : error;
+}
+
+enum ilea_error
+ilea_writer_compact(struct ilea_writer *writer, struct ilea_control_compacted *compacted)
+{
+    if (writer->fd < 0) {
+        compacted->error = ilea_compact(&writer->node, &compacted->sizes);
+        return ILEA_ERROR_NONE;
+    }
+    struct ilea_msgpack_writer body = request_writer(writer);
+    struct ilea_span answer;
+    ilea_msgpack_put_array(&body, 0);
+    enum ilea_error error = ask(writer, ILEA_CONTROL_COMPACT, &body, &answer);
+    return error == ILEA_ERROR_NONE ? ilea_control_get_compacted(answer, compacted) : error;
 }
 
 enum ilea_error

@@ -47,6 +47,10 @@ ILEA_MUST_USE enum ilea_error ilea_writer_decide(struct ilea_writer *writer, con
 ILEA_MUST_USE enum ilea_error ilea_writer_seal(struct ilea_writer *writer, const struct ilea_control_seal *seal,
                                                struct ilea_control_sealed *sealed);
 
+/* Compact log and view (compact.h); *compacted says how it went. The writer is of no more use but to be closed. */
+ILEA_MUST_USE enum ilea_error ilea_writer_compact(struct ilea_writer *writer,
+                                                  struct ilea_control_compacted *compacted);
+
 /* Wait until the view shows everything written so far; gives up after wait_ms (BUSY). */
 ILEA_MUST_USE enum ilea_error ilea_writer_settle(struct ilea_writer *writer, int wait_ms);
 

@@ -9,7 +9,7 @@ import stat
 import threading
 import time
 
-from support import (DATAERR, TEMPFAIL, Failure, check, federation, make_rows, real_or_made, same, test,
+from support import (DATAERR, TEMPFAIL, USAGE, Failure, check, federation, make_rows, real_or_made, same, test,
                      wait_converged, wait_for)
 
 
@@ -379,3 +379,48 @@ def paused(place):
     wait_converged(agencies)
     same(nl.status()["records"], count + 2, "records")
     nl.verify()
+
+
+@test
+def compact(place):
+    """Log and view without free pages, with and without a daemon: smaller, the same records, and nothing of what was
+    deleted is left in the files; an attempt that was cut short does no harm."""
+    fr, nl = federation(place, ["FR-PN", "NL-PO"])
+    log, view = os.path.join(fr.home, "log"), os.path.join(fr.home, "view")
+    ref, _ = fr.new("Kept")
+    for i in range(150):
+        fr.run("set", ref, "body=" + f"overwritten text {i} " * 200)
+    fr.run("set", ref, "body=")
+    os.mkdir(os.path.join(log, "compact"), 0o700)  # of an attempt that was killed
+    with open(os.path.join(log, "compact", "data.mdb"), "wb") as file:
+        file.write(b"half a copy")
+    before = fr.status()
+    sizes = fr.json("compact")["compact"]
+    check(sizes["view_after"] < sizes["view_before"], "the view did not get smaller:", sizes)
+    check(sizes["log_after"] <= sizes["log_before"], "the log got larger:", sizes)
+    check("compact" not in os.listdir(log), "something is left:", os.listdir(log))
+    same(len([name for name in os.listdir(view) if name.isdigit()]), 1, f"generations of the view: {os.listdir(view)}")
+    for folder, _, files in os.walk(view):
+        for name in files:
+            with open(os.path.join(folder, name), "rb") as file:
+                check(b"overwritten text" not in file.read(), "the text is still in", folder, name)
+    after = fr.status()
+    same((after["frontier"], after["view"], after["records"]), (before["frontier"], before["view"], before["records"]),
+         "what is there")
+    fr.verify()
+    # A daemon does it, serves afterwards, and goes on with its feed; a follower of changes stays.
+    fr.start()
+    nl.start()
+    wait_converged([fr, nl])
+    fr.new("Before it is compacted")
+    feeds = len(fr.status()["feeds"])
+    text = fr.run("compact").out
+    check("KiB" in text and "Backups" in text, "what was done is not said:", text)
+    fr.new("After it is compacted")
+    same(len(fr.status()["feeds"]), feeds, "feeds: no new one is begun")
+    wait_converged([fr, nl])
+    check("After it is compacted" in {record["title"] for record in nl.export().values()}, "not at the peer")
+    fr.run("compact", "now", check_code=USAGE)
+    fr.stop()
+    fr.verify()
+    fr.run("audit", "verify")
