@@ -35,9 +35,10 @@ remember_archived(struct driver *driver, const struct ilea_feed_id *feed)
     driver->archive_due[driver->archive_count++] = *feed;
 }
 
-/* The replicator's picture of all feeds of an agency that end somewhere, as the log has them now. */
+/* The replicator's picture of all feeds of an agency that end somewhere, as the log has them now. `anew`: part of the
+ * chain was superseded, so others may end nowhere any more. */
 static void
-tell_limited_feeds(struct driver *driver, const struct ilea_agency_id *agency)
+tell_limited_feeds(struct driver *driver, const struct ilea_agency_id *agency, bool anew)
 {
     struct ilea_transaction *txn = NULL;
     enum ilea_error error = ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &txn);
@@ -45,7 +46,8 @@ tell_limited_feeds(struct driver *driver, const struct ilea_agency_id *agency)
         struct ilea_feed_row feed;
         error = ilea_log_feed(txn, number, &feed);
         if (error != ILEA_ERROR_NONE) break;
-        if (feed.origin.scope != ILEA_SCOPE_PEERS || feed.limit_seq == ILEA_SEQ_NONE
+        bool is_told = feed.limit_seq != ILEA_SEQ_NONE || (anew && !feed.archived);
+        if (feed.origin.scope != ILEA_SCOPE_PEERS || !is_told
             || memcmp(feed.origin.agency.bytes, agency->bytes, ILEA_ID_SIZE) != 0) {
             continue;
         }
@@ -88,7 +90,7 @@ follow_change(struct driver *driver, const struct ilea_agency_id *id, const stru
         return ILEA_ERROR_NONE;
     }
     error = ilea_driver_apply(driver, id);
-    if (error == ILEA_ERROR_NONE) tell_limited_feeds(driver, id);
+    if (error == ILEA_ERROR_NONE) tell_limited_feeds(driver, id, change->outcome == ILEA_CHAIN_REPLACED);
     return error;
 }
 

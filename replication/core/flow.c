@@ -218,7 +218,8 @@ accept_commit(struct ilea_replicator *r, uint32_t index, uint32_t *at,
     if (first) {
         enum ilea_error error = read_opening(r, index, commit, &opened);
         if (error != ILEA_ERROR_NONE) return error;
-        if (*at != NO_INDEX && r->feeds[*at].limit_seq < opened.limit_seq) { /* a fork of it is known */
+        /* A fork of it is known. What the roots say is asked of the log each time: it may have been taken back. */
+        if (*at != NO_INDEX && is_forked(&r->feeds[*at]) && r->feeds[*at].limit_seq < opened.limit_seq) {
             opened.limit_seq = r->feeds[*at].limit_seq;
             opened.limit_id = r->feeds[*at].limit_id;
         }

@@ -321,6 +321,7 @@ static void
 begin_list(struct ilea_replicator *r, uint32_t index)
 {
     r->links[index].list_begun = true;
+    for (uint32_t i = 0; i < r->agency_count; i++) r->link_agencies[index][i].told = false;
     for (uint32_t i = 0; i < r->feed_count; i++) {
         r->link_feeds[index][i].remote_seq = 0;
         r->link_feeds[index][i].fork_known = false;
@@ -348,7 +349,14 @@ on_list(struct ilea_replicator *r, uint32_t index, struct ilea_frontier_list *li
         on_group(r, index, &group);
     }
     if (list->last) memcpy(link->follows_hash, link->told_follows_hash, sizeof link->follows_hash);
-    if (list->last && !link->synced) become_synced(r, index);
+    if (!list->last) return ILEA_ERROR_NONE;
+    if (!link->synced) {
+        become_synced(r, index);
+    } else { /* we took its hash as equal; what it holds has changed since, and is told here and nowhere else */
+        begin_trust(r, index);
+        begin_archives(r, index);
+        ask_archives(r, index);
+    }
     return ILEA_ERROR_NONE;
 }
 

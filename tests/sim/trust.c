@@ -277,7 +277,8 @@ retell(struct sim_node *node, uint32_t agency, struct ilea_event_feed *before)
         struct ilea_event_feed now;
         if (feed->author != agency) continue;
         sim_trust_describe(node, feed, &now);
-        bool is_nothing = before[i].seq == 0 && now.seq == 0 && node->storage.logs[i].proof == NULL;
+        bool is_nothing = before[i].seq == 0 && now.seq == 0 && node->storage.logs[i].proof == NULL
+            && before[i].limit_seq == now.limit_seq;
         if (is_nothing || is_equal(&before[i], &now)) continue;
         if (now.archived) {
             struct ilea_event event = { .type = ILEA_EVENT_ARCHIVED };
