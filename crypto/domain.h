@@ -42,7 +42,9 @@
     X(LOBBY,         "ilea/lobby/v1")              \
     X(LOBBY_SIG,     "ilea/lobby-sig/v1")          \
     X(INVITE,        "ilea/invite/v1")             \
-    X(SIDE,          "ilea/side/v1")
+    X(SIDE,          "ilea/side/v1")               \
+    X(BUNDLE,        "ilea/bundle/v1")             \
+    X(BUNDLE_SIG,    "ilea/bundle-sig/v1")
 
 enum ilea_domain {
 #define X(name, text) ILEA_DOMAIN_##name,

@@ -275,6 +275,21 @@ ilea_command_log(const struct ilea_command *command, struct ilea_log **log)
                              ilea_error_text(error));
 }
 
+int
+ilea_command_keys(const struct ilea_command *command, struct ilea_log *log, struct ilea_keys *keys)
+{
+    uint8_t bytes[ILEA_PASSPHRASE_SIZE_MAX];
+    struct ilea_span passphrase = { bytes, 0 };
+    enum ilea_error error = ilea_keys_load(command->home, log, NULL, keys);
+    if (error == ILEA_ERROR_PASSPHRASE && ilea_command_passphrase(command, false, bytes, &passphrase.size)) {
+        error = ilea_keys_load(command->home, log, &passphrase, keys);
+    }
+    ilea_wipe(bytes, sizeof bytes);
+    if (error == ILEA_ERROR_NONE) return 0;
+    if (error == ILEA_ERROR_PASSPHRASE) return ilea_command_locked(command);
+    return ilea_command_fail(ilea_exit_code(error), "the keys cannot be read: %s", ilea_error_text(error));
+}
+
 bool
 ilea_command_number(const char *text, uint64_t *number)
 {

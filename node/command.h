@@ -63,6 +63,9 @@ int ilea_command_view_fault(const struct ilea_command *command, enum ilea_error 
 /* The log, for reading. */
 int ilea_command_log(const struct ilea_command *command, struct ilea_log **log);
 
+/* The node's keys, for what a command does itself; end with ilea_keys_free(). As ilea_command_writer(). */
+int ilea_command_keys(const struct ilea_command *command, struct ilea_log *log, struct ilea_keys *keys);
+
 /* The passphrase by --passphrase-file, systemd credential or terminal. `twice`: a new one, repeated. */
 bool ilea_command_passphrase(const struct ilea_command *command, bool twice, uint8_t *bytes,
                              size_t *size);

@@ -102,22 +102,6 @@ verify_view(struct ilea_verify *verify, const struct ilea_keys *keys)
     return error;
 }
 
-static int
-load_keys(const struct ilea_command *command, struct ilea_log *log, struct ilea_keys *keys)
-{
-    uint8_t bytes[ILEA_PASSPHRASE_SIZE_MAX];
-    struct ilea_span passphrase = { bytes, 0 };
-    enum ilea_error error = ilea_keys_load(command->home, log, NULL, keys);
-    if (error == ILEA_ERROR_PASSPHRASE
-        && ilea_command_passphrase(command, false, bytes, &passphrase.size)) {
-        error = ilea_keys_load(command->home, log, &passphrase, keys);
-    }
-    ilea_wipe(bytes, sizeof bytes);
-    if (error == ILEA_ERROR_NONE) return 0;
-    if (error == ILEA_ERROR_PASSPHRASE) return ilea_command_locked(command);
-    return ilea_command_fail(ilea_exit_code(error), "the keys cannot be read: %s", ilea_error_text(error));
-}
-
 int
 ilea_command_verify(const struct ilea_command *command)
 {
@@ -126,7 +110,7 @@ ilea_command_verify(const struct ilea_command *command)
     int code = ilea_command_log(command, &verify.log);
     if (code != 0) return code;
     struct ilea_keys keys = { .node = NULL };
-    code = load_keys(command, verify.log, &keys);
+    code = ilea_command_keys(command, verify.log, &keys);
     verify.list = json_array();
     ilea_progress_begin(&verify.progress);
     enum ilea_error error = ILEA_ERROR_NONE;

@@ -17,6 +17,7 @@
  *   COMPACT  [ ]                               compact.h
  *     answer [ error, log before, after, view before, after ]
  *   SEAL, CEREMONY, LOBBY                      control_lobby.h
+ *   BUNDLE                                     control_bundle.h
  *
  * Private to ileanet's own programs: both ends are of one version.
  */
@@ -52,7 +53,8 @@ enum ilea_control_kind {
     ILEA_CONTROL_CEREMONY,
     ILEA_CONTROL_LOBBY,
     ILEA_CONTROL_COMPACT,
-    ILEA_CONTROL_LAST = ILEA_CONTROL_COMPACT
+    ILEA_CONTROL_BUNDLE, /* control_bundle.h */
+    ILEA_CONTROL_LAST = ILEA_CONTROL_BUNDLE
 };
 
 struct ilea_control_frame {

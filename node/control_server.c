@@ -15,6 +15,7 @@ ilea_control_server_init(struct ilea_control_server *server)
         server->clients[i] = (struct ilea_control_client){ .fd = -1 };
     }
     server->fd = -1;
+    server->accepted = 0;
 }
 
 enum ilea_error
@@ -66,6 +67,7 @@ ilea_control_server_accept(struct ilea_control_server *server)
         client->in = malloc(ILEA_CLIENT_IN_MAX);
         client->out = malloc(ILEA_CLIENT_OUT_MAX);
         client->fd = fd;
+        client->serial = ++server->accepted;
         if (client->in == NULL || client->out == NULL) ilea_control_client_drop(client);
         return;
     }

@@ -17,6 +17,7 @@ enum {
 
 struct ilea_control_client {
     int fd;                      /* -1: no client */
+    uint64_t serial;             /* another one for each client that there ever was */
     uint8_t *in;                 /* ILEA_CLIENT_IN_MAX */
     size_t in_start, in_end;     /* received and not done yet */
     uint8_t *out;                /* ILEA_CLIENT_OUT_MAX */
@@ -35,6 +36,7 @@ struct ilea_control_client {
 
 struct ilea_control_server {
     int fd;
+    uint64_t accepted;
     struct ilea_control_client clients[ILEA_CLIENTS_MAX];
 };
 

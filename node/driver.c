@@ -230,10 +230,56 @@ ilea_driver_run(struct ilea_node *node, struct ilea_control_server *control, con
     ilea_driver_end_ceremonies(driver);
     ilea_desk_end(&driver->lobby.desk);
     node->ceremonies = NULL;
+    ilea_driver_end_bundle(driver);
     free(driver->replicator);
     free(driver->archive_due);
     free(driver);
     free(put);
     free(message);
     return code;
+}
+
+enum ilea_error
+ilea_driver_alone(struct ilea_node *node, struct driver **driver)
+{
+    struct driver *alone = calloc(1, sizeof *alone);
+    if (alone == NULL) return ILEA_ERROR_NO_MEMORY;
+    alone->control = calloc(1, sizeof *alone->control);
+    if (alone->control == NULL) {
+        free(alone);
+        return ILEA_ERROR_NO_MEMORY;
+    }
+    ilea_control_server_init(alone->control);
+    alone->node = node;
+    alone->listen = "";
+    alone->logger.is_silent = true;
+    alone->link.child.fd = alone->worker.child.fd = -1;
+    enum ilea_error error = ilea_driver_load_replicator(alone);
+    if (error != ILEA_ERROR_NONE) {
+        ilea_driver_alone_end(alone);
+        return error;
+    }
+    *driver = alone;
+    return ILEA_ERROR_NONE;
+}
+
+enum ilea_error
+ilea_driver_alone_commit(struct driver *driver)
+{
+    ilea_driver_commit_turn(driver);
+    if (driver->trouble) return ILEA_ERROR_IO;
+    struct ilea_event event = { .type = ILEA_EVENT_TIMER };
+    ilea_driver_step(driver, &event);
+    return driver->trouble ? ILEA_ERROR_IO : ILEA_ERROR_NONE;
+}
+
+void
+ilea_driver_alone_end(struct driver *driver)
+{
+    if (driver == NULL) return;
+    ilea_driver_end_bundle(driver);
+    free(driver->replicator);
+    free(driver->archive_due);
+    free(driver->control);
+    free(driver);
 }

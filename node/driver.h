@@ -8,6 +8,7 @@
 #ifndef ILEA_NODE_DRIVER_H
 #define ILEA_NODE_DRIVER_H
 
+#include "node/control_bundle.h"
 #include "node/control_server.h"
 #include "node/node.h"
 
@@ -20,5 +21,20 @@
 enum { ILEA_DRIVER_RELOAD = -1 };
 int ilea_driver_run(struct ilea_node *node, struct ilea_control_server *control, const char *listen,
                     const struct ilea_span *passphrase, int signals);
+
+/*
+ * A driver without links, clients and loop, for a command that takes a bundle in where no daemon runs: the same
+ * checks, by the same code. `node` is opened for writing, has its view, and is borrowed. End with
+ * ilea_driver_alone_end(); NULL is allowed.
+ */
+struct driver;
+ILEA_MUST_USE enum ilea_error ilea_driver_alone(struct ilea_node *node, struct driver **driver);
+/* Make durable what was taken in. IO: nothing since the last time is kept. */
+ILEA_MUST_USE enum ilea_error ilea_driver_alone_commit(struct driver *driver);
+void ilea_driver_alone_end(struct driver *driver);
+
+/* One request of control_bundle.h. `owner`: whose bundle; one at a time is taken in. */
+void ilea_driver_bundle(struct driver *driver, uint64_t owner, const struct ilea_control_chunk *chunk,
+                        struct ilea_control_bundle *answer);
 
 #endif

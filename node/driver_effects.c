@@ -131,10 +131,25 @@ store_commit(struct driver *driver, const struct ilea_effect *effect)
     return error;
 }
 
+const char *
+ilea_driver_peer_code(const struct driver *driver, uint32_t link)
+{
+    return link == ILEA_NO_LINK ? "bundle" : driver->peers[link].code;
+}
+
+static void
+note_imported(struct driver *driver, const struct ilea_imported *imported)
+{
+    driver->imported.taken += imported->taken;
+    driver->imported.known += imported->known;
+    driver->imported.refused += imported->refused;
+    driver->imported.waiting += imported->waiting;
+}
+
 static void
 trace(struct driver *driver, const struct ilea_effect *effect)
 {
-    const char *code = driver->peers[effect->link].code;
+    const char *code = ilea_driver_peer_code(driver, effect->link);
     char feed[17];
     for (unsigned i = 0; i < 8; i++) (void)snprintf(feed + 2 * i, 3, "%02x", effect->trace.feed.bytes[i]);
     switch (effect->trace.what) {
@@ -204,13 +219,14 @@ perform(struct driver *driver)
             error = store_commit(driver, effect);
             driver->stored = true;
             break;
+        case ILEA_EFFECT_IMPORTED: note_imported(driver, &effect->imported); break;
         case ILEA_EFFECT_LINK_RESET:
             ilea_driver_send_link(driver, ILEA_LINK_RESET, effect->link, (struct ilea_span){ NULL, 0 },
                       (struct ilea_span){ NULL, 0 });
             break;
         case ILEA_EFFECT_REINCARNATE:
             ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "new_incarnation", "peer",
-                              driver->peers[effect->link].code, NULL);
+                              ilea_driver_peer_code(driver, effect->link), NULL);
             error = ilea_driver_transaction(driver);
             if (error == ILEA_ERROR_NONE) {
                 error = ilea_author_close_feed(driver->node->author, &effect->reincarnate.feed);

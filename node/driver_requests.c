@@ -141,6 +141,16 @@ ilea_driver_check_grants(struct driver *driver)
     if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_NOT_FOUND) ilea_driver_log_error(driver, "expire", error);
 }
 
+static void
+do_bundle(struct driver *driver, const struct ilea_control_client *client, struct ilea_span body,
+          struct ilea_msgpack_writer *writer)
+{
+    struct ilea_control_chunk chunk;
+    struct ilea_control_bundle answer = { .error = ilea_control_get_chunk(body, &chunk) };
+    if (answer.error == ILEA_ERROR_NONE) ilea_driver_bundle(driver, client->serial, &chunk, &answer);
+    ilea_control_put_bundle(writer, &answer);
+}
+
 void
 ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *client, struct ilea_put *put,
              size_t *budget)
@@ -167,6 +177,7 @@ ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *clie
             client->is_compacted = false;
             ilea_control_put_compacted(&client->answer, &client->compacted);
             break;
+        case ILEA_CONTROL_BUNDLE: do_bundle(driver, client, frame.body, &client->answer); break;
         }
         if (client->fd < 0) return; /* dropped by trouble */
         if (client->answer.failed) {

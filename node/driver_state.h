@@ -6,6 +6,7 @@
 
 #include "node/agency.h"
 #include "node/child.h"
+#include "node/control_bundle.h"
 #include "node/control_server.h"
 #include "node/damage.h"
 #include "node/driver.h"
@@ -101,6 +102,9 @@ struct driver {
     struct ilea_feed_id *archive_due;  /* they, or what they name, may be archived since the last commit */
     uint32_t archive_count, archive_capacity;
 
+    struct ilea_imported imported;  /* by IMPORT events since it was last set to zeros */
+    struct bundle *bundle;          /* being taken in; NULL: none is */
+
     bool stored;                    /* STOREs are in the open transaction */
     bool trouble;                   /* the log cannot be written: retry at retry_ms */
     uint64_t retry_ms, readers_check_ms, grants_check_ms, retire_check_ms, requests_check_ms;
@@ -120,6 +124,8 @@ enum ilea_error ilea_driver_load_replicator(struct driver *driver);
 void ilea_driver_recover(struct driver *driver, const char *what, enum ilea_error error);
 void ilea_driver_step(struct driver *driver, struct ilea_event *event);
 void ilea_driver_tell_feed(struct driver *driver, const struct ilea_feed_row *feed);
+/* Of the peer at the other end of a link; of ILEA_NO_LINK "bundle". */
+const char *ilea_driver_peer_code(const struct driver *driver, uint32_t link);
 enum ilea_error ilea_driver_transaction(struct driver *driver);
 
 /* driver_ceremony.c */
@@ -142,6 +148,9 @@ void ilea_driver_start_link(struct driver *driver);
 /* The transport key that we serve and dial with: the old one for as long as some peer knows no other. */
 const struct ilea_transport_secret *ilea_driver_transport(const struct driver *driver);
 void ilea_driver_retire_transport(struct driver *driver);
+
+/* driver_bundle.c */
+void ilea_driver_end_bundle(struct driver *driver);
 
 /* driver_log.c */
 void ilea_driver_archive(struct ilea_transaction *txn, const struct ilea_agency_id *agency,

@@ -17,6 +17,11 @@
 static void
 blame(struct driver *driver, uint32_t link, enum ilea_error error)
 {
+    if (link == ILEA_NO_LINK) { /* nobody is there to be told */
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "refused", "peer", ilea_driver_peer_code(driver, link),
+                          "reason", ilea_error_text(error), NULL);
+        return;
+    }
     struct ilea_event event = { .type = ILEA_EVENT_BLAME, .link = link };
     event.blame = error;
     ilea_driver_step(driver, &event);
@@ -192,7 +197,8 @@ judge_fork(struct driver *driver, uint32_t link, struct ilea_span proof)
     if (error != ILEA_ERROR_NONE) return error;
     ilea_driver_commit_turn(driver);
     if (driver->trouble || !changed) return ILEA_ERROR_NONE;
-    ilea_logger_write(&driver->logger, ILEA_LEVEL_ERROR, "fork_proven", "peer", driver->peers[link].code, NULL);
+    ilea_logger_write(&driver->logger, ILEA_LEVEL_ERROR, "fork_proven", "peer", ilea_driver_peer_code(driver, link),
+                      NULL);
     struct ilea_transaction *txn = NULL;
     struct ilea_feed_row feed;
     error = ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &txn);

@@ -52,6 +52,7 @@ ilea_logger_write(struct ilea_logger *logger, enum ilea_level level, const char 
     static const char *const names[] = { "error", "warning", "info" };
     struct timespec now;
     uint32_t suppressed;
+    if (logger->is_silent) return;
     (void)clock_gettime(CLOCK_REALTIME, &now);
     if (!may_write(logger, event, (uint64_t)now.tv_sec, &suppressed)) return;
 

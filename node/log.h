@@ -10,6 +10,7 @@
 #ifndef ILEA_NODE_LOG_H
 #define ILEA_NODE_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "include/ilea/error.h"
@@ -19,6 +20,7 @@ enum ilea_level { ILEA_LEVEL_ERROR, ILEA_LEVEL_WARNING, ILEA_LEVEL_INFO };
 enum { ILEA_LOG_EVENTS = 32, ILEA_LOG_BURST = 20 };
 
 struct ilea_logger {
+    bool is_silent; /* of a command, which says itself what happened */
     struct { const char *event; uint64_t second; uint32_t count, suppressed; } rates[ILEA_LOG_EVENTS];
 };
 

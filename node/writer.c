@@ -8,6 +8,7 @@
 
 #include "node/agency.h"
 #include "node/compact.h"
+#include "node/driver.h"
 #include "node/lobby_desk.h"
 #include "node/trust.h"
 
@@ -16,6 +17,7 @@ enum {
     LOCK_WAIT_MS = 10000,
     LOCK_TRY_MS = 100,
     LOCAL_COMMIT_BYTES = 4 * 1024 * 1024,
+    BUNDLE_WINDOW = 64, BUNDLE_WINDOW_BYTES = 2 * 1024 * 1024 /* chunks on their way: less than a client may send */
 };
 
 /* One PUTS frame being filled, or waiting for its answer. */
@@ -42,6 +44,10 @@ struct ilea_writer {
     struct { uint64_t tag; enum ilea_error error; struct ilea_put_result result; } *due;
     uint32_t due_count, due_capacity;
     size_t local_bytes;
+    struct driver *alone;    /* locally: takes bundles in */
+    uint32_t chunk_count;    /* remotely: chunks on their way, and their bytes */
+    size_t chunk_bytes, chunk_sizes[BUNDLE_WINDOW];
+    uint32_t chunk_first;
     bool has_written;        /* locally, and the view does not show it yet */
 };
 
@@ -130,6 +136,7 @@ ilea_writer_close(struct ilea_writer *writer)
 {
     if (writer == NULL) return;
     if (writer->fd >= 0) close(writer->fd);
+    ilea_driver_alone_end(writer->alone);
     /* Tools that read the view see what was written; if that fails, the next command tries again. */
     if (writer->has_written) (void)!ilea_node_build_view(&writer->node);
     ilea_node_close(&writer->node);
@@ -397,6 +404,72 @@ ilea_writer_seal(struct ilea_writer *writer, const struct ilea_control_seal *sea
     ilea_control_put_seal(&body, seal);
     error = ask(writer, ILEA_CONTROL_SEAL, &body, &answer);
     return error == ILEA_ERROR_NONE ? ilea_control_get_sealed(answer, sealed) : error;
+}
+
+/* The answer to the oldest chunk on its way. */
+static enum ilea_error
+receive_chunk(struct ilea_writer *writer, ilea_writer_bundle_answer *answer, void *context)
+{
+    struct ilea_control_frame frame;
+    struct ilea_control_bundle bundle;
+    enum ilea_error error = ilea_control_receive(writer->fd, writer->buffer, &frame);
+    if (error == ILEA_ERROR_NONE && frame.kind != ILEA_CONTROL_BUNDLE) error = ILEA_ERROR_MALFORMED;
+    if (error == ILEA_ERROR_NONE) error = ilea_control_get_bundle(frame.body, &bundle);
+    if (error != ILEA_ERROR_NONE) return error;
+    writer->chunk_bytes -= writer->chunk_sizes[writer->chunk_first];
+    writer->chunk_first = (writer->chunk_first + 1) % BUNDLE_WINDOW;
+    writer->chunk_count--;
+    answer(context, &bundle);
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+send_chunk(struct ilea_writer *writer, const struct ilea_control_chunk *chunk, ilea_writer_bundle_answer *answer,
+           void *context)
+{
+    while (writer->chunk_count > 0
+           && (writer->chunk_count == BUNDLE_WINDOW || writer->chunk_bytes + chunk->bytes.size > BUNDLE_WINDOW_BYTES)) {
+        enum ilea_error error = receive_chunk(writer, answer, context);
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    struct ilea_msgpack_writer body = request_writer(writer);
+    ilea_control_put_chunk(&body, chunk);
+    if (body.failed) return ILEA_ERROR_LIMIT;
+    ilea_control_put_header(writer->encoded, ILEA_CONTROL_BUNDLE, body.size);
+    enum ilea_error error = ilea_control_send(writer->fd, writer->encoded, ILEA_CONTROL_HEADER + body.size);
+    if (error != ILEA_ERROR_NONE) return error;
+    writer->chunk_sizes[(writer->chunk_first + writer->chunk_count) % BUNDLE_WINDOW] = chunk->bytes.size;
+    writer->chunk_count++;
+    writer->chunk_bytes += chunk->bytes.size;
+    return ILEA_ERROR_NONE;
+}
+
+enum ilea_error
+ilea_writer_bundle(struct ilea_writer *writer, const struct ilea_control_chunk *chunk,
+                   ilea_writer_bundle_answer *answer, void *context)
+{
+    if (writer->fd >= 0) return send_chunk(writer, chunk, answer, context);
+    enum ilea_error error = ILEA_ERROR_NONE;
+    if (writer->alone == NULL) error = ilea_driver_alone(&writer->node, &writer->alone);
+    if (error != ILEA_ERROR_NONE) return error;
+    struct ilea_control_bundle bundle;
+    ilea_driver_bundle(writer->alone, 0, chunk, &bundle);
+    if (bundle.counts.taken > 0) writer->has_written = true;
+    answer(context, &bundle);
+    writer->local_bytes += chunk->bytes.size;
+    if (writer->local_bytes < LOCAL_COMMIT_BYTES) return ILEA_ERROR_NONE;
+    writer->local_bytes = 0;
+    return ilea_driver_alone_commit(writer->alone);
+}
+
+enum ilea_error
+ilea_writer_bundle_flush(struct ilea_writer *writer, ilea_writer_bundle_answer *answer, void *context)
+{
+    enum ilea_error error = ILEA_ERROR_NONE;
+    while (error == ILEA_ERROR_NONE && writer->chunk_count > 0) error = receive_chunk(writer, answer, context);
+    if (writer->alone != NULL) error = ilea_driver_alone_commit(writer->alone);
+    writer->local_bytes = 0;
+    return error;
 }
 
 enum ilea_error

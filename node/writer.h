@@ -8,6 +8,7 @@
 #ifndef ILEA_NODE_WRITER_H
 #define ILEA_NODE_WRITER_H
 
+#include "node/control_bundle.h"
 #include "node/control_lobby.h"
 #include "node/node.h"
 
@@ -50,6 +51,15 @@ ILEA_MUST_USE enum ilea_error ilea_writer_seal(struct ilea_writer *writer, const
 /* Compact log and view (compact.h); *compacted says how it went. The writer is of no more use but to be closed. */
 ILEA_MUST_USE enum ilea_error ilea_writer_compact(struct ilea_writer *writer,
                                                   struct ilea_control_compacted *compacted);
+/*
+ * A bundle's header, or one of its chunks. Several are on their way to the daemon at a time: answers come to
+ * `answer`, in order, which must not call the writer. flush() waits for all of them, and until all is durable.
+ */
+typedef void ilea_writer_bundle_answer(void *context, const struct ilea_control_bundle *answer);
+ILEA_MUST_USE enum ilea_error ilea_writer_bundle(struct ilea_writer *writer, const struct ilea_control_chunk *chunk,
+                                                 ilea_writer_bundle_answer *answer, void *context);
+ILEA_MUST_USE enum ilea_error ilea_writer_bundle_flush(struct ilea_writer *writer, ilea_writer_bundle_answer *answer,
+                                                       void *context);
 
 /* Wait until the view shows everything written so far; gives up after wait_ms (BUSY). */
 ILEA_MUST_USE enum ilea_error ilea_writer_settle(struct ilea_writer *writer, int wait_ms);

@@ -95,7 +95,7 @@ report_fork(struct ilea_replicator *r, uint32_t index, uint32_t at, const struct
     struct ilea_commit_id before;
     bool parts_earlier = seq > 1 && commit_id_of(r, feed, seq - 1, &before)
                          && memcmp(before.bytes, commit->header.prev.bytes, sizeof before.bytes) != 0;
-    on_diverged(r, index, at, parts_earlier ? seq - 1 : 0);
+    if (index != ILEA_NO_LINK) on_diverged(r, index, at, parts_earlier ? seq - 1 : 0);
     /* Where the roots spoke, what we hold is cut off before the fork: at once where the two really part. */
     if (parts_earlier && feed->limit_seq != ILEA_SEQ_NEVER && !is_forked(feed)) return;
     if (!has_room(r, 1, 0)) return;

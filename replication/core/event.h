@@ -10,7 +10,7 @@
  *     acknowledge or pass on what was stored. Nothing is acknowledged that a crash could forget.
  *  4. MANIFEST, FORK and FORK_FOUND are the driver's to judge: the replicator takes manifests and proofs
  *     as they are. At most one of them is in a step's effects, and it is the last. Before the next MESSAGE
- *     the driver verifies it, makes what it keeps durable (with all STOREs so far: STORED comes first) and
+ *     or IMPORT the driver verifies it, makes what it keeps durable (with all STOREs so far: STORED comes first) and
  *     tells what changed, by AGENCY, FEED, PEER; or, if the bytes are bad, says BLAME.
  *  5. FEED of a feed that is known sets it anew: its commits may have become fewer, when the agency's
  *     roots say where it ends. All STOREs of it are durable by then.
@@ -35,6 +35,7 @@
 #include "replication/record/statement.h"
 
 #define ILEA_TIME_NEVER UINT64_MAX
+#define ILEA_NO_LINK UINT32_MAX   /* of an effect: what it comes of came over no link */
 #define ILEA_SEQ_NEVER UINT64_MAX /* of a limit: there is none */
 
 enum { ILEA_NONCE_HELLO_SIZE = 32, ILEA_SESSION_ID_SIZE = 8, ILEA_FRAME_HEADER_SIZE = 8 + 4 + 1 };
@@ -49,6 +50,7 @@ enum ilea_event_type {
     ILEA_EVENT_LINK_DOWN, /* the transport is gone; what was sent may be lost */
     ILEA_EVENT_MESSAGE,   /* one frame from the peer at the other end of a link */
     ILEA_EVENT_BLAME,     /* a MANIFEST or FORK from this link cannot be right: end its session */
+    ILEA_EVENT_IMPORT,    /* a message that came in a bundle, over no link */
     ILEA_EVENT_STORED,    /* every STORE so far is durable */
     ILEA_EVENT_APPENDED,  /* a commit of our own is durable */
     ILEA_EVENT_TIMER
@@ -101,6 +103,12 @@ struct ilea_event {
         enum ilea_error blame;
         struct ilea_span message;
         struct {
+            struct ilea_agency_id from; /* who made the bundle: a peer that is approved */
+            bool relays;                /* feeds of third agencies may come from it */
+            uint32_t type;              /* COMMITS, MANIFEST or FORK (message.h) */
+            struct ilea_span body;
+        } import;
+        struct {
             struct ilea_feed_id feed;
             uint64_t seq;
             struct ilea_commit_id id;
@@ -118,6 +126,7 @@ enum ilea_effect_type {
     ILEA_EFFECT_MANIFEST,     /* a peer showed manifests of an agency */
     ILEA_EFFECT_FORK,         /* a peer showed the proof of a fork */
     ILEA_EFFECT_FORK_FOUND,   /* a signed commit beside one that we hold: make the proof */
+    ILEA_EFFECT_IMPORTED,     /* what became of the commits of an IMPORT */
     ILEA_EFFECT_LINK_RESET,   /* tear the link's connection down and make it anew */
     ILEA_EFFECT_REINCARNATE,  /* a peer holds more of our current feed than we do: never write to it again */
     ILEA_EFFECT_TRACE         /* for logs and status */
@@ -128,6 +137,14 @@ enum ilea_trace {
     ILEA_TRACE_SESSION_ENDED, /* error: why */
     ILEA_TRACE_DIVERGED,      /* feed: the peer holds another history of it */
     ILEA_TRACE_REFUSED        /* error: a commit or feed was not accepted */
+};
+
+/* Commits of an IMPORT; nothing of this ends anything: a bundle is no conversation. */
+struct ilea_imported {
+    uint64_t taken;   /* STORE was asked for */
+    uint64_t known;   /* held already */
+    uint64_t refused; /* of agencies not followed or not carried, beyond a limit, damaged, of a newer version */
+    uint64_t waiting; /* what comes before them is not held */
 };
 
 struct ilea_effect {
@@ -179,6 +196,7 @@ struct ilea_effect {
             struct ilea_span commit;  /* its bytes, in the event */
         } store;
         struct { struct ilea_feed_id feed; } reincarnate;
+        struct ilea_imported imported;
         struct {
             enum ilea_trace what;
             enum ilea_error error;

@@ -143,7 +143,7 @@ struct opened {
 
 /* It must say so itself. Nothing is kept before its signature is checked. */
 static enum ilea_error
-read_opening(const struct ilea_replicator *r, uint32_t index, const struct ilea_commit *commit,
+read_opening(const struct ilea_replicator *r, const struct link *via, const struct ilea_commit *commit,
              struct opened *opened)
 {
     struct ilea_msgpack_reader slots;
@@ -161,7 +161,7 @@ read_opening(const struct ilea_replicator *r, uint32_t index, const struct ilea_
     if (memcmp(id.bytes, commit->header.feed.bytes, sizeof id.bytes) != 0) return ILEA_ERROR_BAD_HASH;
 
     uint32_t agency = find_agency(r, &opening.origin.agency);
-    if (agency == NO_INDEX || !is_carried(r, &r->links[index], agency)
+    if (agency == NO_INDEX || !is_carried(r, via, agency)
         || opening.origin.scope != ILEA_SCOPE_PEERS) {
         return ILEA_ERROR_NOT_FOUND;
     }
@@ -208,15 +208,14 @@ is_same(const struct ilea_commit_id *a, const struct ilea_commit_id *b)
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
-/* Take one commit that comes next in its feed: everything is checked, then accepted. */
-static enum ilea_error
-accept_commit(struct ilea_replicator *r, uint32_t index, uint32_t *at,
+enum ilea_error
+accept_commit(struct ilea_replicator *r, const struct link *via, uint32_t index, uint32_t *at,
               const struct ilea_commit *commit, struct ilea_span bytes)
 {
     bool first = commit->header.seq == 1;
     struct opened opened = { .limit_seq = 0 };
     if (first) {
-        enum ilea_error error = read_opening(r, index, commit, &opened);
+        enum ilea_error error = read_opening(r, via, commit, &opened);
         if (error != ILEA_ERROR_NONE) return error;
         /* A fork of it is known. What the roots say is asked of the log each time: it may have been taken back. */
         if (*at != NO_INDEX && is_forked(&r->feeds[*at]) && r->feeds[*at].limit_seq < opened.limit_seq) {
@@ -226,7 +225,7 @@ accept_commit(struct ilea_replicator *r, uint32_t index, uint32_t *at,
     } else {
         const struct feed *held = &r->feeds[*at];
         opened = (struct opened){ held->origin, held->limit_seq, held->limit_id };
-        if (!is_carried(r, &r->links[index], held->agency)) return ILEA_ERROR_NOT_FOUND;
+        if (!is_carried(r, via, held->agency)) return ILEA_ERROR_NOT_FOUND;
     }
     if (commit->header.seq > opened.limit_seq) return ILEA_ERROR_NOT_FOUND; /* nobody is to have it */
     if (!is_whole(commit)) return ILEA_ERROR_NOT_FOUND;
@@ -315,7 +314,7 @@ take_commit(struct ilea_replicator *r, uint32_t index, const struct ilea_feed_id
     /* Its opening was refused, and the peer pushes on. */
     if (intake->at == NO_INDEX && header->seq > 1) return ILEA_ERROR_NOT_FOUND;
     if (header->seq > held + 1) return ILEA_ERROR_UNEXPECTED; /* a gap */
-    error = accept_commit(r, index, &intake->at, &intake->commit, intake->bytes);
+    error = accept_commit(r, &r->links[index], index, &intake->at, &intake->commit, intake->bytes);
     if (error == ILEA_ERROR_NONE) intake->fresh = true;
     return error;
 }

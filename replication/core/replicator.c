@@ -208,7 +208,9 @@ ilea_replicator_step(struct ilea_replicator *r, const struct ilea_event *event,
     effects->byte_count = 0;
     r->effects = effects;
     /* Until then the driver tells what came of it. */
-    if (event->type == ILEA_EVENT_MESSAGE || event->type == ILEA_EVENT_TIMER) r->shown_by = NO_INDEX;
+    if (event->type == ILEA_EVENT_MESSAGE || event->type == ILEA_EVENT_IMPORT || event->type == ILEA_EVENT_TIMER) {
+        r->shown_by = NO_INDEX;
+    }
 
     switch (event->type) { /* no default: -Wswitch-enum finds a forgotten event */
     case ILEA_EVENT_AGENCY: on_agency(r, event); break;
@@ -221,6 +223,7 @@ ilea_replicator_step(struct ilea_replicator *r, const struct ilea_event *event,
         break;
     case ILEA_EVENT_MESSAGE: on_message(r, event); break;
     case ILEA_EVENT_BLAME: end_session(r, event->link, event->blame); break;
+    case ILEA_EVENT_IMPORT: on_import(r, event); break;
     case ILEA_EVENT_STORED: on_stored(r); break;
     case ILEA_EVENT_APPENDED: on_appended(r, event); break;
     case ILEA_EVENT_TIMER: on_timer(r); break;

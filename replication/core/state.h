@@ -216,7 +216,8 @@ void on_diverged(struct ilea_replicator *r, uint32_t link, uint32_t feed, uint64
 /* A commit that is not new. DIVERGED: it is signed, and another one than ours. */
 enum ilea_error check_repeat(const struct ilea_replicator *r, uint32_t feed,
                              const struct ilea_commit *commit);
-/* Such a commit is for the driver: the last effect of a step. */
+/* Such a commit is for the driver: the last effect of a step. `link` may be ILEA_NO_LINK: then nobody can be asked
+ * for what lies before. */
 void report_fork(struct ilea_replicator *r, uint32_t link, uint32_t feed,
                  const struct ilea_commit *commit, struct ilea_span bytes);
 
@@ -253,10 +254,17 @@ enum ilea_error on_frontier(struct ilea_replicator *r, uint32_t link, struct ile
 /* flow.c */
 void pump(struct ilea_replicator *r, uint32_t link);
 void send_credit(struct ilea_replicator *r, uint32_t link);
+/* Take one commit that comes next in its feed: everything is checked, then accepted. *at: the feed, or NO_INDEX for
+ * one that is new. `via`: what may come; `link`: its number, or ILEA_NO_LINK. */
+enum ilea_error accept_commit(struct ilea_replicator *r, const struct link *via, uint32_t link, uint32_t *at,
+                              const struct ilea_commit *commit, struct ilea_span bytes);
 enum ilea_error on_commits(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
 enum ilea_error on_credit(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
 void on_stored(struct ilea_replicator *r);
 void on_appended(struct ilea_replicator *r, const struct ilea_event *event);
+
+/* import.c */
+void on_import(struct ilea_replicator *r, const struct ilea_event *event);
 
 /* fanout.c */
 void begin_fanout(struct ilea_replicator *r, uint32_t link); /* the link has just become synced */

@@ -435,6 +435,7 @@ perform(struct sim_node *node, const struct ilea_effect *effect)
     case ILEA_EFFECT_MANIFEST: sim_trust_on_manifests(node, effect); break;
     case ILEA_EFFECT_FORK: sim_trust_on_fork(node, effect); break;
     case ILEA_EFFECT_FORK_FOUND: sim_trust_on_fork_found(node, effect); break;
+    case ILEA_EFFECT_IMPORTED: break; /* nobody here carries bundles */
     case ILEA_EFFECT_STORE: store(node, effect); break;
     case ILEA_EFFECT_LINK_RESET:
         sim_say(node->world, node, "resets link %c", (char)('a' + effect->link));
