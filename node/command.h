@@ -33,6 +33,9 @@ struct ilea_command {
         *code, *scope, *tlp_max, *tlp, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
         *keep, *new_admin, *invite, *note, *days, *wait;
     bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged, dry_run;
+        *code, *scope, *tlp_max, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
+         *keep, *new_admin, *invite, *note, *days, *wait, *for_agency, *split;
+    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged;
 };
 
 /* One line on stderr, "ilea: ..."; returns `code`. */
@@ -119,6 +122,8 @@ int ilea_command_peer(const struct ilea_command *command);
 int ilea_command_type(const struct ilea_command *command); /* need, org, ...: new, list */
 int ilea_command_show(const struct ilea_command *command);
 int ilea_command_set(const struct ilea_command *command);
+int ilea_command_bundle(const struct ilea_command *command);
+int ilea_command_frontier(const struct ilea_command *command);
 int ilea_command_publish(const struct ilea_command *command);
 int ilea_command_retract(const struct ilea_command *command);
 int ilea_command_compact(const struct ilea_command *command);

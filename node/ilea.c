@@ -69,6 +69,11 @@ static const char help[] =
     "       admin add and remove, fork and key sign with the roots: [--roots DIR]...\n"
     "       --clock-is-right: decide though the clock seems wrong\n"
     "  compact                             log and view without what was deleted\n"
+    "Without a connection: files, sealed and signed\n"
+    "  bundle export --for AGENCY FILE [--since FILE] [--split SIZE]\n"
+    "  bundle inspect FILE | import FILE...\n"
+    "  frontier --out FILE --for AGENCY    how far we are, for their --since\n"
+    "Copies\n"
     "  backup DIR                          a copy of log, keys and settings\n"
     "  restore DIR [--yes] [--peers-unchanged]\n"
     "\n"
@@ -94,6 +99,7 @@ static const struct {
     { "export", ilea_command_export },   { "changes", ilea_command_changes },
     { "status", ilea_command_status },   { "verify", ilea_command_verify },
     { "compact", ilea_command_compact },
+    { "bundle", ilea_command_bundle },   { "frontier", ilea_command_frontier },
     { "backup", ilea_command_backup },   { "restore", ilea_command_restore },
 };
 
@@ -142,6 +148,7 @@ parse_option(struct ilea_command *command, int argc, char **argv, int *at)
         VALUE("approvals", approvals), VALUE("unverified", unverified), VALUE("key", key), VALUE("only", only),
         VALUE("from", from), VALUE("keep", keep), VALUE("new-admin", new_admin),
         VALUE("invite", invite), VALUE("note", note), VALUE("days", days), VALUE("wait", wait),
+        VALUE("for", for_agency), VALUE("split", split),
         LIST("set", sets, ILEA_SETS_MAX), LIST("roots", roots, ILEA_ROOT_FOLDERS_MAX),
         LIST("last-good", last_good, ILEA_LAST_GOOD_MAX), FLAG("json", json), FLAG("help", help),
         FLAG("version", version), FLAG("yes", yes), FLAG("follow", follow), FLAG("passphrase", passphrase),
