@@ -424,8 +424,9 @@ write_positions(struct ilea_bundle_export *export, struct ilea_bundle_writer *wr
         positions[count++] = (struct ilea_position){ .feed = feed->id, .seq = feed->told, .id = chain.id };
     }
     if (error == ILEA_ERROR_NONE) qsort(positions, count, sizeof *positions, compare_positions);
-    for (uint32_t from = 0; error == ILEA_ERROR_NONE && (from < count || from == 0); from += ILEA_BUNDLE_POSITIONS_MAX) {
-        uint32_t some = count - from < ILEA_BUNDLE_POSITIONS_MAX ? count - from : ILEA_BUNDLE_POSITIONS_MAX;
+    const uint32_t most = ILEA_BUNDLE_POSITIONS_MAX;
+    for (uint32_t from = 0; error == ILEA_ERROR_NONE && (from < count || from == 0); from += most) {
+        uint32_t some = count - from < most ? count - from : most;
         struct ilea_span body = { export->body, 0 };
         error = ilea_bundle_frontier_encode(agency, positions + from, some, export->body, sizeof export->body,
                                             &body.size);

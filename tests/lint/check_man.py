@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 
-NOUNS = {"peer", "admin", "audit", "key", "fork"}  # with verbs of their own
+NOUNS = {"peer", "admin", "audit", "key", "fork", "bundle"}  # with verbs of their own
 ALWAYS = {"--help", "--version", "-h"}  # of every program; the usage text need not name them
 
 

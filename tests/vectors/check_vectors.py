@@ -59,6 +59,10 @@ PUT_ENTRIES_MAX = 4096
 COMMITS_MAX = 1024
 MANIFESTS_MAX = 256
 ARCHIVE_PART_MAX = 64
+BUNDLE_HEADER_MAX = 512
+BUNDLE_PARTS_MAX = 9999
+BUNDLE_POSITIONS_MAX = 2048
+BUNDLE_CHUNK_MAX = 24 + 256 * 1024 + 16
 
 
 class Refused(Exception):
@@ -991,6 +995,70 @@ def decode_lobby_ceremony(data, challenge):
     return ceremony
 
 
+# --- bundles ------------------------------------------------------------------------------------
+
+def bundle_place(network, bundle, part, number, last):
+    """What the encryption of a chunk is bound to, behind the domain of the AEAD."""
+    return b"\x0eilea/bundle/v1" + network + bundle + u64(part) + u64(number) + bytes([last])
+
+
+def decode_bundle_header(data):
+    """All but the signature."""
+    malformed(len(data) > BUNDLE_HEADER_MAX)
+    reader = Reader(data)
+    fields, version = reader.array(32), reader.uint()
+    if version != 1:
+        raise Refused("unknown")
+    malformed(fields != 11)
+    header = {"network": reader.bytes(32), "from": reader.bytes(32), "manifest": reader.uint(), "to": reader.bytes(32),
+              "id": reader.bytes(16), "part": reader.uint(BUNDLE_PARTS_MAX), "made_ms": reader.uint(),
+              "aek_commit": reader.bytes(32), "wrapped": reader.bytes(WRAPPED_KEY_SIZE)}
+    header["hash"] = digest("ilea/bundle/v1", data[:reader.at])
+    header["signature"] = reader.bytes(64)
+    reader.end()
+    malformed(header["part"] == 0)
+    return header
+
+
+def decode_bundle_totals(data):
+    reader = Reader(data)
+    reader.array_of(3)
+    totals = {"commits": reader.uint(), "bytes": reader.uint(), "after": []}
+    fields = reader.array(4)
+    malformed(fields not in (0, 4))
+    if fields == 4:
+        totals["after"] = [reader.bytes(32), reader.bytes(32), reader.uint(), reader.bytes(32)]
+        malformed(totals["after"][2] == 0)
+    reader.end()
+    return totals
+
+
+def decode_bundle_frontier(data):
+    reader = Reader(data)
+    reader.array_of(2)
+    frontier = {"agency": reader.bytes(32), "positions": [read_position(reader) for _ in range(
+        reader.array(BUNDLE_POSITIONS_MAX))]}
+    reader.end()
+    malformed(not ascends([position[0] for position in frontier["positions"]]))
+    return frontier
+
+
+def split_bundle(data):
+    """The header's bytes and the chunks'."""
+    malformed(data[:8] != b"ILEABNDL" or len(data) < 12)
+    size = int.from_bytes(data[8:12], "big")
+    malformed(size == 0 or size > BUNDLE_HEADER_MAX)
+    header, at, chunks = data[12:12 + size], 12 + size, []
+    while at < len(data):
+        malformed(len(data) - at < 4)
+        size = int.from_bytes(data[at:at + 4], "big")
+        malformed(size < 40 or size > BUNDLE_CHUNK_MAX or size > len(data) - at - 4)
+        chunks.append(data[at + 4:at + 4 + size])
+        at += 4 + size
+    malformed(len(header) == 0 or not chunks)
+    return header, chunks
+
+
 def as_json(value):
     """Decoded values the way the files write them."""
     if isinstance(value, (bytes, bytearray)):
@@ -1245,11 +1313,35 @@ def check_lobby(vector):
         expect_equal(vector, message)
 
 
+def check_bundle(vector):
+    if vector["check"] == "totals":
+        expect_equal(vector, decode_bundle_totals(raw(vector, "body")))
+    elif vector["check"] == "frontier":
+        expect_equal(vector, decode_bundle_frontier(raw(vector, "body")))
+    elif vector["check"] == "header":
+        header = decode_bundle_header(raw(vector, "header"))
+        if vector.get("error") == "bad_signature":
+            raise LeftOut
+        expect_equal(vector, header)
+    else:
+        head, chunks = split_bundle(raw(vector, "file"))
+        header, key = decode_bundle_header(head), raw(vector, "key")
+        if "expect" in vector:
+            raise LeftOut
+        assert digest("ilea/aek-commit/v1", header["network"], header["id"], key=key) == header["aek_commit"]
+        assert len(chunks) == len(vector["contents"])
+        for number, (chunk, content) in enumerate(zip(chunks, vector["contents"])):
+            plain = encode(from_json(content))
+            place = bundle_place(header["network"], header["id"], header["part"], number, number == len(chunks) - 1)
+            assert len(place) == 80 and len(chunk) == 24 + len(plain) + 16
+
+
 FILES = {"hash": check_hash, "sign": check_sign, "keyring": check_keyring, "msgpack": check_msgpack,
          "change": check_change, "item": check_item, "commit": check_commit,
          "statement": check_statement, "manifest": check_manifest, "fork": check_fork,
          "act": check_act, "message": check_message,
-         "record": check_record, "schema": check_schema, "lobby": check_lobby}
+         "record": check_record, "schema": check_schema, "lobby": check_lobby,
+         "bundle": check_bundle}
 
 
 def run(file, check, vector):

@@ -1533,10 +1533,149 @@ def lobby():
     return file
 
 
+BUNDLE_KEY, BUNDLE_ID, RECEIVER = fixed("bundle key"), fixed("bundle", 16), fixed("receiver")
+
+
+def bundle_header(more=(), signer=NODE, signed_as=None, **replaced):
+    """A header; `replaced` are fields as they are encoded, whatever they should be."""
+    fields = {"version": 1, "network": NETWORK, "from": AGENCY, "manifest": 0, "to": RECEIVER, "id": BUNDLE_ID,
+              "part": 1, "made_ms": 1735689600000,
+              "aek_commit": digest("ilea/aek-commit/v1", NETWORK, BUNDLE_ID, key=BUNDLE_KEY),
+              "wrapped": seal(READING.public, b"\x0bilea/aek/v1" + NETWORK + BUNDLE_ID + BUNDLE_KEY, "bundle wrap")}
+    signature = replaced.pop("signature", None)
+    assert set(replaced) <= set(fields)
+    fields.update(replaced)
+    start = encode([*fields.values(), bytes(64), *more])[:-66] if not more else b""
+    if signature is None:
+        signature = signer.sign("ilea/bundle-sig/v1", signed_as or NETWORK, digest("ilea/bundle/v1", start))
+    return encode([*fields.values(), signature, *more])
+
+
+def bundle_file(contents, header=None, last=None, part=1):
+    """A whole file; `last`: which chunk says that it is the last one."""
+    header = bundle_header(part=part) if header is None else header
+    data = b"ILEABNDL" + len(header).to_bytes(4, "big") + header
+    for number, content in enumerate(contents):
+        plain = encode(list(content))
+        place = rules.bundle_place(NETWORK, BUNDLE_ID, part, number,
+                                   number == (len(contents) - 1 if last is None else last))
+        nonce = digest("ilea/nonce/v1", place, plain, key=fixed("bundle nonce %d" % number))[:24]
+        chunk = nonce + encrypt(BUNDLE_KEY, nonce, place, plain)
+        data += len(chunk).to_bytes(4, "big") + chunk
+    return data
+
+
+def bundle_contents(part=1):
+    commits = [make_commit(1, bytes(32), [encode([2, opening_bytes()])], kind=1)]
+    commits.append(make_commit(2, rules.commit_id_of(rules.decode_commit(commits[0])["header"]),
+                               [encode([2, fixed("statement", 40)])]))
+    after = [] if part == 1 else [AGENCY, FEED, 2, rules.commit_id_of(rules.decode_commit(commits[1])["header"])]
+    return [(32, encode([2, sum(len(one) for one in commits), after])), (7, encode([AGENCY, [encode(SIGNED)]])),
+            (4, encode([FEED, commits]))]
+
+
+def bundle_headers(file):
+    def good(name, **replaced):
+        header = bundle_header(**replaced)
+        file.good(name, check="header", header=header, node=NODE.public, **rules.decode_bundle_header(header))
+
+    good("a header")
+    good("the last possible part", part=9999)
+    good("a high manifest and time", manifest=2**53 - 1, made_ms=2**53 - 1)
+
+    def bad(name, expect, header, error="malformed", node=NODE):
+        file.bad(name, expect, error, check="header", header=header, node=node.public)
+
+    def changed(name, expect, error="malformed", /, **replaced):
+        bad(name, expect, bundle_header(**replaced), error)
+
+    changed("version 2", "newer", "unknown", version=2)
+    changed("version 0", "newer", "unknown", version=0)
+    changed("a field more", "count", more=(0,), signature=bytes(64))
+    changed("part 0", "range", part=0)
+    changed("part 10000", "range", part=10000)
+    changed("network of 31 bytes", "size", network=bytes(31))
+    changed("id of 32 bytes", "size", id=bytes(32))
+    changed("a wrapped key of 139 bytes", "size", wrapped=bytes(139))
+    changed("signature of 63 bytes", "size", signature=bytes(63))
+    changed("signature of zeros", "signature", "bad_signature", signature=bytes(64))
+    changed("signed by another key", "signature", "bad_signature", signer=NODE_2)
+    changed("signed for another network", "signature", "bad_signature", signed_as=fixed("network"))
+    bad("read with another key", "signature", bundle_header(), "bad_signature", NODE_2)
+    bad("a byte after", "trailing", bundle_header() + b"\0")
+    bad("cut", "truncated", bundle_header()[:-1])
+    bad("over 512 bytes", "limit", bundle_header(more=(bytes(300),), signature=bytes(64)))
+
+
+def bundle_bodies(file):
+    totals = {"nothing": [0, 0, []], "much": [2**53 - 1, 2**53 - 1, []],
+              "behind a part": [3, 4711, [AGENCY, FEED, 3, fixed("commit 3")]]}
+    for name, fields in totals.items():
+        body = encode(fields)
+        file.good("totals: " + name, check="totals", body=body, **rules.decode_bundle_totals(body))
+    for name, expect, body in (
+            ("three fields of a position", "count", encode([0, 0, [AGENCY, FEED, 3]])),
+            ("seq 0", "range", encode([0, 0, [AGENCY, FEED, 0, fixed("commit 3")]])),
+            ("two fields", "count", encode([0, 0])), ("a byte after", "trailing", encode([0, 0, []]) + b"\0")):
+        file.bad("totals: " + name, expect, "malformed", check="totals", body=body)
+    feeds = sorted(fixed("frontier feed %d" % i) for i in range(3))
+    positions = [[feed, i + 1, fixed("frontier commit %d" % i)] for i, feed in enumerate(feeds)]
+    for count in (0, 1, 3):
+        body = encode([RECEIVER, positions[:count]])
+        file.good("frontier of %d feeds" % count, check="frontier", body=body, **rules.decode_bundle_frontier(body))
+    for name, expect, body in (
+            ("the wrong way round", "order", encode([RECEIVER, positions[::-1]])),
+            ("one feed twice", "duplicate", encode([RECEIVER, positions[:1] * 2])),
+            ("seq 0", "range", encode([RECEIVER, [[feeds[0], 0, bytes(32)]]])),
+            ("agency of 31 bytes", "size", encode([bytes(31), []])),
+            ("a field more", "count", encode([RECEIVER, [], 0]))):
+        file.bad("frontier: " + name, expect, "malformed", check="frontier", body=body)
+
+
+def bundle_files(file):
+    secrets = {"key": BUNDLE_KEY, "reading_secret": READING.secret, "node": NODE.public}
+    for name, part in (("a bundle", 1), ("part 2", 2)):
+        contents = bundle_contents(part)
+        file.good(name, check="file", file=bundle_file(contents, part=part), **secrets,
+                  contents=[list(one) for one in contents])
+    contents = bundle_contents()
+    whole = bundle_file(contents)
+    chunks = rules.split_bundle(whole)[1]
+    sized = [len(chunk).to_bytes(4, "big") + chunk for chunk in chunks]
+    head = whole[:len(whole) - sum(len(one) for one in sized)]
+
+    def bad(name, expect, data, error="bad_hash"):
+        file.bad(name, expect, error, check="file", file=data, **secrets)
+
+    bad("cut behind a chunk", "truncated", head + b"".join(sized[:-1]))
+    bad("cut in a chunk", "truncated", whole[:-1], "malformed")
+    bad("cut in a size", "truncated", head + b"\0\0", "malformed")
+    bad("no chunk", "truncated", head, "malformed")
+    bad("a chunk twice", "order", head + sized[0] + whole[len(head):])
+    bad("two chunks exchanged", "order", head + sized[1] + sized[0] + sized[2])
+    bad("a chunk left out", "order", head + sized[0] + sized[2])
+    bad("the second chunk says that it is the last", "order", bundle_file(contents, last=1))
+    bad("chunks of another part", "order", bundle_file(contents, header=bundle_header(part=2)))
+    bad("a chunk of 39 bytes", "size", head + (39).to_bytes(4, "big") + bytes(39), "malformed")
+    bad("a chunk that is too large", "limit", head + (262185).to_bytes(4, "big") + bytes(40), "malformed")
+    bad("another magic", "kind", b"ILEABNDX" + whole[8:], "malformed")
+    bad("a header of no bytes", "size", b"ILEABNDL" + bytes(4) + whole[12:], "malformed")
+    bad("content of one field", "count", bundle_file([(32,)]), "malformed")
+    bad("type 1001", "range", bundle_file([(1001, b"")]), "malformed")
+
+
+def bundle():
+    file = File()
+    bundle_headers(file)
+    bundle_bodies(file)
+    bundle_files(file)
+    return file
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
     for make in (msgpack, change, item, commit, statement, manifest, fork, act, message,
-                 record, lobby):
+                 record, lobby, bundle):
         with open(os.path.join(folder, make.__name__ + ".jsonl"), "w", encoding="ascii") as out:
             for vector in make().vectors:
                 out.write(json.dumps(vector) + "\n")
