@@ -395,7 +395,7 @@ store(struct sim_node *node, const struct ilea_effect *effect)
         sim_fail(world, node, "STORE of feed %u seq %lu, which its author did not make",
                  feed->index, (unsigned long)effect->store.seq);
     }
-    if (!node->byzantine) sim_check_stored(node, effect->link);
+    if (!node->byzantine && effect->link != ILEA_NO_LINK) sim_check_stored(node, effect->link);
     sim_storage_put(node, commit, false);
 }
 
@@ -419,8 +419,17 @@ tell_trace(struct sim_node *node, const struct ilea_effect *effect)
     if (effect->trace.what == ILEA_TRACE_DIVERGED) node->diverged++;
     if (effect->trace.what == ILEA_TRACE_REFUSED) node->refused++;
     sim_say(node->world, node, "%s %c %s feed %d", names[effect->trace.what],
-            (char)('a' + effect->link), ilea_error_text(effect->trace.error),
+            effect->link == ILEA_NO_LINK ? '-' : (char)('a' + effect->link), ilea_error_text(effect->trace.error),
             feed_number(node->world, &effect->trace.feed));
+}
+
+static void
+note_imported(struct sim_node *node, const struct ilea_imported *imported)
+{
+    node->imported.taken += imported->taken;
+    node->imported.known += imported->known;
+    node->imported.refused += imported->refused;
+    node->imported.waiting += imported->waiting;
 }
 
 static void
@@ -435,7 +444,7 @@ perform(struct sim_node *node, const struct ilea_effect *effect)
     case ILEA_EFFECT_MANIFEST: sim_trust_on_manifests(node, effect); break;
     case ILEA_EFFECT_FORK: sim_trust_on_fork(node, effect); break;
     case ILEA_EFFECT_FORK_FOUND: sim_trust_on_fork_found(node, effect); break;
-    case ILEA_EFFECT_IMPORTED: break; /* nobody here carries bundles */
+    case ILEA_EFFECT_IMPORTED: note_imported(node, &effect->imported); break;
     case ILEA_EFFECT_STORE: store(node, effect); break;
     case ILEA_EFFECT_LINK_RESET:
         sim_say(node->world, node, "resets link %c", (char)('a' + effect->link));

@@ -10,7 +10,7 @@
  *   view.c       decrypt and merge, as a reader    story.c      runs told by hand
  *   trust.c      manifests, limits and forks, as   story_trust.c  the same, of keys and forks
  *                a driver judges and keeps them    thief.c      somebody with stolen keys
- *   archive.c    what is closed at a node
+ *   archive.c    what is closed at a node         bundle.c     what comes by no link
  *
  * A check that fails ends the process with the line that replays the run.
  */
@@ -200,6 +200,7 @@ struct sim_node {
     uint32_t deferred_count, deferred_capacity;
     uint64_t sessions;      /* that became ready */
     uint64_t reincarnations, diverged, refused, forks_found;
+    struct ilea_imported imported; /* in the bundle that was brought last */
 };
 
 /* One direction of a link. */

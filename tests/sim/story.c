@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/sim/bundle.h"
 #include "tests/sim/byzantine.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/network.h"
@@ -493,6 +494,92 @@ forked(struct sim_world *world)
     expect_agreement(world, 30 * SECOND);
 }
 
+/* A, B and C have no links: what A holds comes to B and on to C by files, in any order, again and again. */
+static void
+bundle(struct sim_world *world)
+{
+    sim_add_nodes(world, 3);
+    struct sim_node *a = &world->nodes[0], *b = &world->nodes[1], *c = &world->nodes[2];
+    sim_start(world);
+    write_some(a, 10, 50);
+    write_some(b, 3, 50);
+    sim_run_until(world, world->now + SECOND);
+    struct ilea_imported got = sim_carry(a, b, 5); /* its beginning is missing */
+    expect(world, got.taken == 0 && got.waiting > 0 && got.refused == 0, "a gap waits");
+    got = sim_carry(a, b, 1);
+    expect(world, got.taken == a->storage.logs[0].durable && got.waiting == 0, "all is taken");
+    sim_run_until(world, world->now + SECOND);
+    expect(world, durable(b, world->feeds[0]) == durable(a, world->feeds[0]), "and durable");
+    got = sim_carry(a, b, 1);
+    expect(world, got.taken == 0 && got.known == durable(a, world->feeds[0]), "all is known");
+    c->ends[1].relays = false;
+    got = sim_carry(b, c, 1);
+    expect(world, got.refused == 1 && got.waiting + 1 == durable(a, world->feeds[0]), "B may not bring what A wrote");
+    expect(world, got.taken == durable(b, world->feeds[1]), "but its own");
+    c->ends[1].relays = true;
+    write_some(a, 5, 50);
+    sim_run_until(world, world->now + SECOND);
+    (void)sim_carry(a, b, 4);
+    sim_run_until(world, world->now + SECOND);
+    got = sim_carry(b, c, 1);
+    expect(world, got.refused == 0 && got.waiting == 0, "now it may");
+    got = sim_carry(c, a, 1);
+    expect(world, got.taken == durable(b, world->feeds[1]), "C brings what B wrote");
+    sim_run_until(world, world->now + SECOND);
+    for (uint32_t i = 0; i < 2; i++) {
+        for (uint32_t k = 0; k < 3; k++) {
+            expect(world, durable(&world->nodes[k], world->feeds[i]) == world->feeds[i]->count, "all hold all");
+        }
+    }
+}
+
+/* Bundles beside links: they are read while the same comes over the link, before and behind it. */
+static void
+bundle_beside_link(struct sim_world *world)
+{
+    sim_add_nodes(world, 3);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_start(world);
+    sever(world, 1, 2);
+    for (uint32_t round = 0; round < 30; round++) {
+        write_some(&world->nodes[0], 1, 7);
+        write_some(&world->nodes[2], 1, 5);
+        (void)sim_carry(&world->nodes[0], &world->nodes[1], 1);
+        if (round % 3 == 0) (void)sim_carry(&world->nodes[2], &world->nodes[0], round / 2 + 1);
+        if (round == 20) mend(world, 1, 2);
+        if (round % 7 == 0) sim_network_reset(world, 0);
+    }
+    expect_agreement(world, 5 * SECOND);
+    sim_check_quiet(world);
+}
+
+/* Two histories of A's feed, held at B and C, who have no link: a file shows it, and the next one carries the proof. */
+static void
+bundle_forked(struct sim_world *world)
+{
+    struct sim_node *thief = square_with_thief(world);
+    sever(world, 0, 1);
+    sever(world, 1, 2);
+    sever(world, 0, 3);
+    sim_thief_act(thief, 0, SIM_DEED_FORK);
+    write_some(&world->nodes[0], 3, 50);
+    sim_run_until(world, world->now + 3 * SECOND);
+    for (uint32_t i = 0; i < 3; i++) {
+        for (uint32_t k = 0; k < 3; k++) {
+            if (i != k) (void)sim_carry(&world->nodes[i], &world->nodes[k], 1);
+            sim_run_until(world, world->now + SECOND);
+        }
+    }
+    sim_recover(&world->nodes[0]);
+    sim_run_until(world, world->now + SECOND);
+    for (uint32_t k = 1; k < 3; k++) (void)sim_carry(&world->nodes[0], &world->nodes[k], 1);
+    mend(world, 0, 1);
+    mend(world, 1, 2);
+    mend(world, 0, 3);
+    expect_agreement(world, 30 * SECOND);
+}
+
 struct story {
     const char *name;
     void (*tell)(struct sim_world *world);
@@ -518,6 +605,9 @@ static const struct story stories[] = {
     { "stolen-key", stolen_key },
     { "stolen-roots", stolen_roots },
     { "forked", forked },
+    { "bundle", bundle },
+    { "bundle-beside-link", bundle_beside_link },
+    { "bundle-forked", bundle_forked },
 };
 
 bool

@@ -368,7 +368,7 @@ sim_trust_on_manifests(struct sim_node *node, const struct ilea_effect *effect)
     } else {
         free(before);
     }
-    if (!is_bad) return;
+    if (!is_bad || link == ILEA_NO_LINK) return;
     struct ilea_event blame = { .type = ILEA_EVENT_BLAME, .link = link, .blame = ILEA_ERROR_BAD_SIGNATURE };
     sim_step(node, blame);
 }
@@ -414,6 +414,7 @@ sim_trust_on_fork(struct sim_node *node, const struct ilea_effect *effect)
         keep_proof(node, bytes, &fork);
         return;
     }
+    if (link == ILEA_NO_LINK) return;
     struct ilea_event blame = { .type = ILEA_EVENT_BLAME, .link = link, .blame = ILEA_ERROR_BAD_SIGNATURE };
     sim_step(node, blame);
 }
