@@ -141,14 +141,16 @@ ilea_driver_check_grants(struct driver *driver)
     if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_NOT_FOUND) ilea_driver_log_error(driver, "expire", error);
 }
 
+/* It may commit in the middle: until it is done the client is answering, so that earlier answers that are sent then do
+ * not move the place of this one. */
 static void
-do_bundle(struct driver *driver, const struct ilea_control_client *client, struct ilea_span body,
-          struct ilea_msgpack_writer *writer)
+do_bundle(struct driver *driver, struct ilea_control_client *client, struct ilea_span body)
 {
     struct ilea_control_chunk chunk;
     struct ilea_control_bundle answer = { .error = ilea_control_get_chunk(body, &chunk) };
+    client->is_answering = true;
     if (answer.error == ILEA_ERROR_NONE) ilea_driver_bundle(driver, client->serial, &chunk, &answer);
-    ilea_control_put_bundle(writer, &answer);
+    if (client->fd >= 0) ilea_control_put_bundle(&client->answer, &answer); /* else dropped by trouble */
 }
 
 void
@@ -178,6 +180,7 @@ ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *clie
             ilea_control_put_compacted(&client->answer, &client->compacted);
             break;
         case ILEA_CONTROL_BUNDLE: do_bundle(driver, client, frame.body, &client->answer); break;
+        case ILEA_CONTROL_BUNDLE: do_bundle(driver, client, frame.body); break;
         }
         if (client->fd < 0) return; /* dropped by trouble */
         if (client->answer.failed) {

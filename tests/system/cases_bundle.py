@@ -1,6 +1,7 @@
 """Bundles: files in place of links, between agencies that are never connected."""
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -323,13 +324,15 @@ def bundle_fork(place):
 
 @test
 def bundle_keys(place):
-    """A maker whose keys are new to the reader brings its manifests along."""
-    fr, nl = federation(place, ["FR-PN", "NL-PO"])
+    """A maker whose keys are new to the reader brings its manifests along; and the reader's own, if it lost them."""
+    fr, nl, de = federation(place, ["FR-PN", "NL-PO", "DE-BK"])
     fr.new("With the old keys")
     fr.run("key", "rotate")
     fr.new("With the new keys")
-    carry(fr, nl, place.path("rotated"))
-    check({"With the old keys", "With the new keys"} <= titles(nl), "records of both keys")
+    de.start()
+    for reader in (nl, de):
+        carry(fr, reader, place.path("rotated-" + reader.code))
+        wait_for("records of both keys", lambda r=reader: {"With the old keys", "With the new keys"} <= titles(r))
     nl.new("Back")
     carry(nl, fr, place.path("back"))
     check_equal(fr, nl)
@@ -340,6 +343,31 @@ def bundle_keys(place):
     fr.run("key", "rotate")
     fr.run("bundle", "import", path)
     check("Once more" in titles(fr), "sealed to the key before")
+    # A revoked key signs nothing any more.
+    before = place.path("before-revocation")
+    fr.run("bundle", "export", "--for", "NL-PO", before)
+    fr.run("key", "revoke", "--yes")
+    carry(fr, nl, place.path("revoking"))
+    result = nl.run("bundle", "import", before, check_code=NOPERM)
+    check("revoked" in result.err, result.err)
+    # Our own newer manifests, in a bundle for a node that was put back to before them.
+    for i, with_daemon in enumerate((False, True)):
+        old = copy_home(place, fr, f"old-{i}")
+        fr.run("key", "rotate")
+        carry(fr, nl, place.path(f"own-{i}"))
+        path = place.path(f"return-{i}")
+        nl.run("bundle", "export", "--for", "FR-PN", path)
+        for name in os.listdir(os.path.join(fr.home, "keys")):
+            shutil.copy2(os.path.join(fr.home, "keys", name), os.path.join(old.home, "keys", name))
+        if with_daemon:
+            old.start()
+        result = old.run("bundle", "import", path, check_code=TEMPFAIL)
+        check("import it again" in result.err, result.err)
+        same(old.json("bundle", "import", path)["import"]["waiting"], 0, "waiting")
+        if with_daemon:
+            old.stop()
+        old.verify()
+        same(old.json("id")["agency"], "FR-PN", "whose it is")
 
 
 def try_bad(place, reader, good):
