@@ -201,17 +201,17 @@ check_frontier(struct ilea_bundle_export *export, const struct ilea_bundle_heade
         (void)snprintf(reason, ILEA_REASON_SIZE, "%s", fault);
         return ILEA_ERROR_INVALID;
     }
-    struct ilea_manifest *manifest = malloc(sizeof *manifest);
-    if (manifest == NULL) return ILEA_ERROR_NO_MEMORY;
-    enum ilea_error error = ilea_chain_at(export->txn, &header->from, header->manifest, manifest);
+    struct ilea_sign_public node;
+    enum ilea_error error = ilea_chain_signer(export->txn, &header->from, header->manifest, &node);
     if (error == ILEA_ERROR_NOT_FOUND) {
         (void)snprintf(reason, ILEA_REASON_SIZE,
                        "the frontier is signed with a key that is not known here: take their newest card first");
         error = ILEA_ERROR_INVALID;
-    } else if (error == ILEA_ERROR_NONE && !ilea_bundle_header_verify(header, &manifest->node)) {
+    } else if (error == ILEA_ERROR_PERMISSION) {
+        (void)snprintf(reason, ILEA_REASON_SIZE, "the key that signed the frontier was revoked");
+    } else if (error == ILEA_ERROR_NONE && !ilea_bundle_header_verify(header, &node)) {
         error = ILEA_ERROR_BAD_SIGNATURE;
     }
-    free(manifest);
     if (error == ILEA_ERROR_NONE) error = ilea_keyring_new(1, ring);
     if (error == ILEA_ERROR_NONE) {
         error = ilea_keys_unwrap(export->keys, *ring, &header->network, &header->id, header->aek_commit,
@@ -322,6 +322,7 @@ write_run(struct ilea_bundle_export *export)
     export->commits += export->run_count;
     export->run_count = 0;
     export->run_size = 0;
+    if (export->progress != NULL) export->progress(export->context, export->commits);
     return ilea_bundle_writer_add(&export->writer, ILEA_BUNDLE_COMMITS, ilea_msgpack_written(&body), &feed->agency,
                                   &export->run_last);
 }
@@ -369,7 +370,6 @@ write_commits(struct ilea_bundle_export *export, uint64_t last)
         if (error == ILEA_ERROR_NONE) error = look_at_feeds(export, false);
         turn_start = export->bytes;
         turn_position = position;
-        if (export->progress != NULL) export->progress(export->context, export->commits);
     }
     return error == ILEA_ERROR_NONE ? write_run(export) : error;
 }

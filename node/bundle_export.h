@@ -27,7 +27,7 @@ struct ilea_bundle_export {
     uint32_t feed_count;
     struct ilea_bundle_feed *feeds;    /* by number - 1 */
     uint64_t commits, bytes;           /* written */
-    /* Called now and then; may be NULL. */
+    /* Called after each chunk of commits; may be NULL. */
     void (*progress)(void *context, uint64_t commits);
     void *context;
     struct ilea_bundle_writer writer, next;

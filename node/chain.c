@@ -203,6 +203,24 @@ ilea_chain_limit(struct ilea_transaction *txn, const struct ilea_feed_origin *or
 }
 
 enum ilea_error
+ilea_chain_signer(struct ilea_transaction *txn, const struct ilea_agency_id *agency, uint64_t index,
+                  struct ilea_sign_public *node)
+{
+    struct ilea_manifest *manifest = malloc(sizeof *manifest);
+    if (manifest == NULL) return ILEA_ERROR_NO_MEMORY;
+    struct ilea_feed_origin origin = { .agency = *agency, .scope = ILEA_SCOPE_PEERS };
+    const struct ilea_feed_id none = { { 0 } }; /* no feed that was to be kept */
+    struct ilea_commit_id id;
+    uint64_t seq;
+    enum ilea_error error = ilea_chain_at(txn, agency, index, manifest);
+    if (error == ILEA_ERROR_NONE) *node = origin.node = manifest->node;
+    free(manifest);
+    if (error != ILEA_ERROR_NONE) return error;
+    error = ilea_chain_limit(txn, &origin, &none, &seq, &id);
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_PERMISSION : error;
+}
+
+enum ilea_error
 ilea_chain_settle(struct ilea_transaction *txn, const struct ilea_agency_id *agency, bool anew, bool *truncated)
 {
     *truncated = false;

@@ -54,6 +54,12 @@ ILEA_MUST_USE enum ilea_error ilea_chain_limit(struct ilea_transaction *txn, con
                                                const struct ilea_feed_id *feed, uint64_t *seq,
                                                struct ilea_commit_id *id);
 
+/* The node key of one manifest of an agency, for a signature that may be old.
+ *   ILEA_ERROR_NOT_FOUND   that manifest is not held
+ *   ILEA_ERROR_PERMISSION  a manifest revokes the key; *node is written all the same */
+ILEA_MUST_USE enum ilea_error ilea_chain_signer(struct ilea_transaction *txn, const struct ilea_agency_id *agency,
+                                                uint64_t index, struct ilea_sign_public *node);
+
 /* Make the feeds of an agency end where its chain says. `anew`: part of it was superseded, so forget first what
  * was said before. *truncated: something was cut off. */
 ILEA_MUST_USE enum ilea_error ilea_chain_settle(struct ilea_transaction *txn, const struct ilea_agency_id *agency,

@@ -322,7 +322,7 @@ struct inspecting {
     struct ilea_keys keys;
     struct ilea_keyring *ring;
     char from[ILEA_CODE_SIZE_MAX + 1], to[ILEA_CODE_SIZE_MAX + 1];
-    const char *signature;           /* "good", "bad", "unknown" */
+    const char *signature;           /* in words */
     bool is_ours;                    /* sealed to us */
     bool is_whole, is_frontier;
     struct ilea_bundle_totals totals;
@@ -348,8 +348,12 @@ look_up(struct inspecting *inspecting)
         (void)snprintf(inspecting->to, sizeof inspecting->to, "%.*s", (int)manifest->code.size,
                        (const char *)manifest->code.data);
     }
-    if (ilea_chain_at(txn, &header->from, header->manifest, manifest) == ILEA_ERROR_NONE) {
-        inspecting->signature = ilea_bundle_header_verify(header, &manifest->node) ? "good" : "bad";
+    struct ilea_sign_public node;
+    error = ilea_chain_signer(txn, &header->from, header->manifest, &node);
+    if (error == ILEA_ERROR_NONE || error == ILEA_ERROR_PERMISSION) {
+        inspecting->signature = !ilea_bundle_header_verify(header, &node) ? "bad"
+            : error == ILEA_ERROR_NONE                                    ? "good"
+                                                                          : "by a revoked key";
     }
     ilea_transaction_abort(txn);
     const struct ilea_log_identity *own = ilea_log_identity(inspecting->log);

@@ -66,22 +66,14 @@ is_owned(const struct driver *driver)
 static enum ilea_error
 prove(struct bundle *bundle, struct ilea_transaction *txn, struct ilea_control_bundle *answer)
 {
-    struct ilea_manifest *manifest = malloc(sizeof *manifest);
-    if (manifest == NULL) return ILEA_ERROR_NO_MEMORY;
-    struct ilea_feed_origin origin = { .agency = bundle->header.from, .scope = ILEA_SCOPE_PEERS };
-    const struct ilea_feed_id none = { { 0 } };
-    struct ilea_commit_id id;
-    uint64_t seq;
-    enum ilea_error error = ilea_chain_at(txn, &origin.agency, bundle->header.manifest, manifest);
-    if (error == ILEA_ERROR_NONE) origin.node = manifest->node;
-    free(manifest);
-    if (error != ILEA_ERROR_NONE) return error;
-    if (!ilea_bundle_header_verify(&bundle->header, &origin.node)) {
+    struct ilea_sign_public node;
+    enum ilea_error error = ilea_chain_signer(txn, &bundle->header.from, bundle->header.manifest, &node);
+    if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_PERMISSION) return error;
+    if (!ilea_bundle_header_verify(&bundle->header, &node)) {
         return refuse(answer, ILEA_ERROR_BAD_SIGNATURE, "the bundle was altered: its signature does not match");
     }
-    error = ilea_chain_limit(txn, &origin, &none, &seq, &id);
-    if (error == ILEA_ERROR_NOT_FOUND) {
-        return refuse(answer, ILEA_ERROR_PERMISSION, "the key that signed the bundle was revoked by %s", bundle->code);
+    if (error == ILEA_ERROR_PERMISSION) {
+        return refuse(answer, error, "the key that signed the bundle was revoked by %s", bundle->code);
     }
     bundle->is_proven = error == ILEA_ERROR_NONE;
     return error;

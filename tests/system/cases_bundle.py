@@ -1,15 +1,15 @@
 """Bundles: files in place of links, between agencies that are never connected."""
 import json
 import os
+import re
 import shutil
-import signal
 import struct
 import subprocess
 import time
 
 from cases_fork import copy_home, titles
-from support import (Agency, CANTCREAT, DATAERR, Failure, NOINPUT, NOPERM, TEMPFAIL, USAGE, check, federation,
-                     make_rows, run_measured, same, test, wait_converged, wait_for)
+from support import (Agency, CANTCREAT, DATAERR, Failure, IOERR, NOINPUT, NOPERM, Skip, TEMPFAIL, USAGE, check,
+                     federation, is_sanitized, make_rows, run_measured, same, test, wait_converged, wait_for)
 
 
 def carry(maker, reader, path, *options):
@@ -181,19 +181,34 @@ def big_rows(place, name, count, size):
                                      + "\n" for i in range(count)))
 
 
-def kill_import(place, agency, path, total):
-    """A copy of an agency whose import was killed after some of it was durable, and before all of it was."""
+def private_kib(pid):
+    """Memory of a process but for mapped files."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(r"RssAnon:\s+(\d+)", file.read()).group(1))
+
+
+def kill_import(place, agency, path, total, with_daemon):
+    """A copy of an agency whose import was killed after some of it was durable, and before all of it was: the command,
+    or the daemon under it."""
     wait = 0.3
-    for attempt in range(30):
-        copy = copy_home(place, agency, f"killed-{attempt}")
-        process = place.popen(copy.words("bundle", "import", path), stdout=subprocess.DEVNULL)
+    for attempt in range(40):
+        copy = copy_home(place, agency, f"{agency.code}-killed-{attempt}")
+        if with_daemon:
+            copy.start()
+        process = place.popen(copy.words("bundle", "import", path), stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
         time.sleep(wait)
-        process.kill()
-        process.wait()
+        if with_daemon:
+            copy.kill()
+            process.wait(60)
+            check(process.returncode in (0, IOERR), f"the command ended with {process.returncode}")
+        else:
+            process.kill()
+            process.wait()
         copy.verify()
         held = sum(feed["seq"] for feed in copy.feeds("FR-PN"))
         if 0 < held < total:
-            place.note(f"killed after {held} of {total} commits, at attempt {attempt}")
+            place.note(f"the {'daemon' if with_daemon else 'command'} was killed after {held} of {total} commits")
             return copy
         wait *= 1.2 if held == 0 else 0.87
     raise Failure("no import was killed in the middle")
@@ -216,7 +231,7 @@ def bundle_large(place):
           f"export takes {result.max_rss_kib} KiB, of nothing {least.max_rss_kib}")
     # The command, killed in the middle: what it had taken stays, and the rest comes with the next.
     total = fr.feeds("FR-PN")[0]["seq"]
-    half = kill_import(place, nl, path, total)
+    half = kill_import(place, nl, path, total, False)
     result = run_measured(half.words("bundle", "import", path, "--json"))
     same(result.code, 0, f"import: {result.err}")
     taken = result.json()["import"]
@@ -227,23 +242,20 @@ def bundle_large(place):
     check(result.max_rss_kib - again.max_rss_kib < 150 * 1024, f"{result.max_rss_kib} and {again.max_rss_kib} KiB")
     half.verify()
     # The daemon, killed under it.
+    pl = kill_import(place, pl, pl_path, total, True)
     pl.start()
-    process = place.popen(pl.words("bundle", "import", pl_path), stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL)
-    wait_for("first commits", lambda: pl.feeds("FR-PN") or process.poll() is not None, 30, 0.005)
-    pl.kill()
-    process.wait(60)
-    pl.start()
-    pl.verify()
+    before = private_kib(pl.process.pid)
     first = pl.json("bundle", "import", pl_path)["import"]
     same((first["refused"], first["waiting"]), (0, 0), "refused, waiting")
     check_equal_soon(fr, pl)
-    # And stopped while it takes it in: it ends, and what was taken stays.
+    grown = private_kib(pl.process.pid) - before
+    check(is_sanitized() or grown < 32 * 1024, f"the daemon grew by {grown} KiB")
+    # And stopped while somebody imports: it ends at once.
     process = place.popen(pl.words("bundle", "import", pl_path), stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL)
-    process.send_signal(signal.SIGSTOP)
-    pl.run("bundle", "import", pl_path)
-    process.kill()
+    time.sleep(0.1)
+    pl.stop()
+    process.wait(60)
     pl.verify()
 
 
@@ -350,6 +362,7 @@ def bundle_keys(place):
     carry(fr, nl, place.path("revoking"))
     result = nl.run("bundle", "import", before, check_code=NOPERM)
     check("revoked" in result.err, result.err)
+    same(nl.json("bundle", "inspect", before)["bundle"]["signature"], "by a revoked key", "signature")
     # Our own newer manifests, in a bundle for a node that was put back to before them.
     for i, with_daemon in enumerate((False, True)):
         old = copy_home(place, fr, f"old-{i}")
@@ -395,6 +408,40 @@ def try_bad(place, reader, good):
         same({key: after[key] for key in ("frontier", "view", "position", "records")},
              {key: before[key] for key in ("frontier", "view", "position", "records")}, f"after {name}")
     return len(bad)
+
+
+@test
+def bundle_full_disk(place):
+    """No space: one line that says so; an export leaves nothing behind, an import what it took in."""
+    small = place.path("small")
+    os.mkdir(small)
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=0700", "tmpfs", small], check=False,
+                           capture_output=True)
+    if mount.returncode != 0:
+        raise Skip("mounting a small disk is not permitted here")
+    place.mounts.append(small)
+    fr = place.agency("FR-PN")
+    nl = place.agency("NL-PO", home=os.path.join(small, "nl"))
+    for one, other in ((fr, nl), (nl, fr)):
+        one.add(other)
+        one.approve(other)
+    fr.load(big_rows(place, "big.jsonl", 400, 50000), "records")
+    before = sorted(os.listdir(small))
+    result = fr.run("bundle", "export", "--for", "NL-PO", os.path.join(small, "bundle"), check_code=IOERR)
+    same(result.err.count("\n"), 1, f"lines: {result.err}")
+    same(sorted(os.listdir(small)), before, "left over")
+    path = place.path("bundle")
+    fr.run("bundle", "export", "--for", "NL-PO", path)
+    result = nl.run("bundle", "import", path, check_code=IOERR)
+    same(result.err.count("\n"), 1, f"lines: {result.err}")
+    nl.start()
+    result = nl.run("bundle", "import", path, check_code=IOERR)
+    same(result.err.count("\n"), 1, f"lines: {result.err}")
+    check(nl.process.poll() is None, f"the daemon ended: {nl.log_tail()}")
+    subprocess.run(["mount", "-o", "remount,size=400m", small], check=True)
+    wait_for("an import once there is space", lambda: nl.run("bundle", "import", path, check_code=False).code == 0)
+    wait_converged([fr, nl])
+    nl.verify()
 
 
 def elsewhere(place, code):
