@@ -442,6 +442,7 @@ def bundle_full_disk(place):
     wait_for("an import once there is space", lambda: nl.run("bundle", "import", path, check_code=False).code == 0)
     wait_converged([fr, nl])
     nl.verify()
+    nl.stop()  # the disk can be taken away only when nobody uses it
 
 
 def elsewhere(place, code):
