@@ -31,11 +31,8 @@ struct ilea_command {
     const char *home_option, *agency, *country, *name, *listen, *network, *out, *to, *profile, *title,
         *limit, *type, *since, *passphrase_file, *admin, *admin_passphrase_file, *new_passphrase_file, *threshold,
         *code, *scope, *tlp_max, *tlp, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
-        *keep, *new_admin, *invite, *note, *days, *wait;
+        *keep, *new_admin, *invite, *note, *days, *wait, *for_agency, *split;
     bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged, dry_run;
-        *code, *scope, *tlp_max, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
-         *keep, *new_admin, *invite, *note, *days, *wait, *for_agency, *split;
-    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged;
 };
 
 /* One line on stderr, "ilea: ..."; returns `code`. */

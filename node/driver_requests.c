@@ -179,7 +179,6 @@ ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *clie
             client->is_compacted = false;
             ilea_control_put_compacted(&client->answer, &client->compacted);
             break;
-        case ILEA_CONTROL_BUNDLE: do_bundle(driver, client, frame.body, &client->answer); break;
         case ILEA_CONTROL_BUNDLE: do_bundle(driver, client, frame.body); break;
         }
         if (client->fd < 0) return; /* dropped by trouble */

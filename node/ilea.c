@@ -35,7 +35,6 @@ static const char help[] =
     "  show REF-OR-ID                      one record\n"
     "  set REF FIELD=VALUE...              FIELD+=V, FIELD-=V for sets; FIELD= removes\n"
     "  publish REF --to all-peers [--tlp LABEL] [--dry-run]\n"
-    "                                      --dry-run: who would get it, and why not\n"
     "  retract REF --reason TEXT           still there, marked as withdrawn\n"
     "  import FILE --profile NAME [--to AUDIENCE]\n"
     "       NAME: records cordis-project h2020-topic misp-galaxy org; FILE: also .gz, -\n"

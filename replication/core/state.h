@@ -138,6 +138,7 @@ struct ilea_replicator {
     uint64_t stall_check_ms;
     uint64_t archive_check_ms;
     uint32_t shown_by;                         /* the link whose MANIFEST or FORK the driver is judging, or NO_INDEX */
+    uint32_t shown_agency;                     /* whose manifests; NO_INDEX: it was a FORK */
     bool storing;                              /* a STORE was asked for since the last STORED */
     struct link links[ILEA_LINKS_MAX];
     struct link_feed link_feeds[ILEA_LINKS_MAX][ILEA_FEEDS_MAX];

@@ -144,10 +144,11 @@ void
 spread_manifest(struct ilea_replicator *r, uint32_t of)
 {
     const struct agency *agency = &r->agencies[of];
-    if (r->shown_by != NO_INDEX) { /* who showed it has it */
+    if (r->shown_by != NO_INDEX && r->shown_agency == of) { /* who showed it has it */
         struct link_agency *state = &r->link_agencies[r->shown_by][of];
         state->manifest_index = agency->manifest_index;
         memcpy(state->manifest_hash, agency->manifest_hash, sizeof state->manifest_hash);
+        r->shown_by = NO_INDEX;
     }
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         const struct link *link = &r->links[i];
@@ -160,9 +161,11 @@ spread_manifest(struct ilea_replicator *r, uint32_t of)
 void
 spread_fork(struct ilea_replicator *r, uint32_t at)
 {
+    const uint32_t shown_by = r->shown_agency == NO_INDEX ? r->shown_by : NO_INDEX;
+    r->shown_by = NO_INDEX;
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         struct link *link = &r->links[i];
-        r->link_feeds[i][at].fork_known = i == r->shown_by;
+        r->link_feeds[i][at].fork_known = i == shown_by;
         if (!link->synced || !is_common(r, link, &r->feeds[at]) || !lacks_fork(r, i, at)) continue;
         r->link_agencies[i][r->feeds[at].agency].forks_due = true;
         link->trust_due = true;
@@ -185,6 +188,7 @@ on_manifests(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     if (agency != link->agency && !is_carried(r, link, agency)) return ILEA_ERROR_NONE;
     if (!has_room(r, 1, 0)) return ILEA_ERROR_BUSY;
     r->shown_by = index;
+    r->shown_agency = agency;
     struct ilea_effect *effect = emit(r, ILEA_EFFECT_MANIFEST, index);
     effect->manifest.agency = id;
     effect->manifest.count = count;
@@ -201,6 +205,7 @@ on_fork(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     if (error != ILEA_ERROR_NONE) return error;
     if (!has_room(r, 1, 0)) return ILEA_ERROR_BUSY;
     r->shown_by = index;
+    r->shown_agency = NO_INDEX;
     emit(r, ILEA_EFFECT_FORK, index)->fork = proof;
     return ILEA_ERROR_NONE;
 }
