@@ -54,7 +54,8 @@ is_usable(const struct ilea_replicator *r, uint32_t index, uint32_t at)
 static bool
 can_bring(const struct ilea_replicator *r, uint32_t index, uint32_t at)
 {
-    return is_usable(r, index, at) && is_wanted(&r->feeds[at], r->link_feeds[index][at].remote_seq);
+    const struct link_feed *state = &r->link_feeds[index][at];
+    return is_usable(r, index, at) && is_wanted(&r->feeds[at], state->remote_seq) && r->now_ms >= state->shunned_ms;
 }
 
 /* The link that can bring the feed best, `except` left out; NO_INDEX: none can. */
@@ -113,6 +114,31 @@ take_source(struct ilea_replicator *r, uint32_t at, uint32_t index)
     if (!is_pushed(r, index, at)) send_note(r, index, at, ILEA_NOTE_EAGER);
 }
 
+/* Nobody can bring the feed; but somebody could, who brought a wrong branch of it lately. */
+static void
+wait_for_shunned(struct ilea_replicator *r, uint32_t at)
+{
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        const struct link_feed *state = &r->link_feeds[i][at];
+        if (r->now_ms >= state->shunned_ms || !is_usable(r, i, at)) continue;
+        if (state->shunned_ms < r->stall_check_ms) r->stall_check_ms = state->shunned_ms;
+    }
+}
+
+/*
+ * Without this who is stubborn could go on bringing the branch that the roots do not want, each time before anybody
+ * else has a chance to bring the other one.
+ */
+void
+shun_sources(struct ilea_replicator *r, uint32_t at)
+{
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        struct link_feed *state = &r->link_feeds[i][at];
+        if (state->brought) state->shunned_ms = r->now_ms + ILEA_SHUN_MS;
+        state->brought = false;
+    }
+}
+
 /*
  * If some peer holds more of the feed than we do, see that somebody brings it. Who is bringing it
  * already is given time: what others tell of may be on its way, and check_stalls() looks after it.
@@ -124,7 +150,10 @@ choose_source(struct ilea_replicator *r, uint32_t at)
     if (!r->agencies[feed->agency].followed) return;
     if (feed->eager_link != NO_INDEX && is_usable(r, feed->eager_link, at)) return;
     uint32_t best = best_source(r, at, NO_INDEX);
-    if (best == NO_INDEX) return;
+    if (best == NO_INDEX) {
+        wait_for_shunned(r, at);
+        return;
+    }
     uint32_t author = author_link(r, at);
     take_source(r, at, author != NO_INDEX ? author : best);
 }
@@ -338,6 +367,7 @@ check_stalls(struct ilea_replicator *r)
     for (uint32_t at = 0; at < r->feed_count; at++) {
         struct feed *feed = &r->feeds[at];
         uint32_t link = feed->eager_link;
+        if (link == NO_INDEX) choose_source(r, at); /* who was shunned may be asked again */
         if (link == NO_INDEX || best_source(r, at, NO_INDEX) == NO_INDEX) continue;
         r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
         uint64_t busy = r->links[link].data_ms; /* with other feeds, or our disk is */

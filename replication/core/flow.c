@@ -328,6 +328,7 @@ end_intake(struct ilea_replicator *r, uint32_t index, const struct intake *intak
     struct feed *feed = &r->feeds[at];
     state->credit_due = true;
     if (intake->fresh) feed->progress_ms = r->now_ms;
+    state->brought = state->brought || intake->fresh;
     heard_of(r, index, at, feed->seq > state->remote_seq && intake->fresh ? feed->seq : state->remote_seq);
     /* Of a refused feed, repeats were asked for: they may show where the two histories part. */
     if (!intake->fresh && !intake->forked && intake->refused != intake->repeated) prune(r, index, at);

@@ -98,6 +98,7 @@ on_feed(struct ilea_replicator *r, const struct ilea_event *event)
     forget_reviver(r, index);
     if (feed->agency != agency) move_feed(r, index, agency);
     bool is_anew = is_unforeseen(feed, now, is_new);
+    if (!is_new && now->seq < feed->seq) shun_sources(r, index);
     bool is_forked_now = !is_zero(now->fork, sizeof now->fork)
                          && memcmp(now->fork, feed->fork, sizeof now->fork) != 0;
     set_feed(r, index, now);

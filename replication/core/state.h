@@ -69,6 +69,8 @@ struct link_feed {
     bool refused;         /* it has another history, or one we cannot read: not in this session */
     bool fork_known;      /* it has the proof that we have */
     bool in_archive;      /* it has the feed archived: it does not push it unasked */
+    bool brought;         /* some of what we hold came from it */
+    uint64_t shunned_ms;  /* it brought what was cut off: others are asked until then */
     uint64_t probed_seq;  /* of another history: asked for what comes after this seq; ILEA_SEQ_NEVER: not yet */
     uint64_t probed_back; /* and so far before where the two were seen to differ */
 };
@@ -272,6 +274,7 @@ void begin_fanout(struct ilea_replicator *r, uint32_t link); /* the link has jus
 void end_fanout(struct ilea_replicator *r, uint32_t link);   /* its session is over */
 bool is_to_come(const struct ilea_replicator *r, uint32_t feed); /* a peer holds more of it than we do */
 void choose_source(struct ilea_replicator *r, uint32_t feed);
+void shun_sources(struct ilea_replicator *r, uint32_t feed); /* what we held of it was of the wrong branch */
 void announce(struct ilea_replicator *r, uint32_t feed);     /* its durable position rose */
 void send_note(struct ilea_replicator *r, uint32_t link, uint32_t feed, enum ilea_note_mode mode);
 void prune(struct ilea_replicator *r, uint32_t link, uint32_t feed);
