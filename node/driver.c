@@ -44,6 +44,7 @@ timeout_ms(struct driver *driver, bool more)
                                                       now + 1000);
     if (driver->link.child.pid == 0) due = earlier(due, driver->link.restart_ms);
     if (driver->worker.child.pid == 0) due = earlier(due, driver->worker.restart_ms);
+    due = earlier(due, ilea_driver_receipts_due(driver));
     if (driver->trouble) due = earlier(due, driver->retry_ms);
     if (driver->watchdog_ms > 0) due = earlier(due, driver->watchdog_due_ms);
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
@@ -77,6 +78,7 @@ do_time(struct driver *driver)
         ilea_driver_retire_transport(driver);
     }
     ilea_driver_tend_lobby(driver, now);
+    ilea_driver_tend_receipts(driver, now);
     if (driver->watchdog_ms > 0 && now >= driver->watchdog_due_ms) {
         driver->watchdog_due_ms = now + driver->watchdog_ms;
         ilea_notify("WATCHDOG=1");

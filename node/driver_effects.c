@@ -74,6 +74,7 @@ ilea_driver_load_replicator(struct driver *driver)
     free(driver->replicator);
     driver->replicator = ilea_replicator_init(memory, &config);
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) driver->peers[i].exists = false;
+    ilea_driver_reset_receipts(driver);
     error = ilea_driver_load_agencies(driver, txn);
     for (uint32_t number = 1; error == ILEA_ERROR_NONE; number++) {
         struct ilea_feed_row feed;
@@ -124,6 +125,7 @@ store_commit(struct driver *driver, const struct ilea_effect *effect)
     }
     if (error == ILEA_ERROR_NONE) {
         ilea_driver_note_archived(driver, &feed, was_archived, effect->store.commit);
+        ilea_driver_touch_receipt(driver, &feed.origin.agency);
     }
     if (error == ILEA_ERROR_NONE && feed.closed) { /* ours, come back from a peer */
         error = ilea_author_take_back(driver->node->author, effect->store.commit, &effect->store.id);
@@ -214,7 +216,8 @@ perform(struct driver *driver)
         case ILEA_EFFECT_SEND_FORK: ilea_driver_send_fork(driver, effect); break;
         case ILEA_EFFECT_MANIFEST:
         case ILEA_EFFECT_FORK:
-        case ILEA_EFFECT_FORK_FOUND: break; /* the last one; judged when all others are performed */
+        case ILEA_EFFECT_FORK_FOUND:
+        case ILEA_EFFECT_SIDE: break; /* the last one; judged when all others are performed */
         case ILEA_EFFECT_STORE:
             error = store_commit(driver, effect);
             driver->stored = true;

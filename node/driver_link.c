@@ -157,6 +157,7 @@ ilea_driver_apply_agency(struct driver *driver, const struct ilea_agency *agency
         return;
     }
     bool approved = row->state == ILEA_AGENCY_APPROVED;
+    if (approved) ilea_driver_touch_receipt(driver, &row->id);
     bool follows = approved && (row->grant.scopes & ILEA_GRANT_FOLLOW) != 0;
     bool connects = approved && (row->grant.scopes & ILEA_GRANT_CONNECT) != 0;
     bool relays = (row->grant.scopes & ILEA_GRANT_RELAY) != 0;

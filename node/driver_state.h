@@ -13,6 +13,7 @@
 #include "node/link_frame.h"
 #include "node/lobby_desk.h"
 #include "node/log.h"
+#include "node/receipts.h"
 #include "replication/core/replicator.h"
 
 enum {
@@ -23,6 +24,9 @@ enum {
     ILEA_PEER_KEYS_MAX = 8,            /* so often may it change between two meetings */
     FALLBACK_DIAL_MS = 300,            /* the peer should dial us and does not: we dial it */
     SUSPECT_DEATHS = 3, SUSPECT_WINDOW_MS = 60000, SUSPECT_MS_MIN = 60000, SUSPECT_MS_MAX = 3600000,
+    RECEIPT_GATHER_MS = 1000,          /* what came or changed meanwhile goes together */
+    RECEIPT_MS = 10000,                /* between two receipts of ours for one author */
+    RECEIPT_DETOUR_MS = 5000,          /* an author's link is down: what it did not get goes over others */
     READERS_CHECK_MS = 60000, REQUESTS_CHECK_MS = 60000, GRANTS_CHECK_MS = 30000, RETIRE_CHECK_MS = 5000,
     RETRY_MS = 1000
 };
@@ -74,6 +78,34 @@ struct lobby {
     uint64_t shut_until_ms;          /* kept closed: ilea-link died again and again */
 };
 
+/* Receipts with the peer of a link. */
+struct receipt_link {
+    uint64_t session;                /* of the replicator; 0: none */
+    bool asked;                      /* the peer said how far it has ours */
+    bool in_flight;                  /* some are on their way to it, and it has not said so again */
+    bool ack_due;                    /* what it gave is in the open transaction, or durable: say so */
+    uint64_t after;                  /* it needs nothing up to this stamp */
+    uint64_t retry_ms;               /* nothing is given before */
+    uint64_t detour_ms;              /* its link went down: 0, or when what it did not get takes other ways */
+};
+
+/* What one author is to be told. */
+struct receipt_due {
+    struct ilea_agency_id author;
+    bool due, issued;                /* something changed; it was told since the start */
+    uint64_t changed_ms, issued_ms;
+    uint8_t content[ILEA_HASH_SIZE]; /* hash of what it was told */
+};
+
+struct receipts {
+    struct receipt_link links[ILEA_LINKS_MAX];
+    struct receipt_due dues[ILEA_AGENCIES_MAX];
+    uint32_t due_count;
+    uint64_t stamp, stamp_ms;        /* the newest that is durable, and when it was first seen */
+    uint64_t retry_ms;               /* no author is told anything before */
+    uint64_t dropped;                /* that came and were not signed by whom they name, or could not be opened */
+};
+
 struct driver {
     struct ilea_node *node;
     const char *listen;
@@ -112,7 +144,8 @@ struct driver {
     bool stopping;
     bool reloading;                 /* our own manifest changed: the node is closed and opened again */
     struct lobby lobby;
-    uint8_t *message;               /* a COMMITS frame being composed */
+    struct receipts receipts;
+    uint8_t *message;               /* a frame being composed */
 };
 
 /* driver.c */
@@ -163,10 +196,21 @@ void ilea_driver_send_fork(struct driver *driver, const struct ilea_effect *effe
 void ilea_driver_send_manifests(struct driver *driver, const struct ilea_effect *effect);
 
 /* driver_trust.c */
+void ilea_driver_blame(struct driver *driver, uint32_t link, enum ilea_error error);
 void ilea_driver_judge(struct driver *driver, const struct ilea_effect *effect);
 void ilea_driver_note_archived(struct driver *driver, const struct ilea_feed_row *feed, bool was_archived,
     struct ilea_span bytes);
 void ilea_driver_tell_archived(struct driver *driver);
+
+/* driver_receipts.c */
+/* SIDE from a peer; the error is trouble of ours. */
+enum ilea_error ilea_driver_side(struct driver *driver, uint32_t link, struct ilea_span body);
+/* What we hold of an author's feeds changed, or may have. */
+void ilea_driver_touch_receipt(struct driver *driver, const struct ilea_agency_id *author);
+/* The log was loaded anew: nothing is known to have been said. */
+void ilea_driver_reset_receipts(struct driver *driver);
+void ilea_driver_tend_receipts(struct driver *driver, uint64_t now);
+uint64_t ilea_driver_receipts_due(const struct driver *driver);
 
 /* driver_lobby.c */
 bool ilea_driver_lobby_frame(struct driver *driver, const struct ilea_link_frame *frame);

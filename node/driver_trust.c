@@ -14,8 +14,8 @@
 #include "replication/core/message.h"
 #include "replication/record/fork.h"
 
-static void
-blame(struct driver *driver, uint32_t link, enum ilea_error error)
+void
+ilea_driver_blame(struct driver *driver, uint32_t link, enum ilea_error error)
 {
     if (link == ILEA_NO_LINK) { /* nobody is there to be told */
         ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "refused", "peer", ilea_driver_peer_code(driver, link),
@@ -96,6 +96,7 @@ follow_change(struct driver *driver, const struct ilea_agency_id *id, const stru
     }
     error = ilea_driver_apply(driver, id);
     if (error == ILEA_ERROR_NONE) tell_limited_feeds(driver, id, change->outcome == ILEA_CHAIN_REPLACED);
+    ilea_driver_touch_receipt(driver, id);
     return error;
 }
 
@@ -127,7 +128,7 @@ judge_manifests(struct driver *driver, const struct ilea_effect *effect)
     case ILEA_ERROR_INVALID:
         ilea_author_abort(driver->node->author);
         if (effect->manifest.own_link && error != ILEA_ERROR_UNKNOWN) return stop_flow(driver, &id, 0);
-        blame(driver, effect->link, error);
+        ilea_driver_blame(driver, effect->link, error);
         return ILEA_ERROR_NONE;
     default: return error;
     }
@@ -188,7 +189,7 @@ judge_fork(struct driver *driver, uint32_t link, struct ilea_span proof)
     struct ilea_fork fork;
     enum ilea_error error = ilea_fork_decode(proof, &ilea_log_identity(driver->node->log)->network, &fork);
     if (error != ILEA_ERROR_NONE) {
-        blame(driver, link, error);
+        ilea_driver_blame(driver, link, error);
         return ILEA_ERROR_NONE;
     }
     bool changed = false;
@@ -238,6 +239,7 @@ ilea_driver_judge(struct driver *driver, const struct ilea_effect *effect)
     if (effect->type == ILEA_EFFECT_MANIFEST) error = judge_manifests(driver, effect);
     if (effect->type == ILEA_EFFECT_FORK) error = judge_fork(driver, effect->link, effect->fork);
     if (effect->type == ILEA_EFFECT_FORK_FOUND) error = make_proof(driver, effect);
+    if (effect->type == ILEA_EFFECT_SIDE) error = ilea_driver_side(driver, effect->link, effect->side);
     if (error != ILEA_ERROR_NONE) ilea_driver_recover(driver, "trust", error);
 }
 

@@ -6,6 +6,7 @@
 #include "crypto/assert.h"
 #include "replication/merge/record.h"
 #include "replication/record/commit.h"
+#include "replication/record/receipt.h"
 
 /* One agency that states epochs without end must not use up the room of the others. */
 enum { KEYS_MAX = 32768, AGENCY_KEYS_MAX = 1024, STATE_SIZE_START = 256 * 1024 };
@@ -209,7 +210,12 @@ apply_change(struct ilea_view_builder *builder, const struct ilea_change *change
     struct ilea_view_change changed = { .record = row.number, .dot = *dot,
                                         .time_ms = change->time_ms, .created = !exists };
     name_fields(change, &changed);
-    return ilea_view_add_change(builder->view_txn, &builder->meta, &changed);
+    error = ilea_view_add_change(builder->view_txn, &builder->meta, &changed);
+    const struct ilea_agency_id *own = &ilea_log_identity(builder->log)->agency;
+    if (error != ILEA_ERROR_NONE || memcmp(builder->feed.origin.agency.bytes, own->bytes, sizeof own->bytes) != 0) {
+        return error;
+    }
+    return ilea_view_put_history(builder->view_txn, changed.record, changed.lsn);
 }
 
 /* Keys and items count only in their audience's own feeds: here always the agency's. */
@@ -226,14 +232,30 @@ is_own_audience(const struct ilea_view_builder *builder, const struct ilea_audie
     return memcmp(own.bytes, audience->bytes, sizeof own.bytes) == 0;
 }
 
+/* An item stays invisible. */
+static enum ilea_error
+note_unread(struct ilea_view_builder *builder, const struct ilea_log_commit *commit, uint32_t index,
+            enum ilea_unread why)
+{
+    const struct ilea_view_unread item = { .feed = commit->feed, .seq = commit->seq, .index = index, .why = why };
+    return ilea_view_put_unread(builder->view_txn, &item);
+}
+
+/* An item that is bad hides itself alone. */
+static enum ilea_error
+hide(struct ilea_view_builder *builder, const struct ilea_log_commit *commit, uint32_t index, enum ilea_error why)
+{
+    builder->meta.hidden++;
+    return note_unread(builder, commit, index, why == ILEA_ERROR_UNKNOWN ? ILEA_UNREAD_NEWER : ILEA_UNREAD_BROKEN);
+}
+
 /* One encrypted item: readable, parked until its key comes, or never readable. */
 static enum ilea_error
 take_item(struct ilea_view_builder *builder, const struct ilea_item *item,
           const struct ilea_log_commit *commit, uint32_t index)
 {
     if (item->content.size > sizeof builder->plaintext || !is_own_audience(builder, &item->audience)) {
-        builder->meta.hidden++;
-        return ILEA_ERROR_NONE;
+        return hide(builder, commit, index, ILEA_ERROR_MALFORMED);
     }
     const struct ilea_place place = { &ilea_log_identity(builder->log)->network, &builder->feed.id,
                                       commit->seq, index };
@@ -241,16 +263,14 @@ take_item(struct ilea_view_builder *builder, const struct ilea_item *item,
     enum ilea_error error =
         ilea_item_decrypt(builder->ring, &place, item, builder->plaintext, &size);
     if (error == ILEA_ERROR_KEY_MISSING) {
-        return ilea_view_park(builder->view_txn, &builder->meta, &item->epoch, commit->position, index);
+        error = ilea_view_park(builder->view_txn, &builder->meta, &item->epoch, commit->position, index);
+        return error == ILEA_ERROR_NONE ? note_unread(builder, commit, index, ILEA_UNREAD_KEY) : error;
     }
     struct ilea_change change;
     if (error == ILEA_ERROR_NONE) {
         error = ilea_change_decode((struct ilea_span){ builder->plaintext, size }, &change);
     }
-    if (error != ILEA_ERROR_NONE) { /* an item that is bad hides itself alone */
-        builder->meta.hidden++;
-        return ILEA_ERROR_NONE;
-    }
+    if (error != ILEA_ERROR_NONE) return hide(builder, commit, index, error);
     struct ilea_dot dot = { .seq = commit->seq, .index = index };
     ilea_dot_feed_of(&builder->feed.id, dot.feed);
     return apply_change(builder, &change, &dot);
@@ -294,6 +314,7 @@ take_parked(struct ilea_view_builder *builder, uint64_t position, uint32_t index
     if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_CORRUPT;
     if (error == ILEA_ERROR_NONE) error = decode_commit(builder, &row, &commit);
     if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE; /* cut off meanwhile */
+    if (error == ILEA_ERROR_NONE) error = ilea_view_drop_unread(builder->view_txn, row.feed, row.seq, index);
     if (error == ILEA_ERROR_NONE) error = load_feed(builder, row.feed);
     if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
     struct ilea_msgpack_reader slots;
@@ -411,8 +432,9 @@ take_commit(struct ilea_view_builder *builder, const struct ilea_log_commit *row
         struct ilea_span slot = ilea_slot_next(&slots);
         if (slot.size == ILEA_HASH_SIZE) continue; /* withheld or erased */
         struct ilea_item item;
-        if (ilea_item_decode(slot, &item) != ILEA_ERROR_NONE) {
-            builder->meta.hidden++;
+        enum ilea_error why = ilea_item_decode(slot, &item);
+        if (why != ILEA_ERROR_NONE) {
+            error = hide(builder, row, i, why);
         } else if ((item.flags & ILEA_ITEM_CONTROL) != 0) {
             error = take_statement(builder, item.content);
         } else {

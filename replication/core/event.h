@@ -8,9 +8,10 @@
  *  3. STORE puts a commit into the log. The driver may gather STOREs of several steps into one
  *     transaction; when it is durable, it says so with STORED, and only then does the replicator
  *     acknowledge or pass on what was stored. Nothing is acknowledged that a crash could forget.
- *  4. MANIFEST, FORK and FORK_FOUND are the driver's to judge: the replicator takes manifests and proofs
- *     as they are. At most one of them is in a step's effects, and it is the last. Before the next MESSAGE
- *     or IMPORT the driver verifies it, makes what it keeps durable (with all STOREs so far: STORED comes first) and
+ *  4. MANIFEST, FORK, FORK_FOUND and SIDE are the driver's to judge: the replicator takes manifests, proofs
+ *     and what comes beside as they are. At most one of them is in a step's effects, and it is the last.
+ *     Before the next MESSAGE or IMPORT the driver verifies it, makes what it keeps durable (with all STOREs
+ *     so far: STORED comes first) and
  *     tells what changed, by AGENCY, FEED, PEER; or, if the bytes are bad, says BLAME.
  *  5. FEED of a feed that is known sets it anew: its commits may have become fewer, when the agency's
  *     roots say where it ends. All STOREs of it are durable by then.
@@ -49,7 +50,8 @@ enum ilea_event_type {
     ILEA_EVENT_LINK_UP,   /* the transport to a peer that we dialled is up */
     ILEA_EVENT_LINK_DOWN, /* the transport is gone; what was sent may be lost */
     ILEA_EVENT_MESSAGE,   /* one frame from the peer at the other end of a link */
-    ILEA_EVENT_BLAME,     /* a MANIFEST or FORK from this link cannot be right: end its session */
+    ILEA_EVENT_BLAME,     /* a MANIFEST, FORK or SIDE from this link cannot be right: end its session */
+    ILEA_EVENT_SIDE,      /* send this to the peer, if ilea_replicator_side() says that there is room; else it is lost */
     ILEA_EVENT_IMPORT,    /* a message that came in a bundle, over no link */
     ILEA_EVENT_STORED,    /* every STORE so far is durable */
     ILEA_EVENT_APPENDED,  /* a commit of our own is durable */
@@ -78,7 +80,7 @@ struct ilea_event {
     enum ilea_event_type type;
     uint64_t now_ms;               /* monotonic */
     uint8_t random[ILEA_NONCE_HELLO_SIZE];
-    uint32_t link;                 /* PEER, LINK_*, MESSAGE: below ILEA_LINKS_MAX */
+    uint32_t link;                 /* PEER, LINK_*, MESSAGE, BLAME, SIDE: below ILEA_LINKS_MAX */
     union {
         struct {
             struct ilea_agency_id id;
@@ -102,6 +104,7 @@ struct ilea_event {
         } peer;
         enum ilea_error blame;
         struct ilea_span message;
+        struct ilea_span side;
         struct {
             struct ilea_agency_id from; /* who made the bundle: a peer that is approved */
             bool relays;                /* feeds of third agencies may come from it */
@@ -127,6 +130,7 @@ enum ilea_effect_type {
     ILEA_EFFECT_FORK,         /* a peer showed the proof of a fork */
     ILEA_EFFECT_FORK_FOUND,   /* a signed commit beside one that we hold: make the proof */
     ILEA_EFFECT_IMPORTED,     /* what became of the commits of an IMPORT */
+    ILEA_EFFECT_SIDE,         /* a peer sent something that is not the replicator's concern */
     ILEA_EFFECT_LINK_RESET,   /* tear the link's connection down and make it anew */
     ILEA_EFFECT_REINCARNATE,  /* a peer holds more of our current feed than we do: never write to it again */
     ILEA_EFFECT_TRACE         /* for logs and status */
@@ -183,6 +187,7 @@ struct ilea_effect {
             bool own_link;            /* they came from the agency itself */
         } manifest;
         struct ilea_span fork;        /* the proof, in the event */
+        struct ilea_span side;        /* the bytes, in the event */
         struct {
             struct ilea_feed_id feed;
             uint64_t seq;

@@ -27,6 +27,14 @@ enum {
     ILEA_ARCHIVE_PLAIN_MAX = 64,      /* so few, and they are asked for without the buckets' sums */
     ILEA_REVIVED_FEEDS_MAX = 128,     /* archived feeds a peer asked for, at once */
 
+    /* SIDE: what may be sent at once, and bytes a ms after that; and the same of what is taken, with room for
+     * what was held up on the way. */
+    ILEA_SIDE_SIZE_MAX = 128 * 1024,
+    ILEA_SIDE_BURST = 160 * 1024,
+    ILEA_SIDE_RATE = 16,
+    ILEA_SIDE_BURST_IN = 640 * 1024,
+    ILEA_SIDE_RATE_IN = 64,
+
     ILEA_GREETING_MS = 5000,   /* no answer to HELLO or BIND: try again */
     ILEA_KEEPALIVE_MS = 5000,  /* nothing sent for so long: send an empty CREDIT */
     ILEA_SILENCE_MS = 15000,   /* nothing heard for so long: the link is dead */
@@ -47,6 +55,9 @@ _Static_assert(ILEA_CREDIT_WINDOW >= 2 * ILEA_MESSAGE_SIZE_MAX, "a window holds 
 _Static_assert(ILEA_FRONTIER_ENTRIES_MAX * (1 + 34 + 34 + 9)
                + ILEA_AGENCIES_MAX * (34 + 1 + 3 * 34 + 2 * 9 + 6) + 64 <= ILEA_MESSAGE_SIZE_MAX,
                "a FRONTIER message fits");
+_Static_assert(ILEA_SIDE_SIZE_MAX + 64 <= ILEA_MESSAGE_SIZE_MAX && (int)ILEA_SIDE_SIZE_MAX <= (int)ILEA_SIDE_BURST
+                   && (int)ILEA_SIDE_BURST < (int)ILEA_SIDE_BURST_IN,
+               "a SIDE message fits, and whoever keeps to the rate is never blamed");
 _Static_assert((int)ILEA_ARCHIVE_PART_MAX <= (int)ILEA_UNVERIFIED_FEEDS_MAX, "a part can be noted down");
 
 #endif

@@ -17,7 +17,7 @@ ilea_frame_decode(struct ilea_span input, struct ilea_frame *frame)
     frame->number = 0;
     for (int i = 8; i < 12; i++) frame->number = frame->number << 8 | input.data[i];
     uint8_t type = input.data[12];
-    if (type < ILEA_MESSAGE_HELLO || type > ILEA_MESSAGE_FORK) return ILEA_ERROR_MALFORMED;
+    if (type < ILEA_MESSAGE_HELLO || type > ILEA_MESSAGE_LAST) return ILEA_ERROR_MALFORMED;
     frame->type = (enum ilea_message_type)type;
     frame->body = (struct ilea_span){ input.data + ILEA_FRAME_HEADER_SIZE,
                                       input.size - ILEA_FRAME_HEADER_SIZE };

@@ -17,6 +17,7 @@
  *               with the agency where the sender knows of nothing that the receiver holds of the feed
  *   MANIFEST 7  [ agency: bin 32, [ signed: bin ... ] ]        indexes rise by one
  *   FORK     8  [ proof: bin ]
+ *   SIDE     9  1 to 131,072 bytes that mean nothing here
  *
  * Frames of a session are numbered from 1 in each direction: a lower number than
  * expected is a repeat and is dropped, a higher one is a gap and ends the session.
@@ -40,7 +41,9 @@ enum ilea_message_type {
     ILEA_MESSAGE_CREDIT,
     ILEA_MESSAGE_NOTE,
     ILEA_MESSAGE_MANIFEST,
-    ILEA_MESSAGE_FORK
+    ILEA_MESSAGE_FORK,
+    ILEA_MESSAGE_SIDE,
+    ILEA_MESSAGE_LAST = ILEA_MESSAGE_SIDE
 };
 
 enum ilea_note_mode { ILEA_NOTE_LAZY = 0, ILEA_NOTE_EAGER = 1 };

@@ -157,6 +157,7 @@ on_frame(struct ilea_replicator *r, uint32_t index, const struct ilea_frame *fra
     case ILEA_MESSAGE_CREDIT: return on_credit(r, index, frame->body);
     case ILEA_MESSAGE_NOTE: return on_notes(r, index, frame->body);
     case ILEA_MESSAGE_FORK: return on_fork(r, index, frame->body);
+    case ILEA_MESSAGE_SIDE: return on_side(r, index, frame->body);
     }
     return ILEA_ERROR_UNEXPECTED;
 }
@@ -223,6 +224,7 @@ ilea_replicator_step(struct ilea_replicator *r, const struct ilea_event *event,
         if (r->links[event->link].exists) drop_session(r, event->link);
         break;
     case ILEA_EVENT_MESSAGE: on_message(r, event); break;
+    case ILEA_EVENT_SIDE: send_side(r, event->link, event->side); break;
     case ILEA_EVENT_BLAME: end_session(r, event->link, event->blame); break;
     case ILEA_EVENT_IMPORT: on_import(r, event); break;
     case ILEA_EVENT_STORED: on_stored(r); break;

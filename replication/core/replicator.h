@@ -79,4 +79,20 @@ struct ilea_link_status {
 void ilea_replicator_link_status(const struct ilea_replicator *replicator, uint32_t link,
                                  struct ilea_link_status *status);
 
+/* What goes beside the feeds (SIDE): the bytes are the driver's on both sides. */
+struct ilea_side_status {
+    bool open;               /* something can be sent */
+    uint64_t session;        /* another number for each session, from 1; 0: there is none */
+    size_t room;             /* bytes that may be sent now */
+};
+void ilea_replicator_side(const struct ilea_replicator *replicator, uint32_t link, uint64_t now_ms,
+                          struct ilea_side_status *status);
+/* Whether what concerns an agency goes over the link: both ends follow it, and it is one of them or the link is for
+ * third agencies too. */
+bool ilea_replicator_carries(const struct ilea_replicator *replicator, uint32_t link,
+                             const struct ilea_agency_id *agency);
+/* How far the peer holds a feed durably, as it told since this replicator began. */
+uint64_t ilea_replicator_acknowledged(const struct ilea_replicator *replicator, uint32_t link,
+                                      const struct ilea_feed_id *feed);
+
 #endif

@@ -39,6 +39,7 @@ clear_session(struct ilea_replicator *r, uint32_t index)
     link->received_bytes = link->received_durable = link->received_limit = 0;
     link->notes_deadline_ms = ILEA_TIME_NEVER;
     link->trust_due = link->asked = false;
+    link->session_number = 0;
     link->asked_agency = NO_INDEX;
     memset(link->session, 0, sizeof link->session);
     memset(r->link_agencies[index], 0, r->agency_count * sizeof r->link_agencies[index][0]);
@@ -196,6 +197,7 @@ on_bind(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     set_state(link, SESSION_READY);
     link->deadline_ms = ILEA_TIME_NEVER;
     link->data_ms = r->now_ms;
+    begin_side(r, index);
     trace(r, index, ILEA_TRACE_SESSION_READY, ILEA_ERROR_NONE, NULL);
     send_credit(r, index);
     send_frontier_hash(r, index);

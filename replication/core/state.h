@@ -88,6 +88,11 @@ struct link_agency {
     uint64_t asks;              /* that it sent */
 };
 
+/* Bytes that may pass: so many at `at_ms`, more as time goes by. */
+struct allowance {
+    uint64_t bytes, at_ms;
+};
+
 struct link {
     bool exists;
     uint32_t agency;
@@ -122,6 +127,9 @@ struct link {
     bool asked_some;               /* answers came, as far as: */
     struct ilea_feed_id asked_after;
     uint32_t revived_feeds;
+
+    uint64_t session_number;       /* of the session that is READY; 0: none is */
+    struct allowance side_out, side_in;
 };
 
 struct ilea_replicator {
@@ -142,6 +150,7 @@ struct ilea_replicator {
     uint32_t shown_by;                         /* the link whose MANIFEST or FORK the driver is judging, or NO_INDEX */
     uint32_t shown_agency;                     /* whose manifests; NO_INDEX: it was a FORK */
     bool storing;                              /* a STORE was asked for since the last STORED */
+    uint64_t sessions;                         /* that became READY so far */
     struct link links[ILEA_LINKS_MAX];
     struct link_feed link_feeds[ILEA_LINKS_MAX][ILEA_FEEDS_MAX];
     struct link_agency link_agencies[ILEA_LINKS_MAX][ILEA_AGENCIES_MAX];
@@ -209,6 +218,11 @@ void spread_manifest(struct ilea_replicator *r, uint32_t agency);
 void spread_fork(struct ilea_replicator *r, uint32_t feed);
 enum ilea_error on_manifests(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
 enum ilea_error on_fork(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
+
+/* side.c */
+void begin_side(struct ilea_replicator *r, uint32_t link); /* its session has just become READY */
+void send_side(struct ilea_replicator *r, uint32_t link, struct ilea_span bytes);
+enum ilea_error on_side(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
 
 /* branch.c */
 /* Compare a position that the peer told with our own history of the feed; false: it has another one. */

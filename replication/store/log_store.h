@@ -18,6 +18,9 @@
  *   audit_acts  hash of an act 32             -> seq u64 of its entry
  *   proposals   number u32                    -> an act that waits for signatures
  *   invites     id 16                         -> an invitation
+ *   receipts    author 32 | holder 32         -> the newest receipt of that pair; what it says, if it is for us
+ *   receipt_stamps stamp u64                  -> author 32 | holder 32, in the order in which they came or were made
+ *   receipt_from   agency id 32               -> how far we have taken the receipts of that peer
  *
  * A commit is one value under an ever rising position: sequential writing costs an eighth of random
  * writing in LMDB, and readers of the log (the view) walk it in the order of arrival.
@@ -39,7 +42,7 @@
 #include "replication/record/statement.h"
 #include "replication/store/environment.h"
 
-enum { ILEA_LOG_FORMAT = 2, ILEA_DATABASE_ID_SIZE = 16, ILEA_INVITE_ID_SIZE = 16, ILEA_INVITE_KEY_SIZE = 32,
+enum { ILEA_LOG_FORMAT = 3, ILEA_DATABASE_ID_SIZE = 16, ILEA_INVITE_ID_SIZE = 16, ILEA_INVITE_KEY_SIZE = 32,
        ILEA_EPOCH_READER_SIZE = 64, ILEA_PROPOSAL_SIG_SIZE = 96, ILEA_PAYLOAD_SIZE_MAX = 256 * 1024,
        ILEA_AGENCY_TEXT_MAX = 1000 };
 
@@ -162,6 +165,18 @@ struct ilea_invite_row {
     bool used;
 };
 
+/* A receipt (record/receipt.h) as it lies here. */
+struct ilea_receipt_row {
+    struct ilea_agency_id author, holder;
+    uint64_t counter;                 /* its own */
+    uint64_t stamp;                   /* given here: rises with every receipt that comes or is made */
+    uint64_t arrived_ms;              /* wall clock, for people */
+    bool has_from;
+    struct ilea_agency_id from;       /* the peer that gave it to us */
+    struct ilea_span body;            /* opened, if we are its author; else empty */
+    struct ilea_span bytes;           /* as it goes over links */
+};
+
 struct ilea_log;
 
 /* Make a new log with our own agency's row, its manifest of index 0 and its card. EXISTS if there is one. */
@@ -258,7 +273,36 @@ ILEA_MUST_USE enum ilea_error ilea_log_invite(struct ilea_transaction *txn,
 ILEA_MUST_USE enum ilea_error ilea_log_invite_next(struct ilea_transaction *txn, const uint8_t *after,
                                                    struct ilea_invite_row *invite);
 
+/* The receipt of a pair; the first one of an author whose holder comes after `after` (NULL: the first of all); the
+ * one with the lowest stamp above `stamp`. NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_log_receipt(struct ilea_transaction *txn,
+                                               const struct ilea_agency_id *author,
+                                               const struct ilea_agency_id *holder,
+                                               struct ilea_receipt_row *receipt);
+ILEA_MUST_USE enum ilea_error ilea_log_receipt_next(struct ilea_transaction *txn,
+                                                    const struct ilea_agency_id *author,
+                                                    const struct ilea_agency_id *after,
+                                                    struct ilea_receipt_row *receipt);
+ILEA_MUST_USE enum ilea_error ilea_log_receipt_after(struct ilea_transaction *txn, uint64_t stamp,
+                                                     struct ilea_receipt_row *receipt);
+/* The last stamp given; 0: none yet. */
+ILEA_MUST_USE enum ilea_error ilea_log_receipt_stamp(struct ilea_transaction *txn, uint64_t *stamp);
+/* Zeros and 0: nothing was taken from this peer. */
+ILEA_MUST_USE enum ilea_error ilea_log_receipt_from(struct ilea_transaction *txn,
+                                                    const struct ilea_agency_id *peer,
+                                                    uint8_t database[ILEA_DATABASE_ID_SIZE],
+                                                    uint64_t *stamp);
+
 /* Writing: inside a write transaction. */
+
+/* In place of the one of that pair before. Its stamp is given here: above all before it and not below now_ms, so that
+ * stamps rise over a restore too. Neither span may lie in the log's file. */
+ILEA_MUST_USE enum ilea_error ilea_log_put_receipt(struct ilea_transaction *txn, uint64_t now_ms,
+                                                   struct ilea_receipt_row *receipt);
+ILEA_MUST_USE enum ilea_error ilea_log_put_receipt_from(struct ilea_transaction *txn,
+                                                        const struct ilea_agency_id *peer,
+                                                        const uint8_t database[ILEA_DATABASE_ID_SIZE],
+                                                        uint64_t stamp);
 
 /* A feed new to the log: gives it a number; it has no limit, and nothing that names it is known. */
 ILEA_MUST_USE enum ilea_error ilea_log_add_feed(struct ilea_transaction *txn,

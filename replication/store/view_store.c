@@ -7,13 +7,14 @@
 #include "replication/record/msgpack_reader.h"
 #include "replication/record/msgpack_writer.h"
 
-enum view_database { DB_META, DB_RECORDS, DB_IDS, DB_TYPES, DB_REFS, DB_CHANGES, DB_PARKED, DB_EPOCHS, DB_AGENCIES };
+enum view_database { DB_META, DB_RECORDS, DB_IDS, DB_TYPES, DB_REFS, DB_CHANGES, DB_PARKED, DB_EPOCHS, DB_AGENCIES,
+                     DB_UNREAD, DB_HISTORY };
 static const char *const databases[] = { "meta", "records", "ids", "types", "refs", "changes", "parked",
-                                         "epochs", "agencies", NULL };
+                                         "epochs", "agencies", "unread", "history", NULL };
 
 enum { META_FIELDS = 10, CHANGE_FIELDS = 5, AGENCY_FIELDS = 5, EPOCH_FIELDS = 4,
        ROW_PREFIX = 32 + 4 + 4 + 1 + 16 + 4, IDS_KEY = 16 + 4 + 4, TYPES_KEY = 4 + 4 + 8,
-       REFS_KEY = 4 + 4 + 4 + 16, PARKED_KEY = 16 + 8 + 4 };
+       REFS_KEY = 4 + 4 + 4 + 16, PARKED_KEY = 16 + 8 + 4, UNREAD_KEY = 4 + 8 + 4, HISTORY_KEY = 8 + 8 };
 
 static const struct ilea_span meta_key = { (const uint8_t *)"meta", 4 };
 
@@ -536,6 +537,91 @@ ilea_view_unpark(struct ilea_transaction *txn, struct ilea_view_meta *meta,
     *index = ilea_key_u32(found + 24);
     meta->parked--;
     return ilea_delete(txn, DB_PARKED, (struct ilea_span){ found, sizeof found });
+}
+
+static struct ilea_span
+unread_key(uint8_t key[UNREAD_KEY], uint32_t feed, uint64_t seq, uint32_t index)
+{
+    ilea_key_put_u32(key, feed);
+    ilea_key_put_u64(key + 4, seq);
+    ilea_key_put_u32(key + 12, index);
+    return (struct ilea_span){ key, UNREAD_KEY };
+}
+
+enum ilea_error
+ilea_view_put_unread(struct ilea_transaction *txn, const struct ilea_view_unread *item)
+{
+    uint8_t key[UNREAD_KEY], why = (uint8_t)item->why;
+    return ilea_put_raw(txn, DB_UNREAD, unread_key(key, item->feed, item->seq, item->index),
+                        (struct ilea_span){ &why, 1 }, (struct ilea_span){ NULL, 0 }, false);
+}
+
+enum ilea_error
+ilea_view_drop_unread(struct ilea_transaction *txn, uint32_t feed, uint64_t seq, uint32_t index)
+{
+    uint8_t key[UNREAD_KEY];
+    return ilea_delete(txn, DB_UNREAD, unread_key(key, feed, seq, index));
+}
+
+/* The first row whose key comes after `key`. */
+static enum ilea_error
+row_after(struct ilea_cursor *cursor, struct ilea_span key, struct ilea_span *found, struct ilea_span *value)
+{
+    enum ilea_error error = ilea_cursor_seek(cursor, key, found, value);
+    if (error == ILEA_ERROR_NONE && found->size == key.size && memcmp(found->data, key.data, key.size) == 0) {
+        error = ilea_cursor_next(cursor, found, value);
+    }
+    if (error == ILEA_ERROR_NONE && found->size != key.size) error = ILEA_ERROR_CORRUPT;
+    return error;
+}
+
+enum ilea_error
+ilea_view_unread_next(struct ilea_transaction *txn, struct ilea_view_unread *item)
+{
+    uint8_t from[UNREAD_KEY];
+    struct ilea_span key, value;
+    struct ilea_cursor *cursor = NULL;
+    enum ilea_error error = ilea_cursor_open(txn, DB_UNREAD, &cursor);
+    if (error != ILEA_ERROR_NONE) return error;
+    error = row_after(cursor, unread_key(from, item->feed, item->seq, item->index), &key, &value);
+    if (error == ILEA_ERROR_NONE && value.size != 1) error = ILEA_ERROR_CORRUPT;
+    if (error == ILEA_ERROR_NONE) {
+        *item = (struct ilea_view_unread){ ilea_key_u32(key.data), ilea_key_u64(key.data + 4),
+                                           ilea_key_u32(key.data + 12), value.data[0] };
+    }
+    ilea_cursor_close(cursor);
+    return error;
+}
+
+static struct ilea_span
+history_key(uint8_t key[HISTORY_KEY], uint64_t record, uint64_t lsn)
+{
+    ilea_key_put_u64(key, record);
+    ilea_key_put_u64(key + 8, lsn);
+    return (struct ilea_span){ key, HISTORY_KEY };
+}
+
+enum ilea_error
+ilea_view_put_history(struct ilea_transaction *txn, uint64_t record, uint64_t lsn)
+{
+    uint8_t key[HISTORY_KEY];
+    const struct ilea_span nothing = { NULL, 0 };
+    return ilea_put_raw(txn, DB_HISTORY, history_key(key, record, lsn), nothing, nothing, false);
+}
+
+enum ilea_error
+ilea_view_history_next(struct ilea_transaction *txn, uint64_t record, uint64_t *lsn)
+{
+    uint8_t from[HISTORY_KEY];
+    struct ilea_span key, value;
+    struct ilea_cursor *cursor = NULL;
+    enum ilea_error error = ilea_cursor_open(txn, DB_HISTORY, &cursor);
+    if (error != ILEA_ERROR_NONE) return error;
+    error = row_after(cursor, history_key(from, record, *lsn), &key, &value);
+    if (error == ILEA_ERROR_NONE && ilea_key_u64(key.data) != record) error = ILEA_ERROR_NOT_FOUND;
+    if (error == ILEA_ERROR_NONE) *lsn = ilea_key_u64(key.data + 8);
+    ilea_cursor_close(cursor);
+    return error;
 }
 
 void

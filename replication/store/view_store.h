@@ -11,6 +11,8 @@
  *   changes    lsn u64                           -> one visible change
  *   parked     epoch id 16 | position u64 | index u32    -> nothing: items whose key has not come
  *   epochs     epoch id 16                       -> agency, audience, aek_commit, the key sealed to us
+ *   unread     feed number u32 | seq u64 | index u32     -> why u8: items that cannot be read
+ *   history    record number u64 | lsn u64       -> nothing: the changes of records of our own agency
  *   agencies   agency number u32                 -> agency id, code, country, name, hash of its manifest
  *
  * The hash in a record's row is H(RECORD, agency id || type u64 || scope u64 || id || record bytes): a
@@ -29,7 +31,7 @@
 #include "replication/record/put.h"
 #include "replication/store/environment.h"
 
-enum { ILEA_VIEW_FORMAT = 2, ILEA_CHANGE_FIELDS_MAX = 256, ILEA_VIEW_AGENCIES_MAX = 1024 };
+enum { ILEA_VIEW_FORMAT = 3, ILEA_CHANGE_FIELDS_MAX = 256, ILEA_VIEW_AGENCIES_MAX = 1024 };
 
 /* In memory during a write transaction: load, change, store. */
 struct ilea_view_meta {
@@ -154,6 +156,27 @@ ILEA_MUST_USE enum ilea_error ilea_view_unpark(struct ilea_transaction *txn,
                                                struct ilea_view_meta *meta,
                                                const struct ilea_epoch_id *epoch,
                                                uint64_t *position, uint32_t *index);
+
+/* An item that cannot be read, and why (enum ilea_unread); or no longer. */
+struct ilea_view_unread {
+    uint32_t feed;             /* its number in the log */
+    uint64_t seq;
+    uint32_t index;
+    uint32_t why;
+};
+ILEA_MUST_USE enum ilea_error ilea_view_put_unread(struct ilea_transaction *txn,
+                                                   const struct ilea_view_unread *item);
+ILEA_MUST_USE enum ilea_error ilea_view_drop_unread(struct ilea_transaction *txn, uint32_t feed,
+                                                    uint64_t seq, uint32_t index);
+/* The first one that comes after (feed, seq, index) in *item. NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_view_unread_next(struct ilea_transaction *txn,
+                                                    struct ilea_view_unread *item);
+
+/* A change of a record of our own agency; the lsn of its next one after *lsn (0: the first). NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_view_put_history(struct ilea_transaction *txn, uint64_t record,
+                                                    uint64_t lsn);
+ILEA_MUST_USE enum ilea_error ilea_view_history_next(struct ilea_transaction *txn, uint64_t record,
+                                                     uint64_t *lsn);
 
 /* Equal on two nodes exactly when the shared records are the same: H(VIEW, number of them || digest). */
 void ilea_view_digest(const struct ilea_view_meta *meta, uint8_t hash[ILEA_HASH_SIZE]);

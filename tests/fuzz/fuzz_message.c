@@ -172,9 +172,14 @@ put_frame(struct ilea_msgpack_writer *writer, const struct ilea_frame *frame)
     case ILEA_MESSAGE_FRONTIER:
     case ILEA_MESSAGE_CREDIT:
     case ILEA_MESSAGE_NOTE:
+    case ILEA_MESSAGE_SIDE:
         break;
     }
     ilea_message_put_header(writer, frame->session, frame->number, frame->type);
+    if (frame->type == ILEA_MESSAGE_SIDE) {
+        ilea_msgpack_put_raw(writer, frame->body);
+        return true;
+    }
     if (frame->type == ILEA_MESSAGE_FRONTIER) return put_frontier(writer, frame->body);
     if (frame->type == ILEA_MESSAGE_CREDIT) return put_credit(writer, frame->body);
     return put_notes(writer, frame->body);
@@ -204,7 +209,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *bytes = calloc(1, ILEA_FRAME_HEADER_SIZE + size);
     if (bytes == NULL) abort();
     if (size > 0) memcpy(bytes + ILEA_FRAME_HEADER_SIZE, data, size);
-    for (uint8_t type = ILEA_MESSAGE_HELLO; type <= ILEA_MESSAGE_FORK; type++) {
+    for (uint8_t type = ILEA_MESSAGE_HELLO; type <= ILEA_MESSAGE_LAST; type++) {
         bytes[0] = bytes[ILEA_FRAME_HEADER_SIZE - 2] = type != ILEA_MESSAGE_HELLO;
         bytes[ILEA_FRAME_HEADER_SIZE - 1] = type;
         decode(bytes, ILEA_FRAME_HEADER_SIZE + size);

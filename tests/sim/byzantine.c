@@ -5,6 +5,7 @@
 
 #include "crypto/assert.h"
 #include "tests/sim/network.h"
+#include "tests/sim/side.h"
 #include "tests/sim/writer.h"
 
 static const uint8_t no_session[ILEA_SESSION_ID_SIZE];
@@ -156,7 +157,7 @@ babble(struct sim_node *node, uint32_t to)
     uint8_t bytes[400];
     sim_fill(random, bytes, sizeof bytes);
     memcpy(bytes, node->liars[to].session, ILEA_SESSION_ID_SIZE);
-    if (sim_chance(random, 700)) bytes[12] = (uint8_t)sim_between(random, 0, ILEA_MESSAGE_FORK + 2);
+    if (sim_chance(random, 700)) bytes[12] = (uint8_t)sim_between(random, 0, ILEA_MESSAGE_LAST + 2);
     send_numbered(node, to, bytes, sim_between(random, 1, sizeof bytes));
 }
 
@@ -297,6 +298,18 @@ lie_trust(struct sim_node *node, uint32_t to)
 }
 
 static void
+lie_side(struct sim_node *node, uint32_t to)
+{
+    uint8_t *bytes = malloc(ILEA_MESSAGE_SIZE_MAX);
+    ilea_assert(bytes != NULL);
+    struct ilea_msgpack_writer writer;
+    begin(node, to, ILEA_MESSAGE_SIDE, bytes, ILEA_MESSAGE_SIZE_MAX, &writer);
+    sim_side_lie(node->world, &writer);
+    send_written(node, to, bytes, &writer);
+    free(bytes);
+}
+
+static void
 misbehave(struct sim_node *node, uint32_t to)
 {
     struct sim_random *random = &node->world->random;
@@ -320,7 +333,9 @@ misbehave(struct sim_node *node, uint32_t to)
         }
         break;
     case SIM_BABBLES:
-        if (sim_chance(random, 500)) {
+        if (sim_chance(random, 300)) {
+            lie_side(node, to);
+        } else if (sim_chance(random, 500)) {
             babble(node, to);
         } else {
             lie_notes(node, to);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crypto/assert.h"
+#include "tests/sim/side.h"
 #include "tests/sim/trust.h"
 #include "tests/sim/view.h"
 
@@ -16,6 +17,14 @@ carries(const struct sim_world *world, uint32_t author, uint32_t a, uint32_t b)
 {
     if (author == a || author == b) return true;
     return world->nodes[a].ends[b].relays && world->nodes[b].ends[a].relays;
+}
+
+bool
+sim_is_carried(const struct sim_world *world, uint32_t author, uint32_t a, uint32_t b)
+{
+    uint32_t link = world->link_between[a][b];
+    return link != SIM_NONE && !world->links[link].severed && !world->nodes[a].byzantine && !world->nodes[b].byzantine
+        && world->nodes[a].follows[author] && world->nodes[b].follows[author] && carries(world, author, a, b);
 }
 
 bool
@@ -151,7 +160,8 @@ sim_check_sent(struct sim_node *node, uint32_t to, struct ilea_span input)
     case ILEA_MESSAGE_CREDIT: check_credit(node, end, frame.body); break;
     case ILEA_MESSAGE_NOTE: check_notes(node, frame.body); break;
     case ILEA_MESSAGE_MANIFEST:
-    case ILEA_MESSAGE_FORK: break;
+    case ILEA_MESSAGE_FORK:
+    case ILEA_MESSAGE_SIDE: break;
     }
 }
 
@@ -306,6 +316,7 @@ sim_check_quiet(struct sim_world *world)
                      "sends %lu bytes in a quiet minute", (unsigned long)bytes);
         }
     }
+    sim_check_receipts(world);
 }
 
 void

@@ -13,6 +13,8 @@ void sim_check_received(struct sim_node *node, uint32_t link, struct ilea_span f
 void sim_check_stored(const struct sim_node *node, uint32_t link);
 /* True if all honest nodes hold the same of every feed they can reach. With `say`: what differs. */
 bool sim_has_converged(const struct sim_world *world, bool say);
+/* What concerns an agency goes over the link between two nodes, both honest. */
+bool sim_is_carried(const struct sim_world *world, uint32_t author, uint32_t a, uint32_t b);
 /* Can what `author` writes come from one to the other, over honest nodes that follow it? */
 bool sim_can_reach(const struct sim_world *world, uint32_t author, uint32_t from, uint32_t to);
 /* After convergence: heads, nothing lost, equal views, no feed silently forked. */

@@ -51,7 +51,7 @@ sim_network_send(struct sim_node *from, uint32_t to, const uint8_t *bytes, size_
     struct sim_channel *channel = &link->ways[way];
     bool data = size >= ILEA_FRAME_HEADER_SIZE && bytes[12] == ILEA_MESSAGE_COMMITS;
     channel->bytes += size;
-    bool known = size >= ILEA_FRAME_HEADER_SIZE && bytes[12] <= ILEA_MESSAGE_FORK;
+    bool known = size >= ILEA_FRAME_HEADER_SIZE && bytes[12] <= ILEA_MESSAGE_LAST;
     channel->frames[known ? bytes[12] : 0]++;
     if (channel->cut || sim_chance(&world->random, channel->loss)) return;
     if (data && channel->drop_next > 0) {

@@ -11,6 +11,7 @@
 #include "tests/sim/checks.h"
 #include "tests/sim/network.h"
 #include "tests/sim/scenario.h"
+#include "tests/sim/side.h"
 #include "tests/sim/storage.h"
 #include "tests/sim/thief.h"
 #include "tests/sim/trust.h"
@@ -309,7 +310,7 @@ static void
 say_frame(const struct sim_node *node, uint32_t to, struct ilea_span bytes)
 {
     static const char *const names[] = { "",       "HELLO", "BIND",     "FRONTIER", "COMMITS",
-                                         "CREDIT", "NOTE",  "MANIFEST", "FORK" };
+                                         "CREDIT", "NOTE",  "MANIFEST", "FORK", "SIDE" };
     struct ilea_frame frame;
     char text[120];
     if (!node->world->verbose || ilea_frame_decode(bytes, &frame) != ILEA_ERROR_NONE) return;
@@ -445,6 +446,7 @@ perform(struct sim_node *node, const struct ilea_effect *effect)
     case ILEA_EFFECT_FORK: sim_trust_on_fork(node, effect); break;
     case ILEA_EFFECT_FORK_FOUND: sim_trust_on_fork_found(node, effect); break;
     case ILEA_EFFECT_IMPORTED: note_imported(node, &effect->imported); break;
+    case ILEA_EFFECT_SIDE: sim_side_came(node, effect); break;
     case ILEA_EFFECT_STORE: store(node, effect); break;
     case ILEA_EFFECT_LINK_RESET:
         sim_say(node->world, node, "resets link %c", (char)('a' + effect->link));
@@ -459,7 +461,7 @@ static bool
 is_judged(const struct ilea_effect *effect)
 {
     return effect->type == ILEA_EFFECT_MANIFEST || effect->type == ILEA_EFFECT_FORK
-        || effect->type == ILEA_EFFECT_FORK_FOUND;
+        || effect->type == ILEA_EFFECT_FORK_FOUND || effect->type == ILEA_EFFECT_SIDE;
 }
 
 static void
@@ -562,6 +564,7 @@ sim_node_start(struct sim_node *node)
         if (world->link_between[node->index][i] == SIM_NONE) continue;
         tell_peer(node, i, true);
     }
+    sim_side_start(node);
 }
 
 void
@@ -695,6 +698,7 @@ hear(struct sim_node *node, const struct sim_event *event)
     case SIM_TIMER: on_timer(node, event); break;
     case SIM_WRITE: sim_write(node); break;
     case SIM_ROTATE: sim_rotate(node); break;
+    case SIM_SIDE: sim_side_tick(node); break;
     default: on_link(node, event); break;
     }
 }
@@ -718,7 +722,7 @@ static void
 dispatch_to_node(struct sim_world *world, struct sim_event *event)
 {
     struct sim_node *node = &world->nodes[event->node];
-    bool of_a_run = event->kind == SIM_SYNC || event->kind == SIM_TIMER;
+    bool of_a_run = event->kind == SIM_SYNC || event->kind == SIM_SIDE || event->kind == SIM_TIMER;
     if (!node->up || (of_a_run && event->run != node->run)) return;
     if (event->kind == SIM_SYNC && event->generation != node->storage.sync_number) return;
     if (event->kind == SIM_SYNC) {
@@ -741,6 +745,7 @@ dispatch(struct sim_world *world, struct sim_event *event)
     case SIM_LINK_UP:
     case SIM_LINK_DOWN:
     case SIM_ROTATE:
+    case SIM_SIDE:
     case SIM_WRITE: dispatch_to_node(world, event); break;
     case SIM_CONNECT: sim_network_connect(world, event->link); break;
     case SIM_RESET:

@@ -11,6 +11,7 @@
  *   trust.c      manifests, limits and forks, as   story_trust.c  the same, of keys and forks
  *                a driver judges and keeps them    thief.c      somebody with stolen keys
  *   archive.c    what is closed at a node         bundle.c     what comes by no link
+ *   archive.c    what is closed at a node          side.c       receipts, beside the feeds
  *
  * A check that fails ends the process with the line that replays the run.
  */
@@ -33,6 +34,7 @@ enum {
     SIM_CHAIN_MAX = 8,    /* manifests of an agency */
     SIM_SECRETS_MAX = 8,  /* node keys of an agency */
     SIM_RECORDS_MAX = 12, /* of one author */
+    SIM_MADE_MAX = 4096,  /* receipts of one holder for one author */
     SIM_PAST_FRAMES = 16 /* a liar remembers so many of its frames a link */
 };
 
@@ -161,6 +163,25 @@ struct sim_liar {
     uint32_t past_next;
 };
 
+/* What a holder said that it has of an author's, and from whom a node heard it. */
+struct sim_receipt {
+    uint64_t counter, held;
+    uint32_t from;
+};
+
+/* All that one holder ever said to one author, by counter - 1. */
+struct sim_made {
+    uint32_t count;
+    uint64_t held[SIM_MADE_MAX];
+};
+
+struct sim_side {
+    struct sim_receipt receipts[SIM_NODES_MAX][SIM_NODES_MAX];       /* by author and holder; counter 0: none */
+    uint64_t sessions[SIM_NODES_MAX], serials[SIM_NODES_MAX];
+    uint64_t given[SIM_NODES_MAX][SIM_NODES_MAX][SIM_NODES_MAX];     /* counters: to whom, author, holder */
+    uint64_t came_sessions[SIM_NODES_MAX], came[SIM_NODES_MAX];
+};
+
 struct sim_event;
 
 struct sim_node {
@@ -194,6 +215,7 @@ struct sim_node {
     uint64_t timer_repeats; /* timers in a row without the time passing */
     struct sim_end ends[SIM_NODES_MAX];
     struct sim_liar liars[SIM_NODES_MAX];
+    struct sim_side side;
     struct sim_storage storage;
     struct sim_writer writer;
     struct sim_event *deferred; /* arrived while the node was in a sync */
@@ -210,7 +232,7 @@ struct sim_channel {
     bool cut;
     uint64_t last_ms;    /* first in, first out */
     uint64_t bytes;
-    uint64_t frames[ILEA_MESSAGE_FORK + 1]; /* by type; [0]: of none */
+    uint64_t frames[ILEA_MESSAGE_LAST + 1]; /* by type; [0]: of none */
     uint32_t drop_next;  /* a story's: lose the next so many COMMITS */
 };
 
@@ -239,6 +261,7 @@ enum sim_event_kind {
     SIM_FOLLOW,  /* or no longer: `run` 1 or 0 */
     SIM_APPROVE, /* or revoke */
     SIM_ROTATE,
+    SIM_SIDE,
     SIM_ROB,     /* `way`: whom; `run`: enum sim_deed */
     SIM_RECOVER,
     SIM_CALM
@@ -275,6 +298,7 @@ struct sim_world {
     struct sim_proof **proofs;
     struct ilea_commit_builder *builder;
     struct ilea_effects *effects;
+    struct sim_made made[SIM_NODES_MAX][SIM_NODES_MAX]; /* by holder and author */
     bool calm;      /* faults are over */
     bool copies;    /* a restored node may not notice */
     bool faultless; /* there never were any */

@@ -152,9 +152,11 @@ put_frame(struct ilea_msgpack_writer *writer, const struct ilea_frame *frame)
     case ILEA_MESSAGE_FRONTIER:
     case ILEA_MESSAGE_CREDIT:
     case ILEA_MESSAGE_NOTE:
+    case ILEA_MESSAGE_SIDE:
         break;
     }
     ilea_message_put_header(writer, frame->session, frame->number, frame->type);
+    if (frame->type == ILEA_MESSAGE_SIDE) ilea_msgpack_put_raw(writer, frame->body);
     if (frame->type == ILEA_MESSAGE_FRONTIER) put_frontier(writer, frame->body);
     if (frame->type == ILEA_MESSAGE_CREDIT) put_credit(writer, frame->body);
     if (frame->type == ILEA_MESSAGE_NOTE) put_notes(writer, frame->body);
@@ -181,6 +183,7 @@ decode_body(const struct ilea_frame *frame)
     case ILEA_MESSAGE_NOTE: return ilea_notes_decode(frame->body, &count, &reader);
     case ILEA_MESSAGE_MANIFEST: return ilea_manifests_decode(frame->body, &agency, &count, &reader);
     case ILEA_MESSAGE_FORK: return ilea_fork_message_decode(frame->body, &proof);
+    case ILEA_MESSAGE_SIDE: return ILEA_ERROR_NONE; /* its body means nothing to the replicator */
     }
     return ILEA_ERROR_INVALID;
 }
@@ -385,6 +388,7 @@ check_fields(const json_t *vector, const struct ilea_frame *frame)
         assert_int_equal(ilea_fork_message_decode(frame->body, &proof), ILEA_ERROR_NONE);
         check_vector_bytes(vector, "proof", proof.data, proof.size);
         break;
+    case ILEA_MESSAGE_SIDE: check_vector_bytes(vector, "body", frame->body.data, frame->body.size); break;
     }
 }
 

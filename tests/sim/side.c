@@ -1,0 +1,208 @@
+#include "tests/sim/side.h"
+
+#include <string.h>
+
+#include "crypto/assert.h"
+#include "tests/sim/checks.h"
+
+enum { TICK_MS = 1000, ENTRY_SIZE = 1 + 1 + 8 + 8, HEAD_SIZE = 1 + 1 + 8 };
+
+static uint64_t
+get_u64(const uint8_t *at)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++) value = value << 8 | at[i];
+    return value;
+}
+
+static void
+put_u64(uint8_t *at, uint64_t value)
+{
+    for (int i = 7; i >= 0; i--, value >>= 8) at[i] = (uint8_t)value;
+}
+
+static uint64_t
+count_held(const struct sim_node *node, uint32_t author)
+{
+    uint64_t held = 0;
+    for (uint32_t i = 0; i < node->world->feed_count; i++) {
+        if (node->world->feeds[i]->author == author) held += node->storage.logs[i].durable;
+    }
+    return held;
+}
+
+void
+sim_side_start(struct sim_node *node)
+{
+    memset(&node->side, 0, sizeof node->side);
+    sim_push(node->world, TICK_MS, (struct sim_event){ .kind = SIM_SIDE, .node = node->index, .run = node->run });
+}
+
+/* What it claims is durable: a crash cannot make it a lie. */
+static void
+make_receipts(struct sim_node *node)
+{
+    struct sim_world *world = node->world;
+    for (uint32_t author = 0; author < world->node_count; author++) {
+        uint64_t held = count_held(node, author);
+        struct sim_receipt *last = &node->side.receipts[author][node->index];
+        if (author == node->index || (last->counter != 0 && last->held == held)) continue;
+        struct sim_made *made = &world->made[node->index][author];
+        ilea_assert(made->count < SIM_MADE_MAX);
+        made->held[made->count++] = held;
+        *last = (struct sim_receipt){ .counter = made->count, .held = held, .from = node->index };
+    }
+}
+
+static void
+give(struct sim_node *node, uint32_t to)
+{
+    struct sim_world *world = node->world;
+    struct sim_side *side = &node->side;
+    struct ilea_side_status status;
+    uint8_t bytes[HEAD_SIZE + SIM_NODES_MAX * SIM_NODES_MAX * ENTRY_SIZE];
+    size_t size = HEAD_SIZE;
+    ilea_replicator_side(node->replicator, to, world->now + node->clock_ms, &status);
+    if (!status.open || status.room < sizeof bytes) return;
+    if (status.session != side->sessions[to]) memset(side->given[to], 0, sizeof side->given[to]);
+    side->sessions[to] = status.session;
+    for (uint32_t author = 0; author < world->node_count; author++) {
+        for (uint32_t holder = 0; holder < world->node_count; holder++) {
+            const struct sim_receipt *receipt = &side->receipts[author][holder];
+            if (receipt->counter <= side->given[to][author][holder] || holder == to || receipt->from == to
+                || !ilea_replicator_carries(node->replicator, to, &world->nodes[author].agency)
+                || !ilea_replicator_carries(node->replicator, to, &world->nodes[holder].agency)) {
+                continue;
+            }
+            bytes[size] = (uint8_t)author;
+            bytes[size + 1] = (uint8_t)holder;
+            put_u64(bytes + size + 2, receipt->counter);
+            put_u64(bytes + size + 10, receipt->held);
+            size += ENTRY_SIZE;
+            side->given[to][author][holder] = receipt->counter;
+        }
+    }
+    if (size == HEAD_SIZE) return;
+    bytes[0] = (uint8_t)node->index;
+    bytes[1] = (uint8_t)to;
+    put_u64(bytes + 2, ++side->serials[to]);
+    struct ilea_event event = { .type = ILEA_EVENT_SIDE, .link = to };
+    event.side = (struct ilea_span){ bytes, size };
+    sim_step(node, event);
+}
+
+void
+sim_side_tick(struct sim_node *node)
+{
+    struct sim_world *world = node->world;
+    make_receipts(node);
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        if (world->link_between[node->index][i] != SIM_NONE) give(node, i);
+    }
+    sim_push(world, TICK_MS, (struct sim_event){ .kind = SIM_SIDE, .node = node->index, .run = node->run });
+}
+
+/* From an honest neighbour each comes once, in order, and to whom it was sent. */
+static void
+check_frame(struct sim_node *node, uint32_t from, const uint8_t *bytes)
+{
+    struct sim_side *side = &node->side;
+    struct ilea_side_status status;
+    ilea_replicator_side(node->replicator, from, node->world->now + node->clock_ms, &status);
+    uint64_t serial = get_u64(bytes + 2);
+    if (bytes[0] != from || bytes[1] != node->index) sim_fail(node->world, node, "a SIDE frame of another link");
+    if (status.session == side->came_sessions[from] && serial <= side->came[from]) {
+        sim_fail(node->world, node, "SIDE %lu came after %lu", (unsigned long)serial,
+                 (unsigned long)side->came[from]);
+    }
+    side->came_sessions[from] = status.session;
+    side->came[from] = serial;
+}
+
+static void
+take(struct sim_node *node, uint32_t from, const uint8_t *entry)
+{
+    struct sim_world *world = node->world;
+    uint32_t author = entry[0], holder = entry[1];
+    uint64_t counter = get_u64(entry + 2), held = get_u64(entry + 10);
+    if (author >= world->node_count || holder >= world->node_count || holder == node->index) return;
+    const struct sim_made *made = &world->made[holder][author];
+    bool is_signed = counter > 0 && counter <= made->count && made->held[counter - 1] == held;
+    if (!is_signed) {
+        if (!world->nodes[from].byzantine) sim_fail(world, node, "an honest node passed on what nobody signed");
+        return;
+    }
+    if (!ilea_replicator_carries(node->replicator, from, &world->nodes[author].agency)
+        || !ilea_replicator_carries(node->replicator, from, &world->nodes[holder].agency)) {
+        return;
+    }
+    struct sim_receipt *known = &node->side.receipts[author][holder];
+    if (counter > known->counter) *known = (struct sim_receipt){ counter, held, from };
+}
+
+void
+sim_side_came(struct sim_node *node, const struct ilea_effect *effect)
+{
+    struct sim_world *world = node->world;
+    uint32_t from = effect->link;
+    struct ilea_span body = effect->side;
+    if (body.size == 0 || body.size > ILEA_SIDE_SIZE_MAX) sim_fail(world, node, "SIDE of %zu bytes", body.size);
+    if (body.size < HEAD_SIZE || (body.size - HEAD_SIZE) % ENTRY_SIZE != 0) {
+        if (!world->nodes[from].byzantine) sim_fail(world, node, "an honest node sent noise");
+        struct ilea_event event = { .type = ILEA_EVENT_BLAME, .link = from };
+        event.blame = ILEA_ERROR_MALFORMED;
+        sim_step(node, event);
+        return;
+    }
+    if (!world->nodes[from].byzantine) check_frame(node, from, body.data);
+    for (size_t at = HEAD_SIZE; at < body.size; at += ENTRY_SIZE) take(node, from, body.data + at);
+}
+
+void
+sim_side_lie(struct sim_world *world, struct ilea_msgpack_writer *writer)
+{
+    uint8_t bytes[HEAD_SIZE + 50 * ENTRY_SIZE];
+    sim_fill(&world->random, bytes, sizeof bytes);
+    for (size_t at = HEAD_SIZE; at < sizeof bytes; at += ENTRY_SIZE) { /* nearly good */
+        bytes[at] %= SIM_NODES_MAX;
+        bytes[at + 1] %= SIM_NODES_MAX;
+        put_u64(bytes + at + 2, sim_below(&world->random, 40));
+        put_u64(bytes + at + 10, 1000 + sim_below(&world->random, 1000000));
+    }
+    size_t parts = sim_chance(&world->random, 200) ? 140 : 1; /* nearly a whole frame */
+    size_t size = sim_chance(&world->random, 700) ? sizeof bytes : 1 + sim_below(&world->random, sizeof bytes - 1);
+    for (size_t i = 0; i < parts; i++) ilea_msgpack_put_raw(writer, (struct ilea_span){ bytes, size });
+}
+
+static bool
+can_travel(const struct sim_world *world, uint32_t author, uint32_t holder)
+{
+    bool reached[SIM_NODES_MAX] = { false };
+    uint32_t queue[SIM_NODES_MAX], head = 0, tail = 0;
+    reached[holder] = true;
+    queue[tail++] = holder;
+    while (head < tail) {
+        uint32_t at = queue[head++];
+        for (uint32_t i = 0; i < world->node_count; i++) {
+            if (reached[i] || !sim_is_carried(world, author, at, i) || !sim_is_carried(world, holder, at, i)) continue;
+            reached[i] = true;
+            queue[tail++] = i;
+        }
+    }
+    return reached[author];
+}
+
+void
+sim_check_receipts(const struct sim_world *world)
+{
+    for (uint32_t author = 0; author < world->node_count; author++) {
+        for (uint32_t holder = 0; holder < world->node_count; holder++) {
+            if (author == holder || !can_travel(world, author, holder)) continue;
+            const struct sim_receipt *known = &world->nodes[author].side.receipts[author][holder];
+            uint64_t held = count_held(&world->nodes[holder], author);
+            if (known->counter != 0 && known->held == held) continue;
+            sim_fail(world, &world->nodes[author], "knows of %lu commits at %c, which holds %lu",
+                     (unsigned long)known->held, (char)('a' + holder), (unsigned long)held);
+        }
+    }
+}
