@@ -18,6 +18,7 @@
  *     answer [ error, log before, after, view before, after ]
  *   SEAL, CEREMONY, LOBBY                      control_lobby.h
  *   BUNDLE                                     control_bundle.h
+ *   HELD                                       control_held.h
  *
  * Private to ileanet's own programs: both ends are of one version.
  */
@@ -54,7 +55,8 @@ enum ilea_control_kind {
     ILEA_CONTROL_LOBBY,
     ILEA_CONTROL_COMPACT,
     ILEA_CONTROL_BUNDLE, /* control_bundle.h */
-    ILEA_CONTROL_LAST = ILEA_CONTROL_BUNDLE
+    ILEA_CONTROL_HELD,    /* control_held.h */
+    ILEA_CONTROL_LAST = ILEA_CONTROL_HELD
 };
 
 struct ilea_control_frame {

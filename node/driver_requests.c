@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/control_held.h"
 #include "node/driver_state.h"
 #include "node/trust.h"
 
@@ -64,6 +65,29 @@ answer_status(struct driver *driver, struct ilea_control_client *client)
             link.agency, link.ready, link.known, link.lag_commits, link.missing_commits };
     }
     ilea_control_put_status(&client->answer, &status);
+}
+
+/* How far the peers that have links acknowledged some feeds. */
+static void
+answer_held(struct driver *driver, struct ilea_control_client *client, struct ilea_span body)
+{
+    struct ilea_control_held held = { .feed_count = 0 };
+    struct ilea_feed_id feeds[ILEA_HELD_FEEDS_MAX];
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, body);
+    held.feed_count = ilea_msgpack_get_array(&reader, ILEA_HELD_FEEDS_MAX);
+    for (uint32_t i = 0; i < held.feed_count; i++) {
+        ilea_msgpack_get_bytes(&reader, feeds[i].bytes, sizeof feeds[i].bytes);
+    }
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX && ilea_msgpack_reader_done(&reader); i++) {
+        if (!driver->peers[i].exists) continue;
+        uint32_t at = held.link_count++;
+        held.links[at].agency = driver->peers[i].agency;
+        for (uint32_t j = 0; j < held.feed_count; j++) {
+            held.links[at].seqs[j] = ilea_replicator_acknowledged(driver->replicator, i, &feeds[j]);
+        }
+    }
+    ilea_control_put_held(&client->answer, &held);
 }
 
 /* End a decision's own transaction. What failed for reasons of ours goes into `reason`. */
@@ -180,6 +204,7 @@ ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *clie
             ilea_control_put_compacted(&client->answer, &client->compacted);
             break;
         case ILEA_CONTROL_BUNDLE: do_bundle(driver, client, frame.body); break;
+        case ILEA_CONTROL_HELD: answer_held(driver, client, frame.body); break;
         }
         if (client->fd < 0) return; /* dropped by trouble */
         if (client->answer.failed) {

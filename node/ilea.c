@@ -36,6 +36,7 @@ static const char help[] =
     "  set REF FIELD=VALUE...              FIELD+=V, FIELD-=V for sets; FIELD= removes\n"
     "  publish REF --to all-peers [--tlp LABEL] [--dry-run]\n"
     "  retract REF --reason TEXT           still there, marked as withdrawn\n"
+    "  where REF-OR-ID                     which agencies have it and can read it\n"
     "  import FILE --profile NAME [--to AUDIENCE]\n"
     "       NAME: records cordis-project h2020-topic misp-galaxy org; FILE: also .gz, -\n"
     "  export [--type TYPE] [--agency CODE]\n"
@@ -100,6 +101,7 @@ static const struct {
     { "compact", ilea_command_compact },
     { "bundle", ilea_command_bundle },   { "frontier", ilea_command_frontier },
     { "backup", ilea_command_backup },   { "restore", ilea_command_restore },
+    { "where", ilea_command_where },
 };
 
 /* Where an option's value goes: one place, a flag, or a list that has room for `max`. */

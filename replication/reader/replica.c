@@ -308,6 +308,12 @@ ilea_snapshot_part(const struct ilea_value *value, uint32_t index, struct ilea_s
 }
 
 enum ilea_error
+ilea_snapshot_history(struct ilea_snapshot *snapshot, uint64_t record, uint64_t *lsn)
+{
+    return ilea_view_history_next(snapshot->txn, record, lsn);
+}
+
+enum ilea_error
 ilea_snapshot_change(struct ilea_snapshot *snapshot, uint64_t since, struct ilea_change_info *info)
 {
     struct ilea_view_change *change = &snapshot->change;

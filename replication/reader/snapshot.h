@@ -12,6 +12,10 @@
 const struct ilea_record *ilea_snapshot_record(const struct ilea_snapshot *snapshot);
 const struct ilea_view_row *ilea_snapshot_row(const struct ilea_snapshot *snapshot);
 
+/* As ilea_view_history_next(): walks the changes of a record of our own agency. */
+ILEA_MUST_USE enum ilea_error ilea_snapshot_history(struct ilea_snapshot *snapshot, uint64_t record,
+                                                    uint64_t *lsn);
+
 /* Where in `home` the current view lies. NOT_FOUND. */
 ILEA_MUST_USE enum ilea_error ilea_view_path(const char *home, char *path, size_t capacity,
                                              uint32_t *generation);

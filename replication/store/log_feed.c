@@ -97,6 +97,24 @@ ilea_log_feed_by_id(struct ilea_transaction *txn, const struct ilea_feed_id *id,
     return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
 }
 
+enum ilea_error
+ilea_log_feed_by_dot(struct ilea_transaction *txn, const uint8_t half[ILEA_ID_SIZE / 2],
+                     struct ilea_feed_row *feed)
+{
+    struct ilea_cursor *cursor = NULL;
+    struct ilea_feed_id id;
+    struct ilea_span key, value;
+    enum ilea_error error = ilea_cursor_open(txn, LOG_FEED_IDS, &cursor);
+    if (error != ILEA_ERROR_NONE) return error;
+    error = ilea_cursor_seek(cursor, (struct ilea_span){ half, ILEA_ID_SIZE / 2 }, &key, &value);
+    if (error == ILEA_ERROR_NONE && (key.size != ILEA_ID_SIZE || memcmp(key.data, half, ILEA_ID_SIZE / 2) != 0)) {
+        error = ILEA_ERROR_NOT_FOUND;
+    }
+    if (error == ILEA_ERROR_NONE) memcpy(id.bytes, key.data, sizeof id.bytes);
+    ilea_cursor_close(cursor);
+    return error == ILEA_ERROR_NONE ? ilea_log_feed_by_id(txn, &id, feed) : error;
+}
+
 static bool
 is_forked(const struct ilea_feed_row *feed)
 {

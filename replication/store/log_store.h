@@ -198,6 +198,10 @@ ILEA_MUST_USE enum ilea_error ilea_log_feed(struct ilea_transaction *txn, uint32
 ILEA_MUST_USE enum ilea_error ilea_log_feed_by_id(struct ilea_transaction *txn,
                                                   const struct ilea_feed_id *id,
                                                   struct ilea_feed_row *feed);
+/* By the first half of its id, as dots name it. */
+ILEA_MUST_USE enum ilea_error ilea_log_feed_by_dot(struct ilea_transaction *txn,
+                                                   const uint8_t half[ILEA_ID_SIZE / 2],
+                                                   struct ilea_feed_row *feed);
 /* Feeds in the order of their numbers: 1, 2, ... NOT_FOUND past the last. */
 ILEA_MUST_USE enum ilea_error ilea_log_chain(struct ilea_transaction *txn, uint32_t feed,
                                              uint64_t seq, struct ilea_chain_row *row);
