@@ -60,9 +60,6 @@ int ilea_command_snapshot(const struct ilea_command *command, struct ilea_replic
                           struct ilea_snapshot **snapshot);
 /* The view could not be read: says what to do; returns the exit code. */
 int ilea_command_view_fault(const struct ilea_command *command, enum ilea_error error);
-/* A record by ref or id; replica and snapshot are to be ended, after a failure too. */
-int ilea_command_find_record(const struct ilea_command *command, const char *ref, struct ilea_replica **replica,
-                      struct ilea_snapshot **snapshot, struct ilea_record_info *info);
 /* The log, for reading. */
 int ilea_command_log(const struct ilea_command *command, struct ilea_log **log);
 

@@ -50,6 +50,12 @@ ACT_VALUE_MAX = 1000
 ACT_SIGS_MAX = 16
 ENTRY_SIZE_MAX = 24 * 1024
 WRAPPED_KEY_SIZE = 140
+SIDE_SIZE_MAX = 128 * 1024
+RECEIPT_SIZE_MAX = 64 * 1024
+RECEIPT_FEEDS_MAX = 960
+RECEIPT_ARCHIVES_MAX = 16
+RECEIPT_UNREAD_MAX = 256
+RECEIPT_OWN_MAX = 64
 RECORD_WRITES_MAX = 1 << 20
 UINT32_MAX = 2**32 - 1
 AGENCIES_MAX = 512
@@ -778,17 +784,68 @@ def decode_entry(data):
     return entry
 
 
+# --- receipts -----------------------------------------------------------------------------------
+
+def decode_receipt(data):
+    """Form alone; the holder's node signs `hash`."""
+    if len(data) > RECEIPT_SIZE_MAX:
+        raise Refused("limit")
+    reader = Reader(data)
+    fields, version = reader.array(32), reader.uint()
+    if version != 1:
+        raise Refused("unknown")
+    malformed(fields != 6)
+    receipt = {"holder": reader.bytes(32), "author": reader.bytes(32), "counter": reader.uint(),
+               "sealed": reader.bin(RECEIPT_SIZE_MAX)}
+    receipt["hash"] = digest("ilea/receipt/v1", data[:reader.at])
+    receipt["signature"] = reader.bytes(64)
+    reader.end()
+    malformed(receipt["holder"] == receipt["author"])
+    return receipt
+
+
+def receipt_prefix(network, receipt):
+    """What stands before the body in what is sealed."""
+    domain = b"ilea/receipt-seal/v1"
+    return bytes([len(domain)]) + domain + network + receipt["holder"] + receipt["author"] + u64(receipt["counter"])
+
+
+def read_list(reader, most, *read):
+    rows = []
+    for _ in range(reader.array(most)):
+        reader.array_of(len(read))
+        rows.append([part(reader) for part in read])
+    return rows
+
+
+def decode_receipt_body(data):
+    reader = Reader(data)
+    reader.array_of(4)
+    feeds = read_list(reader, RECEIPT_FEEDS_MAX, lambda r: r.bytes(32), Reader.uint, Reader.uint)
+    malformed(any(not 0 < held or seen > held for _, held, seen in feeds) or not ascends([row[0] for row in feeds]))
+    archives = read_list(reader, RECEIPT_ARCHIVES_MAX, lambda r: r.bin(16), Reader.uint, lambda r: r.bytes(32))
+    malformed(any(len(audience) not in (0, 16) or count == 0 for audience, count, _ in archives)
+              or not ascends([row[0] for row in archives]))
+    unread = read_list(reader, RECEIPT_UNREAD_MAX, lambda r: r.bytes(16), Reader.uint,
+                       lambda r: r.uint(UINT32_MAX), lambda r: r.uint(4))
+    malformed(any(seq == 0 or why == 0 for _, seq, _, why in unread) or not ascends([row[:3] for row in unread]))
+    own = read_list(reader, RECEIPT_OWN_MAX, lambda r: r.bytes(32), Reader.uint)
+    malformed(any(seq == 0 for _, seq in own) or not ascends([row[0] for row in own]))
+    reader.end()
+    return {"feeds": feeds, "archives": archives, "unread": unread, "own": own}
+
+
 # --- messages -----------------------------------------------------------------------------------
 
 def decode_frame(data):
     malformed(not 13 <= len(data) <= MESSAGE_SIZE_MAX)
     session, number, kind = data[:8], int.from_bytes(data[8:12], "big"), data[12]
-    malformed(not 1 <= kind <= 8)
+    malformed(not 1 <= kind <= 9)
     first = session == bytes(8)
     malformed(first != (kind == 1) or first != (number == 0))
     reader = Reader(data[13:])
     read = (read_hello, read_bind, read_frontier, read_commits, read_credit, read_notes,
-            read_manifests, read_fork_message)[kind - 1]
+            read_manifests, read_fork_message, read_side)[kind - 1]
     frame = {"session": session, "number": number, "type": kind}
     frame.update(read(reader))
     reader.end()
@@ -887,6 +944,11 @@ def read_manifests(reader):
 def read_fork_message(reader):
     reader.array_of(1)
     return {"proof": reader.bin(FORK_SIZE_MAX)}
+
+
+def read_side(reader):
+    """Nothing that a replicator understands; how long it may be is the session's to ask."""
+    return {"body": reader.take(len(reader.data))}
 
 
 # --- the files ----------------------------------------------------------------------------------
@@ -1220,6 +1282,18 @@ def check_fork(vector):
         assert commit["signature"] == fork["signature_" + side]
 
 
+def check_receipt(vector):
+    if vector["check"] == "body":
+        expect_equal(vector, decode_receipt_body(raw(vector, "body")))
+        return
+    receipt = decode_receipt(raw(vector, "receipt"))
+    if vector.get("error") == "bad_signature":
+        raise LeftOut
+    expect_equal(vector, receipt)
+    assert receipt_prefix(raw(vector, "network"), receipt) + raw(vector, "body") == raw(vector, "opened")
+    decode_receipt_body(raw(vector, "body"))
+
+
 def check_act(vector):
     if vector["check"] == "act":
         expect_equal(vector, decode_act(raw(vector, "act")))
@@ -1339,7 +1413,7 @@ def check_bundle(vector):
 FILES = {"hash": check_hash, "sign": check_sign, "keyring": check_keyring, "msgpack": check_msgpack,
          "change": check_change, "item": check_item, "commit": check_commit,
          "statement": check_statement, "manifest": check_manifest, "fork": check_fork,
-         "act": check_act, "message": check_message,
+         "act": check_act, "receipt": check_receipt, "message": check_message,
          "record": check_record, "schema": check_schema, "lobby": check_lobby,
          "bundle": check_bundle}
 

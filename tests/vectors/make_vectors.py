@@ -991,6 +991,90 @@ def fork():
     return file
 
 
+def make_receipt(body, signer=None, prefix=None, network=None, more=(), **replaced):
+    """The receipt, and what is sealed in it."""
+    fields = {"version": 1, "holder": fixed("agency"), "author": AGENCY, "counter": 1735689600000}
+    receipt = {**fields, **{key: value for key, value in replaced.items() if key in fields}}
+    try:
+        opened = rules.receipt_prefix(NETWORK, receipt) if prefix is None else prefix
+    except TypeError:
+        opened = b""
+    opened += body
+    fields.update(sealed=seal(READING.public, opened, "receipt"))
+    fields.update(replaced)
+    head = encode([*fields.values(), b"", *more])
+    head = head[:-2 - sum(len(encode(part)) for part in more)]
+    signature = (signer or NODE).sign("ilea/receipt-sig/v1", network or NETWORK, digest("ilea/receipt/v1", head))
+    return encode([*fields.values(), signature, *more]), opened
+
+
+def receipt():
+    file = File()
+    other, last = fixed("another feed"), fixed("the last feed")
+    feeds = sorted([FEED, other, last])
+    full = [[[feeds[0], 7, 7], [feeds[1], 1, 0], [feeds[2], 2**40, 5]],
+            [[b"", 12, fixed("sum")], [fixed("audience", 16), 1, fixed("other sum")]],
+            [[feeds[0][:16], 3, 0, 1], [feeds[0][:16], 3, 2, 3], [feeds[1][:16], 1, 0, 2]],
+            [[feeds[1], 300]]]
+    empty = [[], [], [], []]
+
+    def good(name, body, **options):
+        data, opened = make_receipt(encode(body), **options)
+        file.good(name, check="receipt", receipt=data, network=NETWORK, node=NODE.public, node_seed=NODE.seed,
+                  reading_secret=READING.secret, reading=READING.public, opened=opened, body=encode(body),
+                  **rules.decode_receipt(data))
+
+    def bad(name, expect, error="malformed", /, data=None, **options):
+        data = make_receipt(encode(empty), **options)[0] if data is None else data
+        file.bad(name, expect, error, check="receipt", receipt=data, network=NETWORK, node=NODE.public)
+
+    good("of an agency that holds nothing", empty)
+    good("with all parts", full)
+    good("counter 0", empty, counter=0)
+    good("a high counter", empty, counter=2**53 - 1)
+    bad("version 2", "newer", "unknown", version=2)
+    bad("version 0", "newer", "unknown", version=0)
+    bad("a field more", "count", more=(0,))
+    bad("holder of 31 bytes", "size", holder=bytes(31))
+    bad("an agency about itself", "duplicate", holder=AGENCY)
+    bad("another node key", "signature", "bad_signature", signer=NODE_2)
+    bad("another network", "signature", "bad_signature", network=fixed("network"))
+    whole = make_receipt(encode(empty))[0]
+    bad("a byte after", "trailing", data=whole + b"\0")
+    bad("cut", "truncated", data=whole[:-1])
+    bad("over 65536 bytes", "limit", "limit", sealed=bytes(65536))
+
+    def body(name, value):
+        file.good(name, check="body", body=encode(value), **rules.decode_receipt_body(encode(value)))
+
+    def bad_body(name, expect, part, rows, data=None):
+        value = list(empty)
+        value[part] = rows
+        file.bad(name, expect, "malformed", check="body", body=encode(value) if data is None else data)
+
+    body("nothing held", empty)
+    body("all parts", full)
+    bad_body("five parts", "count", 0, [], encode(empty + [[]]))
+    bad_body("feeds that descend", "order", 0, [[feeds[1], 1, 1], [feeds[0], 1, 1]])
+    bad_body("a feed twice", "duplicate", 0, [[feeds[0], 1, 1], [feeds[0], 2, 1]])
+    bad_body("a feed of which nothing is held", "range", 0, [[FEED, 0, 0]])
+    bad_body("more seen than held", "range", 0, [[FEED, 2, 3]])
+    bad_body("961 feeds", "limit", 0, [[i.to_bytes(32, "big"), 1, 1] for i in range(961)])
+    bad_body("an audience of 15 bytes", "size", 1, [[bytes(15), 1, bytes(32)]])
+    bad_body("an audience twice", "duplicate", 1, [[b"", 1, bytes(32)], [b"", 1, bytes(32)]])
+    bad_body("an empty archive", "range", 1, [[b"", 0, bytes(32)]])
+    bad_body("items that descend", "order", 2, [[bytes(16), 2, 0, 1], [bytes(16), 1, 0, 1]])
+    bad_body("an item twice", "duplicate", 2, [[bytes(16), 2, 0, 1], [bytes(16), 2, 0, 2]])
+    bad_body("no reason", "range", 2, [[bytes(16), 2, 0, 0]])
+    bad_body("reason 5", "range", 2, [[bytes(16), 2, 0, 5]])
+    bad_body("257 items", "limit", 2, [[bytes(16), i + 1, 0, 1] for i in range(257)])
+    bad_body("own feeds that descend", "order", 3, [[feeds[1], 1], [feeds[0], 1]])
+    bad_body("an own feed without commits", "range", 3, [[FEED, 0]])
+    bad_body("65 own feeds", "limit", 3, [[i.to_bytes(32, "big"), 1] for i in range(65)])
+    bad_body("a byte after", "trailing", 0, [], encode(empty) + b"\0")
+    return file
+
+
 def make_act(kind=b"peer.approve", subject=None, pairs=(), more=(), **replaced):
     fields = {"version": 1, "agency": AGENCY, "nonce": fixed("act nonce", 16),
               "made_ms": 1735689600000, "kind": Text(kind),
@@ -1147,10 +1231,11 @@ def message():
     good("MANIFEST", frame(7, [AGENCY, [b"not looked into"]]))
     good("MANIFEST, two", frame(7, [AGENCY, [bytes(300), b"the next one"]]))
     good("FORK", frame(8, [b"not looked into"]))
+    good("SIDE", session + (1).to_bytes(4, "big") + b"\x09" + b"not looked into")
 
     bad("shorter than a header", "truncated", session + bytes(4))
     bad("type 0", "range", frame(0, hello))
-    bad("type 9", "range", frame(9, hello))
+    bad("type 10", "range", frame(10, hello))
     bad("HELLO in a session", "range", frame(1, hello))
     bad("HELLO with a number", "range", frame(1, hello, 1, bytes(8)))
     bad("BIND without a session", "range", frame(2, [bytes(64)], 0, bytes(8)))
@@ -1674,7 +1759,7 @@ def bundle():
 
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
-    for make in (msgpack, change, item, commit, statement, manifest, fork, act, message,
+    for make in (msgpack, change, item, commit, statement, manifest, fork, act, receipt, message,
                  record, lobby, bundle):
         with open(os.path.join(folder, make.__name__ + ".jsonl"), "w", encoding="ascii") as out:
             for vector in make().vectors:
