@@ -1,6 +1,6 @@
 /*
- * driver_receipts.c - receipts on links (PROTOCOL.md, "Receipts"): each end asks the other for what came after a stamp of
- * its log; the answer waits until there is something. What is asked for next says that the last is durable.
+ * driver_receipts.c - receipts on links (PROTOCOL.md, "Receipts"): each end asks the other for what came after a stamp
+ * of its log; the answer waits until there is something. What is asked for next says that the last is durable.
  *
  *   ASK   [ 1, database: bin 0|16, stamp ]
  *   GIVE  [ 2, database: bin 16, stamp, more 0|1, [ receipt: bin ... ] ]

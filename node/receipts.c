@@ -130,7 +130,8 @@ list_unread(const struct drafting *drafting)
         }
         if (counts) error = list_feed(draft, &feed, item.seq - 1);
         if (error != ILEA_ERROR_NONE) return error;
-        item = (struct ilea_view_unread){ .feed = item.feed, .seq = UINT64_MAX, .index = UINT32_MAX }; /* the next feed */
+        item.seq = UINT64_MAX; /* the next feed */
+        item.index = UINT32_MAX;
     }
 }
 

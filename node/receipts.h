@@ -1,6 +1,6 @@
 /*
- * receipts.h - receipts as a node makes and judges them (PROTOCOL.md, "Receipts"): what it holds and can read of another
- * agency's feeds, by log and view; and whether one that came is to be kept.
+ * receipts.h - receipts as a node makes and judges them (PROTOCOL.md, "Receipts"): what it holds and can read of
+ * another agency's feeds, by log and view; and whether one that came is to be kept.
  */
 #ifndef ILEA_NODE_RECEIPTS_H
 #define ILEA_NODE_RECEIPTS_H

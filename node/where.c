@@ -258,7 +258,8 @@ read_receipt(const struct finding *finding, struct ilea_span bytes, struct reach
     for (uint32_t i = 0; i < finding->feed_count && error == ILEA_ERROR_NONE; i++) {
         const struct where_feed *feed = &finding->feeds[i];
         bool in_archive = feed->row.archived && archive;
-        struct ilea_receipt_feed said = { .held = in_archive ? feed->row.seq : 0, .seen = in_archive ? feed->row.seq : 0 };
+        uint64_t archived_seq = in_archive ? feed->row.seq : 0;
+        struct ilea_receipt_feed said = { .held = archived_seq, .seen = archived_seq };
         struct ilea_msgpack_reader feeds = body.feeds;
         for (uint32_t j = 0; j < body.feed_count; j++) {
             struct ilea_receipt_feed listed;
@@ -324,7 +325,7 @@ static void
 say_state(const struct finding *finding, const struct ilea_agency_row *row, const struct reach *reach,
           struct ilea_where_agency *entry)
 {
-    static const char *const whys[] = { "", "waits for a key", "of a newer version than its own", "does not open there",
+    static const char *const whys[] = { "", "waits for a key", "of a newer version", "does not open there",
                                         "refused there" };
     const struct where_epoch *closed = find_closed_epoch(finding, &row->id);
     if (!finding->where->shared) {

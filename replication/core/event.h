@@ -9,10 +9,10 @@
  *     transaction; when it is durable, it says so with STORED, and only then does the replicator
  *     acknowledge or pass on what was stored. Nothing is acknowledged that a crash could forget.
  *  4. MANIFEST, FORK, FORK_FOUND and SIDE are the driver's to judge: the replicator takes manifests, proofs
- *     and what comes beside as they are. At most one of them is in a step's effects, and it is the last.
- *     Before the next MESSAGE or IMPORT the driver verifies it, makes what it keeps durable (with all STOREs
- *     so far: STORED comes first) and
- *     tells what changed, by AGENCY, FEED, PEER; or, if the bytes are bad, says BLAME.
+ *     and what comes beside as they are. At most one of them is in a step's effects, and it is the last. Before the
+ *     next MESSAGE or IMPORT the driver verifies it, makes what it keeps of the first three durable (with all
+ *     STOREs so far: STORED comes first) and tells what changed, by AGENCY, FEED, PEER; or, if the bytes are
+ *     bad, says BLAME.
  *  5. FEED of a feed that is known sets it anew: its commits may have become fewer, when the agency's
  *     roots say where it ends. All STOREs of it are durable by then.
  *  6. After each step the driver asks ilea_replicator_deadline() and delivers TIMER then.
@@ -51,8 +51,8 @@ enum ilea_event_type {
     ILEA_EVENT_LINK_DOWN, /* the transport is gone; what was sent may be lost */
     ILEA_EVENT_MESSAGE,   /* one frame from the peer at the other end of a link */
     ILEA_EVENT_BLAME,     /* a MANIFEST, FORK or SIDE from this link cannot be right: end its session */
-    ILEA_EVENT_SIDE,      /* send this to the peer, if ilea_replicator_side() says that there is room; else it is lost */
     ILEA_EVENT_IMPORT,    /* a message that came in a bundle, over no link */
+    ILEA_EVENT_SIDE,      /* send this to the peer; it is lost unless ilea_replicator_side() says there is room */
     ILEA_EVENT_STORED,    /* every STORE so far is durable */
     ILEA_EVENT_APPENDED,  /* a commit of our own is durable */
     ILEA_EVENT_TIMER

@@ -77,8 +77,8 @@ struct ilea_receipt_body {
 ILEA_MUST_USE enum ilea_error ilea_receipt_decode(struct ilea_span input, struct ilea_receipt *receipt);
 ILEA_MUST_USE bool ilea_receipt_verify(const struct ilea_receipt *receipt, const struct ilea_network_id *network,
                                        const struct ilea_sign_public *node);
-/* Open what is sealed in it: `bytes` has room for ILEA_RECEIPT_SIZE_MAX, *body borrows them. NOT_FOUND: it is not sealed
- * to this key; BAD_HASH: it was made for other agencies, or as another receipt. */
+/* Open what is sealed in it: `bytes` has room for ILEA_RECEIPT_SIZE_MAX, *body borrows them. NOT_FOUND: it is not
+ * sealed to this key; BAD_HASH: it was made for other agencies, or as another receipt. */
 ILEA_MUST_USE enum ilea_error ilea_receipt_open(const struct ilea_receipt *receipt,
                                                 const struct ilea_network_id *network,
                                                 const struct ilea_reading_secret *reading, uint8_t *bytes,

@@ -1,6 +1,6 @@
 /*
- * fuzz_receipt.c - the decoders of receipts and of what is sealed in them. The input is tried as it is, and as a list of
- * changes to a receipt that is good: what is then accepted under its signer's key must be that receipt.
+ * fuzz_receipt.c - the decoders of receipts and of what is sealed in them. The input is tried as it is, and as a list
+ * of changes to a receipt that is good: what is then accepted under its signer's key must be that receipt.
  */
 #include <stdlib.h>
 #include <string.h>
