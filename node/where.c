@@ -297,7 +297,7 @@ say(struct ilea_where_agency *entry, enum ilea_where_state state, const char *wh
     (void)snprintf(entry->why, sizeof entry->why, "%s", why);
 }
 
-/* An epoch that the record's values are under and that is not for this agency; NULL: it reads all, as far as we know. */
+/* An epoch that the record's values are under and that is not for this agency; NULL: it reads all that we know of. */
 static const struct where_epoch *
 find_closed_epoch(const struct finding *finding, const struct ilea_agency_id *agency)
 {
