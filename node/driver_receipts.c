@@ -316,13 +316,13 @@ compare_claims(const void *a, const void *b)
                   ILEA_ID_SIZE);
 }
 
-/* What is claimed, and under which keys it is said. */
+/* What is claimed, and to which key it is sealed: our own do not change while this process runs. */
 static void
 hash_claim(const struct ilea_claim *claim, uint8_t hash[ILEA_HASH_SIZE])
 {
     struct ilea_hasher hasher;
     ilea_hash_begin(&hasher, ILEA_DOMAIN_RECEIPT);
-    ilea_hash_add(&hasher, claim->author.bytes, sizeof claim->author.bytes);
+    ilea_hash_add(&hasher, claim->to.bytes, sizeof claim->to.bytes);
     ilea_hash_add(&hasher, claim->body, claim->size);
     ilea_hash_end(&hasher, hash);
 }

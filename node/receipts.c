@@ -159,6 +159,21 @@ compare_unread(const void *a, const void *b)
     return (one->index > other->index) - (one->index < other->index);
 }
 
+/* The newest manifest of an agency (heap: free). */
+static enum ilea_error
+newest_manifest(struct ilea_transaction *txn, const struct ilea_agency_id *agency, struct ilea_manifest **manifest)
+{
+    struct ilea_span bytes;
+    uint64_t index;
+    *manifest = malloc(sizeof **manifest);
+    if (*manifest == NULL) return ILEA_ERROR_NO_MEMORY;
+    enum ilea_error error = ilea_log_manifest_last(txn, agency, &index, &bytes);
+    if (error == ILEA_ERROR_NONE && ilea_manifest_decode(bytes, *manifest) != ILEA_ERROR_NONE) {
+        error = ILEA_ERROR_CORRUPT;
+    }
+    return error;
+}
+
 static enum ilea_error
 write_body(const struct drafting *drafting, struct draft *draft)
 {
@@ -167,6 +182,10 @@ write_body(const struct drafting *drafting, struct draft *draft)
     uint32_t count = 0;
     enum ilea_error error = ilea_log_archive_sum(drafting->log, &claim->author, &count, archive.sum);
     archive.count = count;
+    struct ilea_manifest *author = NULL;
+    if (error == ILEA_ERROR_NONE) error = newest_manifest(drafting->log, &claim->author, &author);
+    if (error == ILEA_ERROR_NONE) claim->to = author->reading;
+    free(author);
     claim->body = malloc(ILEA_RECEIPT_BODY_MAX);
     if (error == ILEA_ERROR_NONE && claim->body == NULL) error = ILEA_ERROR_NO_MEMORY;
     if (error != ILEA_ERROR_NONE) return error;
@@ -223,32 +242,15 @@ ilea_claims_make(struct ilea_transaction *log, struct ilea_transaction *view, co
     return error;
 }
 
-/* The newest manifest of an agency (heap: free). */
-static enum ilea_error
-newest_manifest(struct ilea_transaction *txn, const struct ilea_agency_id *agency, struct ilea_manifest **manifest)
-{
-    struct ilea_span bytes;
-    uint64_t index;
-    *manifest = malloc(sizeof **manifest);
-    if (*manifest == NULL) return ILEA_ERROR_NO_MEMORY;
-    enum ilea_error error = ilea_log_manifest_last(txn, agency, &index, &bytes);
-    if (error == ILEA_ERROR_NONE && ilea_manifest_decode(bytes, *manifest) != ILEA_ERROR_NONE) {
-        error = ILEA_ERROR_CORRUPT;
-    }
-    return error;
-}
-
 enum ilea_error
 ilea_receipts_issue(struct ilea_transaction *txn, const struct ilea_log_identity *identity,
                     const struct ilea_keys *keys, const struct ilea_claim *claim, uint64_t now_ms)
 {
     struct ilea_receipt receipt = { .holder = identity->agency, .author = claim->author };
     struct ilea_receipt_row row;
-    struct ilea_manifest *author = NULL;
     uint8_t *bytes = malloc(ILEA_RECEIPT_SIZE_MAX), *scratch = malloc(ILEA_RECEIPT_SIZE_MAX);
     size_t size = 0;
     enum ilea_error error = bytes != NULL && scratch != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
-    if (error == ILEA_ERROR_NONE) error = newest_manifest(txn, &claim->author, &author);
     if (error == ILEA_ERROR_NONE) {
         error = ilea_log_receipt(txn, &claim->author, &identity->agency, &row);
         uint64_t last = error == ILEA_ERROR_NONE ? row.counter : 0;
@@ -257,7 +259,7 @@ ilea_receipts_issue(struct ilea_transaction *txn, const struct ilea_log_identity
     }
     if (error == ILEA_ERROR_NONE) {
         const struct ilea_span body = { claim->body, claim->size };
-        error = ilea_receipt_make(&receipt, body, &identity->network, &author->reading, keys->node, scratch, bytes,
+        error = ilea_receipt_make(&receipt, body, &identity->network, &claim->to, keys->node, scratch, bytes,
                                   &size);
     }
     if (error == ILEA_ERROR_NONE) {
@@ -265,7 +267,6 @@ ilea_receipts_issue(struct ilea_transaction *txn, const struct ilea_log_identity
                                          .counter = receipt.counter, .arrived_ms = now_ms, .bytes = { bytes, size } };
         error = ilea_log_put_receipt(txn, now_ms, &row);
     }
-    free(author);
     free(bytes);
     free(scratch);
     return error;

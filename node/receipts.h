@@ -16,6 +16,7 @@ struct ilea_claim {
     uint8_t *body;                  /* ILEA_RECEIPT_BODY_MAX of them, given by ilea_claims_make(); free() */
     size_t size;
     bool seen;                      /* all that is held of it is in the view */
+    struct ilea_reading_public to;  /* to be sealed to this key of the author's */
 };
 
 /*

@@ -316,7 +316,7 @@ say_blocked(struct ilea_where_agency *entry, const struct ilea_agency_row *row, 
         (void)snprintf(entry->why, sizeof entry->why, "areas: %.*s", (int)row->grant.areas.size,
                        (const char *)row->grant.areas.data);
     } else {
-        (void)snprintf(entry->why, sizeof entry->why, "was not to read it when written");
+        (void)snprintf(entry->why, sizeof entry->why, "not among its readers");
     }
     entry->state = ILEA_WHERE_BLOCKED;
 }
@@ -332,7 +332,7 @@ say_state(const struct finding *finding, const struct ilea_agency_row *row, cons
         say(entry, ILEA_WHERE_NOT_IN_AUDIENCE, "for our agency alone");
     } else if (row->state != ILEA_AGENCY_APPROVED) {
         (void)snprintf(entry->why, sizeof entry->why, "%s%s", ilea_agency_state_name(row->state),
-                       entry->held ? "; it holds the record" : "");
+                       entry->held ? "; holds the record" : "");
         entry->state = ILEA_WHERE_NOT_APPROVED;
     } else if (reach->held && reach->seen && (int)reach->why == 0) {
         say(entry, ILEA_WHERE_READABLE, "");

@@ -24,7 +24,7 @@ def wait_state(agency, ref, other, wanted, seconds=40):
 
 @test
 def where_chain(place):
-    """A - B - C: A learns through B what C has, and what it lacks while it is away. Nothing flows once all is said."""
+    """A - B - C: A learns through B what C has, and what it lacks while it is away. At rest nothing is said."""
     a, b, c = agencies = federation(place, ["AT-BK", "BE-FP", "CZ-PP"], listen={"BE-FP"})
     for agency in agencies:
         agency.start()
@@ -56,12 +56,40 @@ def where_chain(place):
         wait_state(a, one, c, "readable")
     wait_converged(agencies)
 
+    # At rest no node writes anything: nothing is claimed again, and nothing passed on.
+    files = [os.path.join(agency.home, "log", "data.mdb") for agency in agencies]
+    wait_for("the last receipts everywhere", lambda: time.time() - max(map(os.path.getmtime, files)) > 4, 40, 0.5)
+    before = [os.path.getmtime(file) for file in files]
+    time.sleep(12 * support.Options.slow)
+    same([os.path.getmtime(file) for file in files], before, "when the logs were written last")
+
     result = c.run("where", ref, check_code=DATAERR)
     check("AT-BK" in result.err and len(result.err.splitlines()) == 1, "others' records", result)
     a.run("where", "AT-BK-N77", check_code=NOINPUT)
     for agency in agencies:
         check("session_ended" not in agency.log(), f"a session of {agency.code} ended:", agency.log_tail())
         agency.verify()
+
+
+@test
+def where_no_relay(place):
+    """A link that is for its own two agencies alone carries no receipt of a third; nor is one made up."""
+    a, b, c = (place.agency(code, listen=code == "BE-FP") for code in ("AT-BK", "BE-FP", "CZ-PP"))
+    for one in (a, b, c):
+        for other in (a, b, c):
+            if one is not other:
+                one.add(other)
+                if (one, other) != (a, b):
+                    one.approve(other)
+    a.run("peer", "approve", "BE-FP", "--yes", "--scope", "connect,follow")
+    for agency in (a, b, c):
+        agency.start()
+    ref, record = a.new("Read plates at night")
+    wait_state(a, ref, b, "readable")
+    wait_for("the record at C", lambda: record in c.export("--agency", "AT-BK"), 40, 0.3)
+    time.sleep(6 * support.Options.slow)
+    entry = where(a, ref)[c.code]
+    same((entry["state"], entry["held"], entry["since_ms"]), ("queued", False, None), "what A knows of C")
 
 
 @test
@@ -118,8 +146,8 @@ def where_revoked(place):
 
 
 @test
-def where_key_missing(place):
-    """Held and not readable: a record that came before its key is said to wait for it, by who cannot read it."""
+def where_suspended(place):
+    """Who was suspended when a record was written is told apart, and catches up once it is not."""
     fr, nl = federation(place, ["FR-PN", "NL-PO"])
     for agency in (fr, nl):
         agency.start()
@@ -130,6 +158,32 @@ def where_key_missing(place):
     same((state(fr, later, nl), where(fr, later)["NL-PO"]["held"]), ("not-approved", False), "while suspended")
     fr.run("peer", "resume", "NL-PO")
     wait_state(fr, later, nl, "readable")
+
+
+@test
+def where_incarnations(place):
+    """What lies in feeds that are closed and archived is known to be there as well, and while one of them is on its way."""
+    fr, nl = federation(place, ["FR-PN", "NL-PO"])
+    nl.start()
+    refs = []
+    for i in range(4):
+        os.makedirs(fr.guard, mode=0o700, exist_ok=True)
+        fr.start()
+        refs.append(fr.new(f"Of start {i}")[0])
+        for ref in refs:
+            wait_state(fr, ref, nl, "readable")
+        fr.stop()
+        shutil.rmtree(fr.guard)
+    nl.stop()
+    os.makedirs(fr.guard, mode=0o700, exist_ok=True)
+    fr.start()
+    check(len(fr.feeds("FR-PN")) == 4, "feeds", fr.feeds("FR-PN"))
+    fr.run("set", refs[0], "title=Once more")
+    same([state(fr, ref, nl) for ref in refs], ["queued"] + ["readable"] * 3, "while the peer is away")
+    same(where(fr, refs[0])["NL-PO"]["why"], "an earlier state is there", "of the one that changed")
+    nl.start()
+    for ref in refs:
+        wait_state(fr, ref, nl, "readable")
 
 
 @test
