@@ -162,7 +162,7 @@ def where_suspended(place):
 
 @test
 def where_incarnations(place):
-    """What lies in feeds that are closed and archived is known to be there as well, and while one of them is on its way."""
+    """What lies in feeds that are closed and archived is known to be there as well, and while another is on its way."""
     fr, nl = federation(place, ["FR-PN", "NL-PO"])
     nl.start()
     refs = []
