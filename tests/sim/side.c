@@ -119,6 +119,21 @@ check_frame(struct sim_node *node, uint32_t from, const uint8_t *bytes)
     side->came[from] = serial;
 }
 
+/* Nobody, liars neither, gets more through than is allowed. */
+static void
+check_flow(struct sim_node *node, uint32_t from, size_t size)
+{
+    struct sim_flow *flow = &node->side.flows[from];
+    struct ilea_side_status status;
+    uint64_t now = node->world->now;
+    ilea_replicator_side(node->replicator, from, now + node->clock_ms, &status);
+    if (status.session != flow->session) *flow = (struct sim_flow){ .session = status.session, .since_ms = now };
+    flow->bytes += size;
+    if (flow->bytes > ILEA_SIDE_BURST_IN + (now - flow->since_ms) * ILEA_SIDE_RATE_IN) {
+        sim_fail(node->world, node, "takes %lu bytes of SIDE", (unsigned long)flow->bytes);
+    }
+}
+
 static void
 take(struct sim_node *node, uint32_t from, const uint8_t *entry)
 {
@@ -147,6 +162,7 @@ sim_side_came(struct sim_node *node, const struct ilea_effect *effect)
     uint32_t from = effect->link;
     struct ilea_span body = effect->side;
     if (body.size == 0 || body.size > ILEA_SIDE_SIZE_MAX) sim_fail(world, node, "SIDE of %zu bytes", body.size);
+    check_flow(node, from, body.size);
     if (body.size < HEAD_SIZE || (body.size - HEAD_SIZE) % ENTRY_SIZE != 0) {
         if (!world->nodes[from].byzantine) sim_fail(world, node, "an honest node sent noise");
         struct ilea_event event = { .type = ILEA_EVENT_BLAME, .link = from };
@@ -156,6 +172,19 @@ sim_side_came(struct sim_node *node, const struct ilea_effect *effect)
     }
     if (!world->nodes[from].byzantine) check_frame(node, from, body.data);
     for (size_t at = HEAD_SIZE; at < body.size; at += ENTRY_SIZE) take(node, from, body.data + at);
+}
+
+void
+sim_side_crowd(struct sim_node *node, uint32_t to)
+{
+    static uint8_t bytes[HEAD_SIZE + 7000 * ENTRY_SIZE];
+    bytes[0] = (uint8_t)node->index;
+    bytes[1] = (uint8_t)to;
+    put_u64(bytes + 2, ++node->side.serials[to]);
+    for (size_t at = HEAD_SIZE; at < sizeof bytes; at += ENTRY_SIZE) bytes[at + 1] = (uint8_t)to; /* by itself */
+    struct ilea_event event = { .type = ILEA_EVENT_SIDE, .link = to };
+    event.side = (struct ilea_span){ bytes, sizeof bytes };
+    sim_step(node, event);
 }
 
 void

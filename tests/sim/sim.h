@@ -175,11 +175,17 @@ struct sim_made {
     uint64_t held[SIM_MADE_MAX];
 };
 
+/* Bytes of SIDE that came in a session, since its first. */
+struct sim_flow {
+    uint64_t session, since_ms, bytes;
+};
+
 struct sim_side {
     struct sim_receipt receipts[SIM_NODES_MAX][SIM_NODES_MAX];       /* by author and holder; counter 0: none */
     uint64_t sessions[SIM_NODES_MAX], serials[SIM_NODES_MAX];
     uint64_t given[SIM_NODES_MAX][SIM_NODES_MAX][SIM_NODES_MAX];     /* counters: to whom, author, holder */
     uint64_t came_sessions[SIM_NODES_MAX], came[SIM_NODES_MAX];
+    struct sim_flow flows[SIM_NODES_MAX];
 };
 
 struct sim_event;

@@ -8,6 +8,7 @@
 #include "tests/sim/checks.h"
 #include "tests/sim/network.h"
 #include "tests/sim/scenario.h"
+#include "tests/sim/side.h"
 #include "tests/sim/storage.h"
 #include "tests/sim/thief.h"
 #include "tests/sim/writer.h"
@@ -580,6 +581,56 @@ bundle_forked(struct sim_world *world)
     expect_agreement(world, 30 * SECOND);
 }
 
+/* What C has of A's becomes known to A through B, and not before it is there. */
+static void
+receipts(struct sim_world *world)
+{
+    sim_add_nodes(world, 3);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_start(world);
+    write_some(&world->nodes[0], 10, 100);
+    expect_agreement(world, 10 * SECOND);
+    sim_run_until(world, world->now + 4 * SECOND);
+    sim_check_receipts(world);
+    const struct sim_receipt *known = &world->nodes[0].side.receipts[0][2];
+    uint64_t before = known->held;
+    expect(world, before > 0, "it is known");
+    sever(world, 1, 2);
+    write_some(&world->nodes[0], 10, 100);
+    sim_run_until(world, world->now + 20 * SECOND);
+    expect(world, known->held == before, "nothing is claimed for who is away");
+    expect(world, world->nodes[0].side.receipts[0][1].held > before, "the other one goes on");
+    mend(world, 1, 2);
+    expect_agreement(world, 30 * SECOND);
+    sim_run_until(world, world->now + 4 * SECOND);
+    expect(world, known->held > before, "the rest is known, too");
+    sim_check_receipts(world);
+}
+
+/* Beside the feeds no more goes than is allowed; who keeps to that is not blamed, and commits go on meanwhile. */
+static void
+side_allowance(struct sim_world *world)
+{
+    enum { TIMES = 200, EVERY_MS = 100 };
+    sim_add_nodes(world, 2);
+    sim_add_link(world, 0, 1);
+    sim_start(world);
+    write_some(&world->nodes[0], 5, 50);
+    expect_agreement(world, 10 * SECOND);
+    const struct sim_channel *channel = sim_network_channel(world, 0, 1);
+    uint64_t sessions = world->nodes[1].sessions, bytes = channel->bytes;
+    for (int i = 0; i < TIMES; i++) {
+        sim_side_crowd(&world->nodes[0], 1);
+        write_some(&world->nodes[0], 1, EVERY_MS);
+    }
+    bytes = channel->bytes - bytes;
+    expect(world, bytes > ILEA_SIDE_BURST / 2 + (uint64_t)TIMES * EVERY_MS * ILEA_SIDE_RATE / 2, "much goes over");
+    expect(world, bytes < ILEA_SIDE_BURST + (uint64_t)TIMES * (EVERY_MS * ILEA_SIDE_RATE + 2048), "and no more");
+    expect(world, world->nodes[1].sessions == sessions, "the session goes on");
+    expect_agreement(world, 5 * SECOND);
+}
+
 struct story {
     const char *name;
     void (*tell)(struct sim_world *world);
@@ -608,6 +659,8 @@ static const struct story stories[] = {
     { "bundle", bundle },
     { "bundle-beside-link", bundle_beside_link },
     { "bundle-forked", bundle_forked },
+    { "receipts", receipts },
+    { "side-allowance", side_allowance },
 };
 
 bool
