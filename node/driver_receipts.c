@@ -112,13 +112,22 @@ follow_session(struct driver *driver, uint32_t link, uint64_t now)
     *state = (struct receipt_link){ .session = status.session, .ack_due = true };
 }
 
+/* Both agencies of a receipt are shared over the link. */
 static bool
-has_own_link(const struct driver *driver, const struct ilea_agency_id *agency)
+is_shared(const struct driver *driver, uint32_t link, const struct ilea_receipt_row *row)
+{
+    return ilea_replicator_carries(driver->replicator, link, &row->author)
+        && ilea_replicator_carries(driver->replicator, link, &row->holder);
+}
+
+/* The author gets it from us. */
+static bool
+has_own_link(const struct driver *driver, const struct ilea_receipt_row *row)
 {
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         if (driver->peers[i].exists && driver->receipts.links[i].asked
-            && memcmp(driver->peers[i].agency.bytes, agency->bytes, ILEA_ID_SIZE) == 0) {
-            return true;
+            && memcmp(driver->peers[i].agency.bytes, row->author.bytes, ILEA_ID_SIZE) == 0) {
+            return is_shared(driver, i, row);
         }
     }
     return false;
@@ -133,9 +142,7 @@ is_for(const struct driver *driver, uint32_t link, const struct ilea_receipt_row
     if (memcmp(row->holder.bytes, peer->bytes, ILEA_ID_SIZE) == 0) return false;
     if (row->has_from && memcmp(row->from.bytes, peer->bytes, ILEA_ID_SIZE) == 0) return false;
     bool is_author = memcmp(row->author.bytes, peer->bytes, ILEA_ID_SIZE) == 0;
-    if (!is_author && has_own_link(driver, &row->author)) return false;
-    return ilea_replicator_carries(driver->replicator, link, &row->author)
-        && ilea_replicator_carries(driver->replicator, link, &row->holder);
+    return is_shared(driver, link, row) && (is_author || !has_own_link(driver, row));
 }
 
 /* Put what the peer lacks behind GIVE_HEAD bytes of `bytes`. *stamp: it has all up to there then. */
@@ -239,6 +246,16 @@ take_ask(struct driver *driver, uint32_t link, struct ilea_msgpack_reader *reade
     return ILEA_ERROR_NONE;
 }
 
+/* One was not signed by whom it names, or cannot be opened: once a session, for a liar must not fill the disk. */
+static void
+warn(struct driver *driver, uint32_t link, enum ilea_error error)
+{
+    if (driver->receipts.links[link].warned) return;
+    driver->receipts.links[link].warned = true;
+    ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "receipt_dropped", "peer", driver->peers[link].code,
+                      "reason", ilea_error_text(error), NULL);
+}
+
 /* Trouble of ours, in *trouble, is told from what the peer did wrong. */
 static enum ilea_error
 take_given(struct driver *driver, uint32_t link, struct ilea_msgpack_reader *reader, enum ilea_error *trouble)
@@ -271,7 +288,7 @@ take_given(struct driver *driver, uint32_t link, struct ilea_msgpack_reader *rea
         case ILEA_ERROR_UNKNOWN: break;
         case ILEA_ERROR_NOT_FOUND:
         case ILEA_ERROR_BAD_SIGNATURE:
-        case ILEA_ERROR_INVALID: driver->receipts.dropped++; break;
+        case ILEA_ERROR_INVALID: warn(driver, link, error); break;
         default: *trouble = error; break;
         }
     }

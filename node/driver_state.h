@@ -83,6 +83,7 @@ struct receipt_link {
     uint64_t session;                /* of the replicator; 0: none */
     bool asked;                      /* the peer said how far it has ours */
     bool in_flight;                  /* some are on their way to it, and it has not said so again */
+    bool warned;                     /* a receipt from it was dropped, and that was logged */
     bool ack_due;                    /* what it gave is in the open transaction, or durable: say so */
     uint64_t after;                  /* it needs nothing up to this stamp */
     uint64_t retry_ms;               /* nothing is given before */
@@ -103,7 +104,6 @@ struct receipts {
     uint32_t due_count;
     uint64_t stamp, stamp_ms;        /* the newest that is durable, and when it was first seen */
     uint64_t retry_ms;               /* no author is told anything before */
-    uint64_t dropped;                /* that came and were not signed by whom they name, or could not be opened */
 };
 
 struct driver {
