@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 
-from support import Agency, check, federation, same, test, wait_converged, wait_for
+from support import Agency, check, federation, same, test, wait_converged, wait_for, waits
 
 
 def copy_home(place, agency, name):
@@ -186,6 +186,7 @@ def stolen_roots(place):
 
 
 @test
+@waits
 def both_rotate(place):
     """Two peers change their keys again and again at the same time: they find each other, soon."""
     fr, nl = agencies = federation(place, ["FR-PN", "NL-PO"])
@@ -208,6 +209,7 @@ def both_rotate(place):
 
 
 @test
+@waits
 def rotated_twice(place):
     """Keys changed twice while a peer was away: it follows all the same, and the keys that let it are gone then."""
     fr, nl = agencies = federation(place, ["FR-PN", "NL-PO"])

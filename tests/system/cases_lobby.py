@@ -10,7 +10,7 @@ import threading
 import time
 
 import support
-from support import DATAERR, TEMPFAIL, UNAVAILABLE, USAGE, check, free_port, same, test, wait_for
+from support import DATAERR, TEMPFAIL, UNAVAILABLE, USAGE, check, free_port, same, test, wait_for, waits
 
 PASS, GREETING, REQUEST, CEREMONY, ANSWER = 1, 2, 3, 4, 5
 QUEUED, BUSY = b"\x01", b"\x02"
@@ -147,6 +147,7 @@ def lobby_request(place):
 
 
 @test
+@waits
 def lobby_refusals(place):
     """Replayed, altered, of another network, ten years off, declined before: "queued", counted, and nothing changes."""
     fr = start(with_lobby(place.agency("FR-PN")))
@@ -205,6 +206,7 @@ def pieces(agency, invite):
 
 
 @test
+@waits
 def lobby_invites(place):
     """An invite is good once, for one agency; used, mistyped and made up ones are refused without a word."""
     fr = start(with_lobby(place.agency("FR-PN")))
@@ -254,6 +256,7 @@ def verify_both(one, other, *words):
 
 
 @test
+@waits
 def ceremony(place):
     """Both sides show one code: online by whichever lobby answers, offline without; a wrong one opens nothing."""
     for lobbies in ("both", "first", "second", "none"):

@@ -4,7 +4,7 @@ import shutil
 import time
 
 import support
-from support import DATAERR, NOINPUT, check, federation, same, test, wait_converged, wait_for
+from support import DATAERR, NOINPUT, check, federation, same, test, wait_converged, wait_for, waits
 
 
 def where(agency, ref):
@@ -23,6 +23,7 @@ def wait_state(agency, ref, other, wanted, seconds=40):
 
 
 @test
+@waits
 def where_chain(place):
     """A - B - C: A learns through B what C has, and what it lacks while it is away. At rest nothing is said."""
     a, b, c = agencies = federation(place, ["AT-BK", "BE-FP", "CZ-PP"], listen={"BE-FP"})
@@ -72,6 +73,7 @@ def where_chain(place):
 
 
 @test
+@waits
 def where_no_relay(place):
     """A link that is for its own two agencies alone carries no receipt of a third; nor is one made up."""
     a, b, c = (place.agency(code, listen=code == "BE-FP") for code in ("AT-BK", "BE-FP", "CZ-PP"))
@@ -93,6 +95,7 @@ def where_no_relay(place):
 
 
 @test
+@waits
 def where_ceiling(place):
     """Who is kept out, and why: the record's label, its areas, a decision, or that it was not shared."""
     fr, nl, de, pl, it = (place.agency(code) for code in ("FR-PN", "NL-PO", "DE-BK", "PL-KG", "IT-PS"))
@@ -127,6 +130,7 @@ def where_ceiling(place):
 
 
 @test
+@waits
 def where_revoked(place):
     """Of who was revoked one sees what it has; what is written later never comes there as readable."""
     fr, nl, de = agencies = federation(place, ["FR-PN", "NL-PO", "DE-BK"])
@@ -146,6 +150,7 @@ def where_revoked(place):
 
 
 @test
+@waits
 def where_suspended(place):
     """Who was suspended when a record was written is told apart, and catches up once it is not."""
     fr, nl = federation(place, ["FR-PN", "NL-PO"])
@@ -161,6 +166,7 @@ def where_suspended(place):
 
 
 @test
+@waits
 def where_incarnations(place):
     """What lies in feeds that are closed and archived is known to be there as well, and while another is on its way."""
     fr, nl = federation(place, ["FR-PN", "NL-PO"])
@@ -187,6 +193,7 @@ def where_incarnations(place):
 
 
 @test
+@waits
 def where_restored(place):
     """A node that was put back says anew what it has: its older and larger claim is replaced, not kept."""
     fr, nl = federation(place, ["FR-PN", "NL-PO"])

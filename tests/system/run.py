@@ -3,7 +3,9 @@
 import argparse
 import os
 import random
+import re
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -58,6 +60,8 @@ def main():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--keep", action="store_true", help="keep the folders of tests that passed too")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--part", choices=("all", "waits", "works"), default="all",
+                        help="the tests that mostly wait, or the others; all: the former in a process beside")
     options = parser.parse_args()
     tests = support.TESTS
     if options.list:
@@ -75,11 +79,24 @@ def main():
     support.Options.slow, support.Options.seed = options.slow, options.seed
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"seed {options.seed}, programs in {options.bin}", flush=True)
+    beside = None
+    if options.part == "all" and not options.names:
+        beside = subprocess.Popen([sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--part", "waits"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        options.part = "works"
+    if options.part == "waits":
+        support.Options.ports = (26000, 32000)
     results = [run_one(function, options) for function in tests
-               if not options.names or function.__name__ in options.names]
-    failed = results.count(False)
-    print(f"{results.count(True)} passed, {failed} failed"
-          + (f" ({results.count(None)} skipped)" if None in results else ""))
+               if (function.__name__ in options.names if options.names
+                   else hasattr(function, "waits") == (options.part == "waits"))]
+    passed, failed, skipped = results.count(True), results.count(False), results.count(None)
+    if beside is not None:
+        lines = beside.communicate()[0].splitlines()
+        print("\n".join(lines[1:-1]))
+        counts = re.fullmatch(r"(\d+) passed, (\d+) failed(?: \((\d+) skipped\))?", lines[-1] if lines else "")
+        passed, failed, skipped = (sum(pair) for pair in zip((passed, failed, skipped),
+                                                             map(int, counts.groups("0")) if counts else (0, 1, 0)))
+    print(f"{passed} passed, {failed} failed" + (f" ({skipped} skipped)" if skipped else ""))
     return 1 if failed else 0
 
 

@@ -26,6 +26,7 @@ USAGE, DATAERR, NOINPUT, UNAVAILABLE, SOFTWARE, CANTCREAT, IOERR, TEMPFAIL, NOPE
 
 class Options:
     """Of the run; set by run.py."""
+    ports = (20000, 26000)  # the half for the tests that wait is 26000 to 32000
     bin = os.environ.get("ILEA_BIN", "")
     rounds = 20
     slow = 1.0
@@ -67,7 +68,7 @@ _ports_used = set()
 def free_port():
     """A port nobody listens on, below those the kernel gives to outgoing connections."""
     for _ in range(1000):
-        port = random.SystemRandom().randrange(20000, 32000)
+        port = random.SystemRandom().randrange(*Options.ports)
         if port in _ports_used:
             continue
         with socket.socket() as probe:
@@ -546,4 +547,10 @@ TESTS = []
 
 def test(function):
     TESTS.append(function)
+    return function
+
+
+def waits(function):
+    """A test that waits more than it does: run beside the others."""
+    function.waits = True
     return function
