@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "node/agency.h"
 #include "node/command.h"
@@ -13,15 +12,9 @@
 static bool
 ask(const char *home, enum ilea_control_kind kind, uint8_t *buffer, struct ilea_control_frame *frame)
 {
-    int fd;
-    if (buffer == NULL || ilea_control_connect(home, &fd) != ILEA_ERROR_NONE) return false;
-    uint8_t request[ILEA_CONTROL_HEADER + 1];
-    request[ILEA_CONTROL_HEADER] = 0x90;
-    ilea_control_put_header(request, kind, 1);
-    bool good = ilea_control_send(fd, request, sizeof request) == ILEA_ERROR_NONE
-        && ilea_control_receive(fd, buffer, frame) == ILEA_ERROR_NONE;
-    close(fd);
-    return good;
+    if (buffer == NULL) return false;
+    buffer[ILEA_CONTROL_HEADER] = 0x90; /* an empty array */
+    return ilea_control_ask(home, kind, buffer, 1, frame) == ILEA_ERROR_NONE;
 }
 
 bool

@@ -13,10 +13,18 @@
 enum { RESULT_FIELDS = 5, AGENCY_FIELDS = 6, DECISION_FIELDS = 11, REQUEST_FIELDS = 3, STATUS_FIELDS = 4,
        LINK_FIELDS = 5, COMPACTED_FIELDS = 5 };
 
-static struct ilea_span
-text_span(const char *text)
+void
+ilea_control_put_text(struct ilea_msgpack_writer *writer, const char *text)
 {
-    return (struct ilea_span){ (const uint8_t *)text, strlen(text) };
+    ilea_msgpack_put_str(writer, (struct ilea_span){ (const uint8_t *)text, strlen(text) });
+}
+
+void
+ilea_control_get_text(struct ilea_msgpack_reader *reader, char *text, size_t size)
+{
+    struct ilea_span span = ilea_msgpack_get_str(reader, (uint32_t)size - 1);
+    if (span.size > 0) memcpy(text, span.data, span.size);
+    text[span.size] = '\0';
 }
 
 enum ilea_error
@@ -51,16 +59,8 @@ ilea_control_put_result(struct ilea_msgpack_writer *writer, enum ilea_error erro
     ilea_msgpack_put_uint(writer, error);
     ilea_msgpack_put_uint(writer, result->outcome);
     ilea_msgpack_put_bin(writer, result->id.bytes, sizeof result->id.bytes);
-    ilea_msgpack_put_str(writer, text_span(result->ref));
-    ilea_msgpack_put_str(writer, text_span(result->reason));
-}
-
-static void
-get_text(struct ilea_msgpack_reader *reader, char *text, size_t size)
-{
-    struct ilea_span span = ilea_msgpack_get_str(reader, (uint32_t)size - 1);
-    if (span.size > 0) memcpy(text, span.data, span.size);
-    text[span.size] = '\0';
+    ilea_control_put_text(writer, result->ref);
+    ilea_control_put_text(writer, result->reason);
 }
 
 void
@@ -71,8 +71,8 @@ ilea_control_get_result(struct ilea_msgpack_reader *reader, enum ilea_error *err
     *error = (enum ilea_error)ilea_msgpack_get_uint32(reader, ILEA_ERROR_UNKNOWN);
     result->outcome = (enum ilea_put_outcome)ilea_msgpack_get_uint32(reader, ILEA_PUT_UNCHANGED);
     ilea_msgpack_get_bytes(reader, result->id.bytes, sizeof result->id.bytes);
-    get_text(reader, result->ref, sizeof result->ref);
-    get_text(reader, result->reason, sizeof result->reason);
+    ilea_control_get_text(reader, result->ref, sizeof result->ref);
+    ilea_control_get_text(reader, result->reason, sizeof result->reason);
 }
 
 void
@@ -80,11 +80,11 @@ ilea_control_put_agency(struct ilea_msgpack_writer *writer, const struct ilea_co
 {
     ilea_msgpack_put_array(writer, AGENCY_FIELDS);
     ilea_msgpack_put_uint(writer, agency->error);
-    ilea_msgpack_put_str(writer, text_span(agency->reason));
+    ilea_control_put_text(writer, agency->reason);
     ilea_msgpack_put_bin(writer, agency->id.bytes, sizeof agency->id.bytes);
-    ilea_msgpack_put_str(writer, text_span(agency->code));
-    ilea_msgpack_put_str(writer, text_span(agency->state));
-    ilea_msgpack_put_str(writer, text_span(agency->words));
+    ilea_control_put_text(writer, agency->code);
+    ilea_control_put_text(writer, agency->state);
+    ilea_control_put_text(writer, agency->words);
 }
 
 enum ilea_error
@@ -94,11 +94,11 @@ ilea_control_get_agency(struct ilea_span body, struct ilea_control_agency *agenc
     ilea_msgpack_reader_init(&reader, body);
     ilea_msgpack_expect_array(&reader, AGENCY_FIELDS);
     agency->error = (enum ilea_error)ilea_msgpack_get_uint32(&reader, ILEA_ERROR_UNKNOWN);
-    get_text(&reader, agency->reason, sizeof agency->reason);
+    ilea_control_get_text(&reader, agency->reason, sizeof agency->reason);
     ilea_msgpack_get_bytes(&reader, agency->id.bytes, sizeof agency->id.bytes);
-    get_text(&reader, agency->code, sizeof agency->code);
-    get_text(&reader, agency->state, sizeof agency->state);
-    get_text(&reader, agency->words, sizeof agency->words);
+    ilea_control_get_text(&reader, agency->code, sizeof agency->code);
+    ilea_control_get_text(&reader, agency->state, sizeof agency->state);
+    ilea_control_get_text(&reader, agency->words, sizeof agency->words);
     return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
 }
 
@@ -133,16 +133,16 @@ ilea_control_put_decision(struct ilea_msgpack_writer *writer, const struct ilea_
 {
     ilea_msgpack_put_array(writer, DECISION_FIELDS);
     ilea_msgpack_put_uint(writer, decision->error);
-    ilea_msgpack_put_str(writer, text_span(decision->reason));
-    ilea_msgpack_put_str(writer, text_span(decision->kind));
+    ilea_control_put_text(writer, decision->reason);
+    ilea_control_put_text(writer, decision->kind);
     ilea_msgpack_put_uint(writer, decision->outcome);
     ilea_msgpack_put_uint(writer, decision->proposal);
     ilea_msgpack_put_uint(writer, decision->have);
     ilea_msgpack_put_uint(writer, decision->needed);
     ilea_msgpack_put_bin(writer, decision->agency.bytes, decision->has_agency ? ILEA_ID_SIZE : 0);
-    ilea_msgpack_put_str(writer, text_span(decision->code));
-    ilea_msgpack_put_str(writer, text_span(decision->state));
-    ilea_msgpack_put_str(writer, text_span(decision->words));
+    ilea_control_put_text(writer, decision->code);
+    ilea_control_put_text(writer, decision->state);
+    ilea_control_put_text(writer, decision->words);
 }
 
 enum ilea_error
@@ -153,8 +153,8 @@ ilea_control_get_decision(struct ilea_span body, struct ilea_control_decision *d
     ilea_msgpack_reader_init(&reader, body);
     ilea_msgpack_expect_array(&reader, DECISION_FIELDS);
     decision->error = (enum ilea_error)ilea_msgpack_get_uint32(&reader, ILEA_ERROR_UNKNOWN);
-    get_text(&reader, decision->reason, sizeof decision->reason);
-    get_text(&reader, decision->kind, sizeof decision->kind);
+    ilea_control_get_text(&reader, decision->reason, sizeof decision->reason);
+    ilea_control_get_text(&reader, decision->kind, sizeof decision->kind);
     decision->outcome = (enum ilea_decision_outcome)ilea_msgpack_get_uint32(&reader, ILEA_DECISION_WAITS);
     decision->proposal = ilea_msgpack_get_uint32(&reader, UINT32_MAX);
     decision->have = ilea_msgpack_get_uint32(&reader, ILEA_ACT_SIGS_MAX);
@@ -162,9 +162,9 @@ ilea_control_get_decision(struct ilea_span body, struct ilea_control_decision *d
     struct ilea_span agency = ilea_msgpack_get_bin(&reader, ILEA_ID_SIZE);
     decision->has_agency = agency.size == ILEA_ID_SIZE;
     if (decision->has_agency) memcpy(decision->agency.bytes, agency.data, ILEA_ID_SIZE);
-    get_text(&reader, decision->code, sizeof decision->code);
-    get_text(&reader, decision->state, sizeof decision->state);
-    get_text(&reader, decision->words, sizeof decision->words);
+    ilea_control_get_text(&reader, decision->code, sizeof decision->code);
+    ilea_control_get_text(&reader, decision->state, sizeof decision->state);
+    ilea_control_get_text(&reader, decision->words, sizeof decision->words);
     return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
 }
 
@@ -263,6 +263,20 @@ ilea_control_connect(const char *home, int *fd)
         close(*fd);
     }
     close(folder);
+    return error;
+}
+
+enum ilea_error
+ilea_control_ask(const char *home, enum ilea_control_kind kind, uint8_t *buffer, size_t body_size,
+                 struct ilea_control_frame *frame)
+{
+    int fd;
+    enum ilea_error error = ilea_control_connect(home, &fd);
+    if (error != ILEA_ERROR_NONE) return error;
+    ilea_control_put_header(buffer, kind, body_size);
+    error = ilea_control_send(fd, buffer, ILEA_CONTROL_HEADER + body_size);
+    if (error == ILEA_ERROR_NONE) error = ilea_control_receive(fd, buffer, frame);
+    close(fd);
     return error;
 }
 

@@ -70,6 +70,10 @@ ILEA_MUST_USE enum ilea_error ilea_control_decode(struct ilea_span input,
 /* Fill in the header of a frame whose body was written behind ILEA_CONTROL_HEADER bytes of `frame`. */
 void ilea_control_put_header(uint8_t *frame, enum ilea_control_kind kind, size_t body_size);
 
+/* A text in a body: up to its NUL; into `size` bytes, its NUL included: a longer one fails the reader. */
+void ilea_control_put_text(struct ilea_msgpack_writer *writer, const char *text);
+void ilea_control_get_text(struct ilea_msgpack_reader *reader, char *text, size_t size);
+
 /* One answer to a put. */
 void ilea_control_put_result(struct ilea_msgpack_writer *writer, enum ilea_error error,
                              const struct ilea_put_result *result);
@@ -153,6 +157,11 @@ ILEA_MUST_USE enum ilea_error ilea_control_connect(const char *home, int *fd);
 ILEA_MUST_USE enum ilea_error ilea_control_send(int fd, const uint8_t *frame, size_t size);
 ILEA_MUST_USE enum ilea_error ilea_control_receive(int fd, uint8_t *buffer,
                                                    struct ilea_control_frame *frame);
+
+/* Ask the daemon of a home one thing, over a connection of its own. `buffer` (ILEA_CONTROL_FRAME_MAX) holds the body
+ * behind ILEA_CONTROL_HEADER, and takes the answer. Errors as connect, send and receive. */
+ILEA_MUST_USE enum ilea_error ilea_control_ask(const char *home, enum ilea_control_kind kind, uint8_t *buffer,
+                                               size_t body_size, struct ilea_control_frame *frame);
 
 /* Listen. A socket left over by a daemon that died is replaced: the caller holds the home's lock. */
 ILEA_MUST_USE enum ilea_error ilea_control_listen(const char *home, int *fd);

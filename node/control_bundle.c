@@ -1,7 +1,5 @@
 #include "node/control_bundle.h"
 
-#include <string.h>
-
 enum { CHUNK_FIELDS = 3, BUNDLE_FIELDS = 4, COUNT_FIELDS = 4 };
 
 void
@@ -25,27 +23,13 @@ ilea_control_get_chunk(struct ilea_span body, struct ilea_control_chunk *chunk)
     return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
 }
 
-static void
-put_text(struct ilea_msgpack_writer *writer, const char *text)
-{
-    ilea_msgpack_put_str(writer, (struct ilea_span){ (const uint8_t *)text, strlen(text) });
-}
-
-static void
-get_text(struct ilea_msgpack_reader *reader, char *text, size_t size)
-{
-    struct ilea_span span = ilea_msgpack_get_str(reader, (uint32_t)size - 1);
-    if (span.size > 0) memcpy(text, span.data, span.size);
-    text[span.size] = '\0';
-}
-
 void
 ilea_control_put_bundle(struct ilea_msgpack_writer *writer, const struct ilea_control_bundle *bundle)
 {
     ilea_msgpack_put_array(writer, BUNDLE_FIELDS);
     ilea_msgpack_put_uint(writer, bundle->error);
-    put_text(writer, bundle->reason);
-    put_text(writer, bundle->code);
+    ilea_control_put_text(writer, bundle->reason);
+    ilea_control_put_text(writer, bundle->code);
     ilea_msgpack_put_array(writer, COUNT_FIELDS);
     ilea_msgpack_put_uint(writer, bundle->counts.taken);
     ilea_msgpack_put_uint(writer, bundle->counts.known);
@@ -60,8 +44,8 @@ ilea_control_get_bundle(struct ilea_span body, struct ilea_control_bundle *bundl
     ilea_msgpack_reader_init(&reader, body);
     ilea_msgpack_expect_array(&reader, BUNDLE_FIELDS);
     bundle->error = (enum ilea_error)ilea_msgpack_get_uint32(&reader, ILEA_ERROR_UNKNOWN);
-    get_text(&reader, bundle->reason, sizeof bundle->reason);
-    get_text(&reader, bundle->code, sizeof bundle->code);
+    ilea_control_get_text(&reader, bundle->reason, sizeof bundle->reason);
+    ilea_control_get_text(&reader, bundle->code, sizeof bundle->code);
     ilea_msgpack_expect_array(&reader, COUNT_FIELDS);
     bundle->counts.taken = ilea_msgpack_get_uint(&reader);
     bundle->counts.known = ilea_msgpack_get_uint(&reader);

@@ -1,7 +1,6 @@
 #include "node/control_held.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 void
 ilea_control_put_held(struct ilea_msgpack_writer *writer, const struct ilea_control_held *held)
@@ -37,25 +36,16 @@ enum ilea_error
 ilea_control_ask_held(const char *home, const struct ilea_feed_id *feeds, uint32_t count,
                       struct ilea_control_held *held)
 {
-    int fd;
     if (count > ILEA_HELD_FEEDS_MAX) count = ILEA_HELD_FEEDS_MAX;
-    enum ilea_error error = ilea_control_connect(home, &fd);
-    if (error != ILEA_ERROR_NONE) return error;
     uint8_t *buffer = malloc(ILEA_CONTROL_FRAME_MAX);
-    if (buffer == NULL) {
-        close(fd);
-        return ILEA_ERROR_NO_MEMORY;
-    }
+    if (buffer == NULL) return ILEA_ERROR_NO_MEMORY;
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, buffer + ILEA_CONTROL_HEADER, ILEA_CONTROL_FRAME_MAX - ILEA_CONTROL_HEADER);
     ilea_msgpack_put_array(&writer, count);
     for (uint32_t i = 0; i < count; i++) ilea_msgpack_put_bin(&writer, feeds[i].bytes, sizeof feeds[i].bytes);
-    ilea_control_put_header(buffer, ILEA_CONTROL_HELD, writer.size);
     struct ilea_control_frame frame;
-    error = ilea_control_send(fd, buffer, ILEA_CONTROL_HEADER + writer.size);
-    if (error == ILEA_ERROR_NONE) error = ilea_control_receive(fd, buffer, &frame);
+    enum ilea_error error = ilea_control_ask(home, ILEA_CONTROL_HELD, buffer, writer.size, &frame);
     if (error == ILEA_ERROR_NONE) error = ilea_control_get_held(frame.body, held);
-    close(fd);
     free(buffer);
     return error;
 }

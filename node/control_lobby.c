@@ -4,20 +4,6 @@
 
 enum { SEAL_FIELDS = 4, SEALED_FIELDS = 3, ASK_FIELDS = 3, CEREMONY_FIELDS = 10, LOBBY_FIELDS = 4 };
 
-static void
-put_text(struct ilea_msgpack_writer *writer, const char *text)
-{
-    ilea_msgpack_put_str(writer, (struct ilea_span){ (const uint8_t *)text, strlen(text) });
-}
-
-static void
-get_text(struct ilea_msgpack_reader *reader, char *text, size_t size)
-{
-    struct ilea_span span = ilea_msgpack_get_str(reader, (uint32_t)size - 1);
-    if (span.size > 0) memcpy(text, span.data, span.size);
-    text[span.size] = '\0';
-}
-
 static enum ilea_error
 end(const struct ilea_msgpack_reader *reader)
 {
@@ -54,7 +40,7 @@ ilea_control_put_sealed(struct ilea_msgpack_writer *writer, const struct ilea_co
 {
     ilea_msgpack_put_array(writer, SEALED_FIELDS);
     ilea_msgpack_put_uint(writer, sealed->error);
-    put_text(writer, sealed->reason);
+    ilea_control_put_text(writer, sealed->reason);
     ilea_msgpack_put_bin(writer, sealed->sealed, sealed->size);
 }
 
@@ -65,7 +51,7 @@ ilea_control_get_sealed(struct ilea_span body, struct ilea_control_sealed *seale
     ilea_msgpack_reader_init(&reader, body);
     ilea_msgpack_expect_array(&reader, SEALED_FIELDS);
     sealed->error = (enum ilea_error)ilea_msgpack_get_uint32(&reader, ILEA_ERROR_UNKNOWN);
-    get_text(&reader, sealed->reason, sizeof sealed->reason);
+    ilea_control_get_text(&reader, sealed->reason, sizeof sealed->reason);
     struct ilea_span bytes = ilea_msgpack_get_bin(&reader, sizeof sealed->sealed);
     sealed->size = bytes.size;
     if (bytes.size > 0) memcpy(sealed->sealed, bytes.data, bytes.size);
@@ -77,7 +63,7 @@ ilea_control_put_ask(struct ilea_msgpack_writer *writer, const struct ilea_contr
 {
     ilea_msgpack_put_array(writer, ASK_FIELDS);
     ilea_msgpack_put_uint(writer, ask->verb);
-    put_text(writer, ask->name);
+    ilea_control_put_text(writer, ask->name);
     ilea_msgpack_put_bin(writer, ask->bytes.data, ask->bytes.size);
 }
 
@@ -88,7 +74,7 @@ ilea_control_get_ask(struct ilea_span body, struct ilea_control_ask *ask)
     ilea_msgpack_reader_init(&reader, body);
     ilea_msgpack_expect_array(&reader, ASK_FIELDS);
     ask->verb = (enum ilea_ceremony_verb)ilea_msgpack_get_uint32(&reader, ILEA_VERB_END);
-    get_text(&reader, ask->name, sizeof ask->name);
+    ilea_control_get_text(&reader, ask->name, sizeof ask->name);
     ask->bytes = ilea_msgpack_get_bin(&reader, ILEA_LOBBY_REPLY_MAX);
     return end(&reader);
 }
@@ -98,14 +84,14 @@ ilea_control_put_ceremony(struct ilea_msgpack_writer *writer, const struct ilea_
 {
     ilea_msgpack_put_array(writer, CEREMONY_FIELDS);
     ilea_msgpack_put_uint(writer, ceremony->error);
-    put_text(writer, ceremony->reason);
+    ilea_control_put_text(writer, ceremony->reason);
     ilea_msgpack_put_bin(writer, ceremony->agency.bytes, sizeof ceremony->agency.bytes);
-    put_text(writer, ceremony->code);
+    ilea_control_put_text(writer, ceremony->code);
     ilea_msgpack_put_uint(writer, ceremony->state);
     ilea_msgpack_put_uint(writer, ceremony->is_other_card ? 1 : 0);
-    put_text(writer, ceremony->endpoint);
-    put_text(writer, ceremony->digits);
-    put_text(writer, ceremony->words);
+    ilea_control_put_text(writer, ceremony->endpoint);
+    ilea_control_put_text(writer, ceremony->digits);
+    ilea_control_put_text(writer, ceremony->words);
     ilea_msgpack_put_bin(writer, ceremony->sealed, ceremony->size);
 }
 
@@ -116,14 +102,14 @@ ilea_control_get_ceremony(struct ilea_span body, struct ilea_control_ceremony *c
     ilea_msgpack_reader_init(&reader, body);
     ilea_msgpack_expect_array(&reader, CEREMONY_FIELDS);
     ceremony->error = (enum ilea_error)ilea_msgpack_get_uint32(&reader, ILEA_ERROR_UNKNOWN);
-    get_text(&reader, ceremony->reason, sizeof ceremony->reason);
+    ilea_control_get_text(&reader, ceremony->reason, sizeof ceremony->reason);
     ilea_msgpack_get_bytes(&reader, ceremony->agency.bytes, sizeof ceremony->agency.bytes);
-    get_text(&reader, ceremony->code, sizeof ceremony->code);
+    ilea_control_get_text(&reader, ceremony->code, sizeof ceremony->code);
     ceremony->state = (enum ilea_ceremony_state)ilea_msgpack_get_uint32(&reader, ILEA_CEREMONY_BROKEN);
     ceremony->is_other_card = ilea_msgpack_get_uint32(&reader, 1) == 1;
-    get_text(&reader, ceremony->endpoint, sizeof ceremony->endpoint);
-    get_text(&reader, ceremony->digits, sizeof ceremony->digits);
-    get_text(&reader, ceremony->words, sizeof ceremony->words);
+    ilea_control_get_text(&reader, ceremony->endpoint, sizeof ceremony->endpoint);
+    ilea_control_get_text(&reader, ceremony->digits, sizeof ceremony->digits);
+    ilea_control_get_text(&reader, ceremony->words, sizeof ceremony->words);
     struct ilea_span bytes = ilea_msgpack_get_bin(&reader, sizeof ceremony->sealed);
     ceremony->size = bytes.size;
     if (bytes.size > 0) memcpy(ceremony->sealed, bytes.data, bytes.size);
@@ -152,8 +138,8 @@ void
 ilea_control_put_lobby(struct ilea_msgpack_writer *writer, const struct ilea_control_lobby *lobby)
 {
     ilea_msgpack_put_array(writer, LOBBY_FIELDS);
-    put_text(writer, lobby->state);
-    put_text(writer, lobby->text);
+    ilea_control_put_text(writer, lobby->state);
+    ilea_control_put_text(writer, lobby->text);
     put_counts(writer, &lobby->door, ILEA_LOBBY_COUNTS);
     put_counts(writer, &lobby->desk, ILEA_DESK_COUNTS);
 }
@@ -164,8 +150,8 @@ ilea_control_get_lobby(struct ilea_span body, struct ilea_control_lobby *lobby)
     struct ilea_msgpack_reader reader;
     ilea_msgpack_reader_init(&reader, body);
     ilea_msgpack_expect_array(&reader, LOBBY_FIELDS);
-    get_text(&reader, lobby->state, sizeof lobby->state);
-    get_text(&reader, lobby->text, sizeof lobby->text);
+    ilea_control_get_text(&reader, lobby->state, sizeof lobby->state);
+    ilea_control_get_text(&reader, lobby->text, sizeof lobby->text);
     get_counts(&reader, &lobby->door, ILEA_LOBBY_COUNTS);
     get_counts(&reader, &lobby->desk, ILEA_DESK_COUNTS);
     return end(&reader);
