@@ -1,7 +1,6 @@
 #include "node/compact.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,15 +34,6 @@ make_folder(const char *folder)
 }
 
 static enum ilea_error
-sync_folder(const char *folder)
-{
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool synced = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0) close(fd);
-    return synced ? ILEA_ERROR_NONE : ILEA_ERROR_IO;
-}
-
-static enum ilea_error
 compact_log(struct ilea_node *node, struct ilea_compacted *compacted)
 {
     char log[ILEA_PATH_SIZE], folder[ILEA_PATH_SIZE], from[ILEA_PATH_SIZE + 16], to[ILEA_PATH_SIZE + 16];
@@ -55,7 +45,7 @@ compact_log(struct ilea_node *node, struct ilea_compacted *compacted)
     (void)snprintf(from, sizeof from, "%s/data.mdb", folder);
     (void)snprintf(to, sizeof to, "%s/data.mdb", log);
     if (error == ILEA_ERROR_NONE && rename(from, to) != 0) error = ILEA_ERROR_IO;
-    if (error == ILEA_ERROR_NONE) error = sync_folder(log);
+    if (error == ILEA_ERROR_NONE) error = ilea_home_sync(node->home, "log");
     remove_copy(folder);
     compacted->log_after = size_of(log);
     return error;
