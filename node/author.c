@@ -316,7 +316,8 @@ open_feed(struct ilea_author *author, enum ilea_scope scope)
     if (error == ILEA_ERROR_NONE) {
         struct ilea_msgpack_writer writer;
         ilea_msgpack_writer_init(&writer, bytes, OPENING_SIZE_MAX);
-        ilea_opening_put(&writer, &row.origin, positions, count);
+        const struct ilea_opening opening = { .origin = row.origin };
+        ilea_opening_put(&writer, &opening, positions, count);
         ilea_assert(!writer.failed);
         ilea_commit_begin(author->builder, &author->identity->network, &row.id, 1, &row.head);
         error = ilea_commit_add_statement(author->builder, ilea_msgpack_written(&writer));

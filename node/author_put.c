@@ -551,6 +551,7 @@ ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
     ilea_assert(author->txn != NULL);
     *result = (struct ilea_put_result){ .id = put->id };
     const struct ilea_type *type = ilea_type_by_number(put->type);
+    if (put->scope == ILEA_SCOPE_AUDIENCE) return refuse(result, ILEA_ERROR_NOT_FOUND, "there is no such audience here");
     enum ilea_error error = check_entries(put, type, result);
     if (error != ILEA_ERROR_NONE) return error;
     author->op_count = 0;
