@@ -41,19 +41,19 @@ ilea_member_act_get(struct ilea_msgpack_reader *reader, struct ilea_member_act *
     ilea_msgpack_expect_array(reader, ACT_FIELDS);
     uint32_t kind = ilea_msgpack_get_uint32(reader, ILEA_MEMBER_LIFT);
     ilea_msgpack_get_bytes(reader, act->agency.bytes, sizeof act->agency.bytes);
-    uint32_t level = ilea_msgpack_get_uint32(reader, ILEA_LEVEL_ADMIN);
+    uint32_t level = ilea_msgpack_get_uint32(reader, ILEA_ACCESS_ADMIN);
     struct ilea_span reading = ilea_msgpack_get_bin(reader, sizeof act->reading.bytes);
     act->code = ilea_msgpack_get_str(reader, ILEA_CODE_SIZE_MAX);
     if (reader->failed) return;
     bool adds = kind == ILEA_MEMBER_ADD;
-    if (kind == 0 || adds != (level != ILEA_LEVEL_NONE) || adds != (act->code.size > 0)
+    if (kind == 0 || adds != (level != ILEA_ACCESS_NONE) || adds != (act->code.size > 0)
         || reading.size != (adds ? sizeof act->reading.bytes : 0)
         || (adds && !is_one_line(act->code))) {
         reader->failed = true;
         return;
     }
     act->kind = (enum ilea_member_act_kind)kind;
-    act->level = (enum ilea_level)level;
+    act->level = (enum ilea_access)level;
     if (adds) memcpy(act->reading.bytes, reading.data, sizeof act->reading.bytes);
 }
 
@@ -207,7 +207,7 @@ put_acts(struct ilea_msgpack_writer *writer, struct ilea_member_act *acts, uint3
         ilea_msgpack_put_array(writer, ACT_FIELDS);
         ilea_msgpack_put_uint(writer, acts[i].kind);
         ilea_msgpack_put_bin(writer, acts[i].agency.bytes, sizeof acts[i].agency.bytes);
-        ilea_msgpack_put_uint(writer, adds ? acts[i].level : ILEA_LEVEL_NONE);
+        ilea_msgpack_put_uint(writer, adds ? acts[i].level : ILEA_ACCESS_NONE);
         ilea_msgpack_put_bin(writer, acts[i].reading.bytes, adds ? sizeof acts[i].reading.bytes : 0);
         ilea_msgpack_put_str(writer, adds ? acts[i].code : (struct ilea_span){ NULL, 0 });
     }

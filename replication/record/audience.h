@@ -34,7 +34,7 @@ enum {
 
 enum ilea_member_act_kind { ILEA_MEMBER_ADD = 1, ILEA_MEMBER_REMOVE = 2, ILEA_MEMBER_LIFT = 3 };
 
-enum ilea_level { ILEA_LEVEL_NONE = 0, ILEA_LEVEL_READ = 1, ILEA_LEVEL_WRITE = 2, ILEA_LEVEL_ADMIN = 3 };
+enum ilea_access { ILEA_ACCESS_NONE = 0, ILEA_ACCESS_READ = 1, ILEA_ACCESS_WRITE = 2, ILEA_ACCESS_ADMIN = 3 };
 
 struct ilea_head {
     struct ilea_commit_id id;
@@ -44,7 +44,7 @@ struct ilea_head {
 struct ilea_member_act {
     enum ilea_member_act_kind kind;
     struct ilea_agency_id agency;
-    enum ilea_level level;                /* ADD alone; NONE else */
+    enum ilea_access level;                /* ADD alone; NONE else */
     struct ilea_reading_public reading;   /* ADD alone; zeros else */
     struct ilea_span code;                /* ADD alone: 1 to ILEA_CODE_SIZE_MAX bytes, for people */
 };

@@ -342,7 +342,7 @@ test_statement_list_limits(void **state)
     for (uint32_t i = 0; i <= ILEA_HEADS_MAX; i++) number_id(heads[i].id.bytes, 32, i);
     for (uint32_t i = 0; i <= ILEA_MEMBERS_MAX; i++) number_id(wrapped[i], sizeof wrapped[i], i);
     for (uint32_t i = 0; i <= ILEA_MEMBER_ACTS_MAX; i++) {
-        acts[i] = (struct ilea_member_act){ .kind = ILEA_MEMBER_ADD, .level = ILEA_LEVEL_READ,
+        acts[i] = (struct ilea_member_act){ .kind = ILEA_MEMBER_ADD, .level = ILEA_ACCESS_READ,
                                             .code = { (const uint8_t *)"LONG-CODE-OF-16B", 16 } };
         number_id(acts[i].agency.bytes, 32, i);
     }
