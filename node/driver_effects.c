@@ -27,11 +27,11 @@ fill_random(struct ilea_event *event)
     event->now_ms = ilea_monotonic_ms();
 }
 
-/* Which of our feeds is being written: the replicator watches over its future. */
+/* Whether it is being written: the replicator watches over its future. */
 static bool
 is_current(const struct driver *driver, const struct ilea_feed_row *feed)
 {
-    return ilea_author_feed(driver->node->author, ILEA_SCOPE_PEERS)->number == feed->number;
+    return ilea_author_writes(driver->node->author, feed->number);
 }
 
 static void
