@@ -1155,6 +1155,101 @@ def decode_lobby_ceremony(data, challenge):
     return ceremony
 
 
+# --- who is a member of a closed audience ---------------------------------------------------------
+
+REMOVE, LIFT, ADMIN, WRITE, HISTORY_ALL = 2, 3, 3, 2, "all"
+
+
+class Controls:
+    """Control statements of one audience, with plain sets. A statement is a dictionary: id, author, names, and of an
+    AUDIENCE number, time_ms, acts [[act, agency, level] ...] and, where it names nothing, history_ms; of a SUSPEND
+    subject."""
+
+    def __init__(self, owner, statements):
+        self.owner = owner
+        self.all = {}
+        for one in statements:
+            if one["id"] not in self.all and ("acts" in one) == (one["author"] == owner):
+                self.all[one["id"]] = one
+        self.ancestors = {id_: {id_} for id_ in self.all}
+        for _ in self.all:  # until nothing is added any more
+            for id_, one in self.all.items():
+                for name in one["names"]:
+                    self.ancestors[id_] |= self.ancestors.get(name, set())
+
+    def of(self, ids):
+        return set().union(*(self.ancestors.get(id_, set()) for id_ in ids))
+
+    def acts(self, agency, kinds, among):
+        return {id_: level for id_ in among for act, about, level in self.all[id_].get("acts", ())
+                if about == agency and act in kinds}
+
+    def order(self, id_):
+        return self.all[id_]["number"], id_
+
+    def level(self, agency, among):
+        if agency == self.owner:
+            return ADMIN
+        removals = set(self.acts(agency, (REMOVE,), among))
+        adds = self.acts(agency, (1,), among)
+        good = [id_ for id_ in adds if removals <= self.ancestors[id_]]
+        return adds[max(good, key=self.order)] if good else 0
+
+    def standing(self, among):
+        """The suspensions that stand: id -> (subject, author)."""
+        found = {}
+        for id_ in among:
+            subject, author = self.all[id_].get("subject", self.owner), self.all[id_]["author"]
+            if subject == self.owner or not self.level(subject, among) or self.level(author, among) != ADMIN:
+                continue
+            if not any(id_ in self.ancestors[other] for other in self.acts(subject, (1, LIFT), among)):
+                found[id_] = (subject, author)
+        return found
+
+    def agencies(self):
+        return sorted({self.owner} | {one["author"] for one in self.all.values()}
+                      | {one["subject"] for one in self.all.values() if "subject" in one}
+                      | {about for one in self.all.values() for _, about, _ in one.get("acts", ())})
+
+    def may_have(self, agency, id_):
+        if agency == self.owner:
+            return True
+        roots = [other for other, one in self.all.items() if "history_ms" in one]
+        history = self.all[max(roots, key=self.order)]["history_ms"] if roots else 0
+        return (history == HISTORY_ALL or bool(self.acts(agency, (1,), self.ancestors[id_]))
+                or 0 < history <= self.all[id_].get("time_ms", 0))
+
+
+def membership(owner, statements):
+    controls = Controls(owner, statements)
+    held, agencies = set(controls.all), controls.agencies()
+    members = [agency for agency in agencies if controls.level(agency, held)]
+    standing = controls.standing(held)
+    must = set(standing)
+    for agency in agencies:
+        must |= set(controls.acts(agency, (1,) if agency in members else (REMOVE,), held))
+    audiences = {id_ for id_ in held if "acts" in controls.all[id_]}
+    usable = [id_ for id_ in audiences if must <= controls.ancestors[id_]]
+    named = {name for id_ in audiences for name in controls.all[id_]["names"]}
+    heads = sorted(held - named)
+    known = controls.of(heads) & audiences
+    writers, allowed, may_have = [], [], []
+    for id_ in sorted(held):
+        among = controls.ancestors[id_]
+        suspended = {subject for subject, _ in controls.standing(among).values()}
+        writers.append([id_, [agency for agency in agencies if controls.level(agency, among) >= WRITE]])
+        allowed.append([id_, [agency for agency in agencies
+                              if controls.level(agency, among) and agency not in suspended]])
+        may_have.append([id_, [agency for agency in agencies if controls.may_have(agency, id_)]])
+    return {
+        "members": [[agency, controls.level(agency, held),
+                     min((author for subject, author in standing.values() if subject == agency), default=0)]
+                    for agency in members],
+        "epoch": max(usable, key=controls.order) if usable else 0, "heads": heads,
+        "next_number": 1 + max((controls.all[id_]["number"] for id_ in known), default=0),
+        "writers_at": writers, "allowed_at": allowed, "may_have": may_have}
+
+
 # --- bundles ------------------------------------------------------------------------------------
 
 def bundle_place(network, bundle, part, number, last):
@@ -1512,12 +1607,18 @@ def check_bundle(vector):
             assert len(place) == 80 and len(chunk) == 24 + len(plain) + 16
 
 
+def check_audience(vector):
+    found = membership(vector["owner"], vector["statements"])
+    for name, value in found.items():
+        assert vector[name] == value, "%s is %s" % (name, value)
+
+
 FILES = {"hash": check_hash, "sign": check_sign, "keyring": check_keyring, "msgpack": check_msgpack,
          "change": check_change, "item": check_item, "commit": check_commit,
          "statement": check_statement, "manifest": check_manifest, "fork": check_fork,
          "act": check_act, "receipt": check_receipt, "message": check_message,
          "record": check_record, "schema": check_schema, "lobby": check_lobby,
-         "bundle": check_bundle}
+         "bundle": check_bundle, "audience": check_audience}
 
 
 def run(file, check, vector):

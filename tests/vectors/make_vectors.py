@@ -1899,10 +1899,224 @@ def bundle():
     return file
 
 
+class Draw:
+    """Numbers that are hashes of a name and a count."""
+
+    def __init__(self, name):
+        self.name, self.count = name, 0
+
+    def below(self, limit):
+        self.count += 1
+        return int.from_bytes(fixed("%s %d" % (self.name, self.count), 8), "big") % limit
+
+    def chance(self, percent):
+        return self.below(100) < percent
+
+
+class Story:
+    """Control statements as their authors make them: each names the heads of what it holds."""
+
+    def __init__(self, owner=1, ids=None):
+        self.owner, self.statements, self.ids = owner, [], ids or iter(range(1, 256))
+
+    def make(self, author, names, acts=None, subject=None, history_ms=rules.HISTORY_ALL):
+        """Its id. acts: of an AUDIENCE; subject: of a SUSPEND."""
+        id_ = next(self.ids)
+        statement = {"id": id_, "author": author, "names": sorted(names)}
+        if subject is not None:
+            statement["subject"] = subject
+        else:
+            controls = rules.Controls(self.owner, self.statements)
+            known = [controls.all[one]["number"] for one in controls.of(names) if "acts" in controls.all[one]]
+            statement.update(number=1 + max(known, default=0), time_ms=1000 * (len(self.statements) + 1),
+                             acts=sorted(acts or [], key=lambda act: act[1]))
+            if not names:
+                statement["history_ms"] = history_ms
+        self.statements.append(statement)
+        return id_
+
+    def heads(self, known):
+        """The heads of some of the statements."""
+        part = [one for one in self.statements if one["id"] in known]
+        return rules.membership(self.owner, part)["heads"]
+
+
+def add(agency, level=2):
+    return [1, agency, level]
+
+
+def remove(agency):
+    return [2, agency, 0]
+
+
+def lift(agency):
+    return [3, agency, 0]
+
+
+def named_stories(tell):
+    """What goes wrong without a rule; reference to the rules of PROTOCOL.md 31 in each name."""
+    story = Story()
+    first = story.make(1, [], [add(2), add(3)])
+    tell("one statement", story)
+    tell("nothing", Story())
+
+    story = Story()
+    first = story.make(1, [], [add(2), add(3)])
+    gone = story.make(1, [first], [remove(2)])
+    tell("a removal", story)
+    story.make(1, [gone], [add(2, 1)])
+    tell("a return", story)
+
+    def restored():
+        story = Story()
+        first = story.make(1, [], [add(2), add(3)])
+        return story, first, story.make(1, [first], [remove(2)])
+
+    story, first, gone = restored()
+    other = story.make(1, [first], [add(4)])
+    last = story.make(1, [other], [add(5)])
+    tell("leak: a removal on one branch counts on the other, whose numbers are higher; no epoch is usable", story)
+    story.make(1, [gone, last])
+    tell("leak: the two branches joined", story)
+
+    story, first, gone = restored()
+    other = story.make(1, [first], [add(4)])
+    story.make(1, [other], [add(2, 3)])
+    tell("leak: a return by a higher number that does not know the removal is none", story)
+
+    story = Story()
+    first = story.make(1, [], [add(2), add(3, 3), add(4, 3)])
+    known = story.make(3, [first], subject=2)
+    story.make(4, [first], subject=2)
+    tell("leak: a suspension counts before the owner has confirmed it", story)
+    story.make(1, [first, known], [lift(2)])
+    tell("leak: a lift ends the suspensions that it knows, and no other", story)
+
+    for order in (0, 1):
+        story = Story(ids=iter((1, 2 + order, 3 - order)))
+        first = story.make(1, [], [add(2), add(3)])
+        story.make(1, [first])
+        story.make(1, [first])
+        tell("differ: of two epochs with one number the higher id is current, made %s" % ("first", "last")[order], story)
+
+    for order in (0, 1):
+        story = Story()
+        first = story.make(1, [], [add(2, 3), add(3, 3), add(4)])
+        for author in (2, 3)[::1 - 2 * order]:
+            story.make(author, [first], subject=5 - author)
+        story.make(3, [first], subject=4)
+        tell("differ: two suspend each other and both are, a suspended one suspends, order %d" % order, story)
+
+    story = Story()
+    first = story.make(1, [], [add(2, 3), add(3)])
+    story.make(2, [first], subject=1)
+    tell("apart: nobody suspends the owner", story)
+    suspended = story.make(2, [first], subject=3)
+    story.make(1, [first, suspended], [remove(2)])
+    tell("apart: with its author's membership a suspension ends", story)
+
+    story = Story()
+    first = story.make(1, [], [add(2)])
+    story.make(1, [first], [add(3)])
+    tell("lostkey: after an addition no epoch from before it is current", story)
+    story = Story()
+    first = story.make(1, [], [add(2)])
+    story.make(1, [first], [add(3)])
+    story.make(1, [first], [add(4)])
+    tell("lostkey: two additions on two branches, no epoch has both", story)
+
+    for name, history_ms in (("none", 0), ("all", rules.HISTORY_ALL), ("from a time on", 2000)):
+        story = Story()
+        first = story.make(1, [], [add(2)], history_ms=history_ms)
+        second = story.make(1, [first])
+        third = story.make(1, [second], [add(3)])
+        story.make(1, [third], [remove(2)])
+        tell("early: history %s" % name, story)
+
+    story = Story()
+    first = story.make(1, [], [add(2), add(3, 3), add(4)])
+    story.make(4, [first], subject=2)
+    story.make(9, [first], subject=2)
+    tell("haunt: a suspension by who is no admin, or no member, does not count", story)
+    counts = story.make(3, [first], subject=2)
+    back = story.make(1, [first, counts], [add(2)])
+    tell("haunt: who is added again is not suspended by what the owner knew", story)
+    story.make(1, [back], [add(4, 3)])
+    tell("haunt: a suspension counts once its author is an admin", story)
+
+    story = Story()
+    first = story.make(1, [], [add(2, 3)])
+    story.make(2, [first], [add(3)])
+    tell("grew: an admin adds nobody", story)
+    story.make(1, [first], [add(4)])
+    story.make(1, [first], subject=2)
+    tell("grew: the owner suspends nobody", story)
+
+    story = Story()
+    first = story.make(1, [], [add(2, 3), add(3)])
+    story.make(1, [first, 200], [add(4)])
+    tell("a name that is not held is skipped", story)
+
+    story = Story(ids=iter((1, 3, 2)))
+    first = story.make(1, [], [add(2, 3), add(3)])
+    story.make(1, [first, 2], [lift(3)])
+    story.make(2, [first], subject=3)
+    tell("a suspension that comes behind the statement that lifts it", story)
+
+    story = Story()
+    first = story.make(1, [], [add(2, 3), add(3)])
+    for _ in range(63):
+        story.make(2, [first], subject=3)
+    tell("64 heads less one, and the first", story)
+
+
+def drawn_story(number):
+    """An owner that is restored now and then, members, and what each holds when it states something."""
+    draw = Draw("audience %d" % number)
+    ids = sorted(range(1, 250), key=lambda id_: fixed("id %d %d" % (number, id_)))
+    story = Story(ids=iter(ids))
+    agencies = range(2, 4 + draw.below(4))
+    first = story.make(1, [], [add(agency, 1 + draw.below(3)) for agency in agencies[:1 + draw.below(len(agencies))]],
+                       history_ms=(0, rules.HISTORY_ALL, 3000)[draw.below(3)])
+    views = {1: {first}}
+    for _ in range(2 + draw.below(8)):
+        author = 1 if draw.chance(65) else agencies[draw.below(len(agencies))]
+        everything = {one["id"] for one in story.statements}
+        held = views.setdefault(author, {first})
+        if draw.chance(50):  # it has heard what is there, or what others held
+            held |= everything if draw.chance(50) else views[sorted(views)[draw.below(len(views))]]
+        if author == 1 and draw.chance(15):
+            held = {first}
+        if author == 1:
+            acts = [(add(agency, 1 + draw.below(3)), remove(agency), lift(agency))[draw.below(3)]
+                    for agency in agencies if draw.chance(35)]
+            made = story.make(1, story.heads(held), acts)
+        else:
+            made = story.make(author, story.heads(held), subject=(1, *agencies)[draw.below(1 + len(agencies))])
+        views[author] = held | {made}
+    if draw.chance(25):  # somebody that the reader does not follow
+        stranger = agencies[draw.below(len(agencies))]
+        story.statements = [one for one in story.statements if one["author"] != stranger]
+    return story
+
+
+def audience():
+    file = File()
+
+    def tell(name, story):
+        file.good(name, owner=story.owner, statements=[dict(one) for one in story.statements],
+                  **rules.membership(story.owner, story.statements))
+
+    named_stories(tell)
+    for number in range(200):
+        tell("drawn %d" % number, drawn_story(number))
+    return file
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
     for make in (msgpack, change, item, commit, statement, manifest, fork, act, receipt, message,
-                 record, lobby, bundle):
+                 record, lobby, bundle, audience):
         with open(os.path.join(folder, make.__name__ + ".jsonl"), "w", encoding="ascii") as out:
             for vector in make().vectors:
                 out.write(json.dumps(vector) + "\n")
