@@ -64,7 +64,7 @@ encode_audience(struct ilea_msgpack_writer *writer, const struct planned *planne
     for (uint32_t i = 0; i < planned->act_count; i++) {
         acts[i] = (struct ilea_member_act){ .kind = (enum ilea_member_act_kind)planned->acts[i].kind,
                                             .agency = ilea_planned_agency(planned->acts[i].agency),
-                                            .level = (enum ilea_level)planned->acts[i].level,
+                                            .level = (enum ilea_access)planned->acts[i].level,
                                             .code = { (const uint8_t *)"FR-PN", 5 } };
         fill(acts[i].reading.bytes, sizeof acts[i].reading.bytes, planned->id);
     }
@@ -153,7 +153,7 @@ level_of(const struct controls *controls, const struct verdict *verdict, const b
 {
     const struct planned *best = NULL;
     uint32_t best_level = 0;
-    if (agency == CONTROLS_OWNER) return ILEA_LEVEL_ADMIN;
+    if (agency == CONTROLS_OWNER) return ILEA_ACCESS_ADMIN;
     for (uint32_t i = 0; i < controls->count; i++) {
         uint32_t level = 0;
         bool knows = among[i] && acts_on(&controls->items[i], ILEA_MEMBER_ADD, 0, agency, &level);
@@ -175,7 +175,7 @@ stands(const struct controls *controls, const struct verdict *verdict, const boo
     const struct planned *planned = &controls->items[suspend];
     if (!among[suspend] || planned->is_audience || !ilea_planned_counts(planned) || planned->subject == CONTROLS_OWNER
         || level_of(controls, verdict, among, planned->subject) == 0
-        || level_of(controls, verdict, among, planned->author) != ILEA_LEVEL_ADMIN) {
+        || level_of(controls, verdict, among, planned->author) != ILEA_ACCESS_ADMIN) {
         return false;
     }
     for (uint32_t i = 0; i < controls->count; i++) {
@@ -331,7 +331,7 @@ compare_at(const struct controls *controls, const struct verdict *verdict, const
     struct ilea_commit_id id = ilea_planned_commit(controls->items[i].id);
     for (uint32_t agency = 0; agency < CONTROLS_AGENCIES; agency++) {
         struct ilea_agency_id who = ilea_planned_agency(agency);
-        enum ilea_level level;
+        enum ilea_access level;
         if (ilea_membership_at(membership, &id, 1, false, &who, &level) != ILEA_ERROR_NONE
             || level != verdict->level_at[i][agency]) {
             return "level at a statement";

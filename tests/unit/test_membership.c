@@ -156,7 +156,7 @@ check_verdict(const json_t *vector, const struct controls *controls, const struc
         const json_t *writers = agencies_at(vector, "writers_at", id), *allowed = agencies_at(vector, "allowed_at", id),
                      *may_have = agencies_at(vector, "may_have", id);
         for (uint32_t agency = 0; agency < CONTROLS_AGENCIES; agency++) {
-            assert_int_equal(verdict->level_at[i][agency] >= ILEA_LEVEL_WRITE, lists(writers, agency));
+            assert_int_equal(verdict->level_at[i][agency] >= ILEA_ACCESS_WRITE, lists(writers, agency));
             assert_int_equal(verdict->allowed_at[i][agency] != 0, lists(allowed, agency));
             if (verdict->level[agency] != 0) {
                 assert_int_equal(verdict->may_have[i][agency], lists(may_have, agency));
@@ -312,7 +312,7 @@ test_refused(void **unused)
 {
     (void)unused;
     uint8_t bytes[CONTROL_SIZE_MAX];
-    struct planned planned = audience_of(5, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_LEVEL_WRITE);
+    struct planned planned = audience_of(5, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_ACCESS_WRITE);
     size_t size = ilea_planned_encode(&planned, bytes);
     assert_int_equal(decode_copy(take_bytes, bytes, size), ILEA_ERROR_NONE);
     check_cuts(take_bytes, bytes, size);
@@ -339,13 +339,13 @@ test_nothing(void **unused)
     struct ilea_membership_state state;
     struct ilea_commit_id id = ilea_planned_commit(1);
     struct ilea_agency_id owner = ilea_planned_agency(CONTROLS_OWNER);
-    enum ilea_level level = ILEA_LEVEL_READ;
+    enum ilea_access level = ILEA_ACCESS_READ;
     assert_int_equal(ilea_membership_state(membership, &state), ILEA_ERROR_NONE);
     assert_int_equal(state.member_count, 1);
     assert_false(state.has_epoch || state.has_info);
     assert_int_equal(state.next_number, 1);
     assert_int_equal(ilea_membership_at(membership, &id, 1, true, &owner, &level), ILEA_ERROR_NOT_FOUND);
-    assert_int_equal(level, ILEA_LEVEL_READ); /* as it was */
+    assert_int_equal(level, ILEA_ACCESS_READ); /* as it was */
     assert_false(ilea_membership_may_have(membership, &id, 1, &owner));
     assert_false(ilea_membership_is_ancestor(membership, &id, &id));
     ilea_membership_free(membership);
@@ -358,8 +358,8 @@ test_what_a_state_says(void **unused)
     (void)unused;
     struct ilea_membership *membership = new_membership();
     struct ilea_membership_state state;
-    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_LEVEL_WRITE));
-    must_take(membership, audience_of(2, 1, 2, ILEA_MEMBER_ADD, 2, ILEA_LEVEL_ADMIN));
+    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_ACCESS_WRITE));
+    must_take(membership, audience_of(2, 1, 2, ILEA_MEMBER_ADD, 2, ILEA_ACCESS_ADMIN));
     assert_int_equal(ilea_membership_state(membership, &state), ILEA_ERROR_NONE);
     assert_true(state.has_info && !state.list);
     assert_int_equal(state.name.size, 8);
@@ -370,7 +370,7 @@ test_what_a_state_says(void **unused)
     assert_int_equal(state.epoch_number, 2);
     assert_int_equal(state.aek_commit[31], 2);
     assert_int_equal(state.member_count, 2);
-    assert_int_equal(state.members[0].level, ILEA_LEVEL_ADMIN);
+    assert_int_equal(state.members[0].level, ILEA_ACCESS_ADMIN);
     assert_string_equal(state.members[0].code, "");
     assert_string_equal(state.members[1].code, "FR-PN");
     assert_int_equal(state.members[1].reading.bytes[31], 2); /* of the addition that counts */
@@ -387,18 +387,18 @@ test_several_ids(void **unused)
 {
     (void)unused;
     struct ilea_membership *membership = new_membership();
-    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_LEVEL_WRITE));
+    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_ACCESS_WRITE));
     must_take(membership, audience_of(2, 1, 2, ILEA_MEMBER_REMOVE, 2, 0));
-    must_take(membership, audience_of(3, 1, 2, ILEA_MEMBER_ADD, 3, ILEA_LEVEL_READ));
+    must_take(membership, audience_of(3, 1, 2, ILEA_MEMBER_ADD, 3, ILEA_ACCESS_READ));
     struct ilea_commit_id ids[] = { ilea_planned_commit(3), ilea_planned_commit(99), ilea_planned_commit(2) };
     struct ilea_agency_id two = ilea_planned_agency(2), three = ilea_planned_agency(3);
-    enum ilea_level level;
+    enum ilea_access level;
     assert_int_equal(ilea_membership_at(membership, ids, 1, false, &two, &level), ILEA_ERROR_NONE);
-    assert_int_equal(level, ILEA_LEVEL_WRITE);
+    assert_int_equal(level, ILEA_ACCESS_WRITE);
     assert_int_equal(ilea_membership_at(membership, ids, 3, false, &two, &level), ILEA_ERROR_NONE);
-    assert_int_equal(level, ILEA_LEVEL_NONE);
+    assert_int_equal(level, ILEA_ACCESS_NONE);
     assert_int_equal(ilea_membership_at(membership, ids + 1, 2, false, &three, &level), ILEA_ERROR_NONE);
-    assert_int_equal(level, ILEA_LEVEL_NONE);
+    assert_int_equal(level, ILEA_ACCESS_NONE);
     assert_int_equal(ilea_membership_at(membership, ids + 1, 1, false, &three, &level), ILEA_ERROR_NOT_FOUND);
     ilea_membership_free(membership);
 }
@@ -409,15 +409,15 @@ test_after(void **unused)
 {
     (void)unused;
     struct ilea_membership *membership = new_membership(), *after;
-    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_LEVEL_WRITE));
-    must_take(membership, audience_of(2, 1, 2, ILEA_MEMBER_ADD, 3, ILEA_LEVEL_ADMIN));
+    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_ACCESS_WRITE));
+    must_take(membership, audience_of(2, 1, 2, ILEA_MEMBER_ADD, 3, ILEA_ACCESS_ADMIN));
     must_take(membership, suspend_of(3, 3, 2, 2));
     must_take(membership, suspend_of(4, 5, 2, 3)); /* by who is no member yet */
     const struct ilea_member_act acts[] = {
         { .kind = ILEA_MEMBER_LIFT, .agency = ilea_planned_agency(2) },
         { .kind = ILEA_MEMBER_ADD,
           .agency = ilea_planned_agency(5),
-          .level = ILEA_LEVEL_ADMIN,
+          .level = ILEA_ACCESS_ADMIN,
           .code = { (const uint8_t *)"X", 1 } },
     };
     assert_int_equal(ilea_membership_after(membership, acts, 2, &after), ILEA_ERROR_NONE);
@@ -443,9 +443,9 @@ test_after_knows_no_trick(void **unused)
 {
     (void)unused;
     struct ilea_membership *membership = new_membership(), *after;
-    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_LEVEL_WRITE));
+    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_ACCESS_WRITE));
     must_take(membership, suspend_of(2, 2, 0, 3));
-    must_take(membership, audience_of(3, 2, 2, ILEA_MEMBER_ADD, 2, ILEA_LEVEL_WRITE));
+    must_take(membership, audience_of(3, 2, 2, ILEA_MEMBER_ADD, 2, ILEA_ACCESS_WRITE));
     const struct ilea_member_act act = { .kind = ILEA_MEMBER_REMOVE, .agency = ilea_planned_agency(2) };
     assert_int_equal(ilea_membership_after(membership, &act, 1, &after), ILEA_ERROR_NONE);
     struct ilea_membership_state state;
@@ -463,7 +463,7 @@ test_statements_and_numbers(void **unused)
     (void)unused;
     struct ilea_membership *membership = new_membership(), *after;
     struct ilea_membership_state state;
-    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_LEVEL_WRITE));
+    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_ACCESS_WRITE));
     for (uint32_t i = 2; i <= ILEA_CONTROLS_MAX; i++) must_take(membership, audience_of(i, i - 1, i, 0, 0, 0));
     assert_int_equal(ilea_membership_state(membership, &state), ILEA_ERROR_NONE);
     assert_int_equal(state.statement_count, ILEA_CONTROLS_MAX);
@@ -493,8 +493,8 @@ test_heads(void **unused)
     (void)unused;
     struct ilea_membership *membership = new_membership();
     struct ilea_membership_state state;
-    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_LEVEL_ADMIN));
-    must_take(membership, audience_of(200, 1, 2, ILEA_MEMBER_ADD, 3, ILEA_LEVEL_READ));
+    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_ACCESS_ADMIN));
+    must_take(membership, audience_of(200, 1, 2, ILEA_MEMBER_ADD, 3, ILEA_ACCESS_READ));
     for (uint32_t i = 0; i < ILEA_HEADS_MAX - 1; i++) must_take(membership, suspend_of(10 + i, 2, 1, 3));
     assert_int_equal(ilea_membership_state(membership, &state), ILEA_ERROR_NONE);
     assert_int_equal(state.head_count, ILEA_HEADS_MAX);
@@ -531,7 +531,7 @@ take_many(struct ilea_membership *membership, uint32_t id, uint32_t name, enum i
     for (uint32_t i = 0; i < count; i++) {
         acts[i] = (struct ilea_member_act){ .kind = kind,
                                             .agency = ilea_planned_agency(first + i),
-                                            .level = kind == ILEA_MEMBER_ADD ? ILEA_LEVEL_READ : ILEA_LEVEL_NONE,
+                                            .level = kind == ILEA_MEMBER_ADD ? ILEA_ACCESS_READ : ILEA_ACCESS_NONE,
                                             .code = { (const uint8_t *)"A", kind == ILEA_MEMBER_ADD ? 1 : 0 } };
     }
     struct ilea_msgpack_writer writer;
@@ -605,7 +605,7 @@ test_backwards(void **unused)
         for (uint32_t name = first; name < i; name++) planned.names[planned.name_count++] = name;
         must_take(membership, planned);
     }
-    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_LEVEL_READ));
+    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_ACCESS_READ));
     assert_int_equal(ilea_membership_state(membership, &state), ILEA_ERROR_NONE);
     assert_int_equal(state.head_count, 1);
     assert_int_equal(state.epoch_number, ILEA_CONTROLS_MAX);
