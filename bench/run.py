@@ -344,6 +344,17 @@ def measure_decisions(count, scratch):
         tell("revoked_link_gone", round(members.revoke_running(), 1), "ms", target=1000)
 
 
+def measure_epochs(count, scratch):
+    """A closed audience of `count` members beside its owner: its first epoch, and the one without one of them."""
+    seal = floor("seal", scratch, count, 92)["seconds"] * 1000
+    done = subprocess.run([os.path.join(BUILD, "bench", "epoch"), str(count), "9"], capture_output=True, text=True,
+                          check=True)
+    taken = json.loads(done.stdout)
+    for figure, name in (("audience_epoch_sealed", "begin_ms"), ("audience_member_removed", "remove_ms")):
+        tell(figure, round(taken[name], 1), "ms", members=count, floor=round(seal, 1),
+             floor_is="sealing as many bytes to each", target=60, reached=taken[name] < 60)
+
+
 def percentile(values, part):
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
@@ -352,7 +363,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=100000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--members", type=int, default=300, help="approved agencies when one is revoked")
+    parser.add_argument("--members", type=int, default=300, help="approved agencies, or members of an audience, when one is to go")
     options = parser.parse_args()
     figures = {}
 
@@ -414,6 +425,7 @@ def main():
         tell("reconnect_nothing_new_wire_bytes", round(middle["reconnect"]), "bytes")
     with tempfile.TemporaryDirectory(prefix="ilea-bench.", dir=os.environ.get("BENCH_TMP")) as scratch:
         measure_decisions(options.members, scratch)
+        measure_epochs(options.members, scratch)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ plan(struct controls *controls, const uint8_t *data)
     }
     if (!planned->is_audience && planned->name_count == 0) planned->names[planned->name_count++] = 99;
     for (uint32_t agency = 1; agency <= AGENCIES && planned->is_audience; agency++) {
-        uint32_t kind = agency < AGENCIES ? data[6] >> (2 * agency - 2) & 3 : data[7] & 3;
+        uint32_t kind = agency < AGENCIES ? data[6] >> (2 * agency - 2) & 3u : data[7] & 3u;
         uint32_t level = kind == ILEA_MEMBER_ADD ? 1 + (data[8] + agency * data[9]) % 3u : 0;
         if (kind != 0) planned->acts[planned->act_count++] = (struct planned_act){ kind, agency, level };
     }
