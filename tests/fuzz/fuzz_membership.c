@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { STATEMENTS_MAX = 24, STATEMENT_BYTES = 10, AGENCIES = 5 };
+enum { STATEMENTS_MAX = 16, STATEMENT_BYTES = 10, AGENCIES = 5 };
 
 static struct ilea_membership *
 new_membership(void)
