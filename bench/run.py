@@ -363,7 +363,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=100000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--members", type=int, default=300, help="approved agencies, or members of an audience, when one is to go")
+    parser.add_argument("--members", type=int, default=300,
+                        help="approved agencies, or members of an audience, when one is to go")
     options = parser.parse_args()
     figures = {}
 

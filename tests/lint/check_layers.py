@@ -3,8 +3,8 @@
 
     check_layers.py [ROOT]      prints each violation; exit status 1 if there is one
 
-replication/core, merge, audience and store are siblings: none includes another, and node/ joins them. Includes of our own are
-written from the root; only the public headers, which are installed, name each other without a folder.
+replication/core, merge, audience and store are siblings: none includes another, and node/ joins them. Includes of our
+own are written from the root; only the public headers, which are installed, name each other without a folder.
 """
 import pathlib
 import re

@@ -514,8 +514,8 @@ test_heads(void **unused)
 
 /* `count` acts of one kind on agencies first, first + 1, ... */
 static enum ilea_error
-take_many(struct ilea_membership *membership, uint32_t id, uint32_t name, enum ilea_member_act_kind kind, uint32_t first,
-          uint32_t count)
+take_many(struct ilea_membership *membership, uint32_t id, uint32_t name, enum ilea_member_act_kind kind,
+          uint32_t first, uint32_t count)
 {
     static struct ilea_member_act acts[ILEA_MEMBER_ACTS_MAX];
     static uint8_t bytes[128 * 1024], wrapped[ILEA_WRAPPED_KEY_SIZE];

@@ -1997,7 +1997,8 @@ def named_stories(tell):
         first = story.make(1, [], [add(2), add(3)])
         story.make(1, [first])
         story.make(1, [first])
-        tell("differ: of two epochs with one number the higher id is current, made %s" % ("first", "last")[order], story)
+        tell("differ: of two epochs with one number the higher id is current, made %s" % ("last", "first")[order],
+             story)
 
     for order in (0, 1):
         story = Story()
