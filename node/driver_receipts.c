@@ -74,23 +74,26 @@ send_side(struct driver *driver, uint32_t link, struct ilea_span body)
     return true;
 }
 
-/* Say how far we have what the peer gives; false: not now. */
+/* Say how far we have what the peer gives; false: not now. What it passed over is held to be given only while the link
+ * shares the same agencies: else from the beginning. */
 static bool
 ask(struct driver *driver, uint32_t link)
 {
-    uint8_t bytes[GIVE_HEAD], database[ILEA_DATABASE_ID_SIZE];
-    uint64_t stamp = 0;
+    uint8_t bytes[GIVE_HEAD], shared[ILEA_HASH_SIZE];
+    struct ilea_receipt_source source;
     struct ilea_transaction *txn = read_log(driver);
     if (txn == NULL) return false;
-    enum ilea_error error = ilea_log_receipt_from(txn, &driver->peers[link].agency, database, &stamp);
+    enum ilea_error error = ilea_log_receipt_from(txn, &driver->peers[link].agency, &source);
     ilea_transaction_abort(txn);
     if (error != ILEA_ERROR_NONE) return false;
+    ilea_replicator_shared(driver->replicator, link, shared);
+    if (memcmp(source.shared, shared, sizeof shared) != 0) source.stamp = 0;
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
     ilea_msgpack_put_array(&writer, ASK_FIELDS);
     ilea_msgpack_put_uint(&writer, ASK);
-    ilea_msgpack_put_bin(&writer, database, stamp > 0 ? sizeof database : 0);
-    ilea_msgpack_put_uint(&writer, stamp);
+    ilea_msgpack_put_bin(&writer, source.database, source.stamp > 0 ? sizeof source.database : 0);
+    ilea_msgpack_put_uint(&writer, source.stamp);
     ilea_assert(!writer.failed);
     return send_side(driver, link, ilea_msgpack_written(&writer));
 }
@@ -262,14 +265,15 @@ take_given(struct driver *driver, uint32_t link, struct ilea_msgpack_reader *rea
 {
     const struct ilea_log_identity *identity = ilea_log_identity(driver->node->log);
     const struct ilea_agency_id *peer = &driver->peers[link].agency;
-    uint8_t database[ILEA_DATABASE_ID_SIZE];
-    ilea_msgpack_get_bytes(reader, database, sizeof database);
-    uint64_t stamp = ilea_msgpack_get_uint(reader);
+    struct ilea_receipt_source source;
+    ilea_msgpack_get_bytes(reader, source.database, sizeof source.database);
+    source.stamp = ilea_msgpack_get_uint(reader);
+    ilea_replicator_shared(driver->replicator, link, source.shared);
     (void)ilea_msgpack_get_uint32(reader, 1); /* whether more will follow at once: it will be seen */
     uint32_t count = ilea_msgpack_get_array(reader, GIVEN_MAX);
     struct ilea_msgpack_reader receipts = *reader;
     for (uint32_t i = 0; i < count; i++) (void)ilea_msgpack_get_bin(reader, ILEA_RECEIPT_SIZE_MAX);
-    if (!ilea_msgpack_reader_done(reader) || stamp == 0) return ILEA_ERROR_MALFORMED;
+    if (!ilea_msgpack_reader_done(reader) || source.stamp == 0) return ILEA_ERROR_MALFORMED;
     *trouble = ilea_driver_transaction(driver);
     struct ilea_transaction *txn = ilea_author_transaction(driver->node->author);
     for (uint32_t i = 0; i < count && *trouble == ILEA_ERROR_NONE; i++) {
@@ -292,7 +296,7 @@ take_given(struct driver *driver, uint32_t link, struct ilea_msgpack_reader *rea
         default: *trouble = error; break;
         }
     }
-    if (*trouble == ILEA_ERROR_NONE) *trouble = ilea_log_put_receipt_from(txn, peer, database, stamp);
+    if (*trouble == ILEA_ERROR_NONE) *trouble = ilea_log_put_receipt_from(txn, peer, &source);
     driver->receipts.links[link].ack_due = true;
     return ILEA_ERROR_NONE;
 }

@@ -163,10 +163,17 @@ struct sim_liar {
     uint32_t past_next;
 };
 
-/* What a holder said that it has of an author's, and from whom a node heard it. */
+/* What a holder said that it has of an author's, and from whom a node heard it; its place among those it heard of. */
 struct sim_receipt {
     uint64_t counter, held;
     uint32_t from;
+    uint64_t stamp;
+};
+
+/* How far a node has what a neighbour heard of. */
+struct sim_heard {
+    uint64_t run, stamp;              /* of the neighbour's process */
+    uint8_t shared[ILEA_HASH_SIZE];   /* the agencies that this counts for */
 };
 
 /* All that one holder ever said to one author, by counter - 1. */
@@ -182,8 +189,11 @@ struct sim_flow {
 
 struct sim_side {
     struct sim_receipt receipts[SIM_NODES_MAX][SIM_NODES_MAX];       /* by author and holder; counter 0: none */
-    uint64_t sessions[SIM_NODES_MAX], serials[SIM_NODES_MAX];
-    uint64_t given[SIM_NODES_MAX][SIM_NODES_MAX][SIM_NODES_MAX];     /* counters: to whom, author, holder */
+    uint64_t stamp;                                                  /* the last one given */
+    uint64_t asks[SIM_NODES_MAX], asked[SIM_NODES_MAX];              /* sessions in which we asked it, and it us */
+    uint64_t after[SIM_NODES_MAX], serials[SIM_NODES_MAX];           /* it needs nothing up to this stamp */
+    bool in_flight[SIM_NODES_MAX];
+    struct sim_heard heard[SIM_NODES_MAX];
     uint64_t came_sessions[SIM_NODES_MAX], came[SIM_NODES_MAX];
     struct sim_flow flows[SIM_NODES_MAX];
 };

@@ -608,6 +608,36 @@ receipts(struct sim_world *world)
     sim_check_receipts(world);
 }
 
+/* C's receipt for A stops at B while A does not follow C, and B's go on. It comes when A does follow, though C says
+ * nothing new. */
+static void
+receipts_late(struct sim_world *world)
+{
+    sim_add_nodes(world, 3);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    world->nodes[0].follows[2] = false;
+    sim_start(world);
+    write_some(&world->nodes[0], 10, 100);
+    expect_agreement(world, 10 * SECOND);
+    sim_run_until(world, world->now + 6 * SECOND);
+    const struct sim_receipt *from_b = &world->nodes[0].side.receipts[0][1];
+    const struct sim_receipt *from_c = &world->nodes[0].side.receipts[0][2];
+    uint64_t before = from_b->held;
+    expect(world, before > 0 && from_c->counter == 0, "A knows what B holds, and takes nothing of C's");
+    sever(world, 1, 2);
+    write_some(&world->nodes[0], 1, 100);
+    sim_run_until(world, world->now + 4 * SECOND);
+    expect(world, from_b->held > before, "what came to B after it was given");
+    sim_follow(&world->nodes[0], 2, true);
+    sim_run_until(world, world->now + 6 * SECOND);
+    expect(world, from_c->held == before, "A knows what C holds");
+    mend(world, 1, 2);
+    expect_agreement(world, 30 * SECOND);
+    sim_run_until(world, world->now + 4 * SECOND);
+    sim_check_receipts(world);
+}
+
 /* Beside the feeds no more goes than is allowed; who keeps to that is not blamed, and commits go on meanwhile. */
 static void
 side_allowance(struct sim_world *world)
@@ -660,6 +690,7 @@ static const struct story stories[] = {
     { "bundle-beside-link", bundle_beside_link },
     { "bundle-forked", bundle_forked },
     { "receipts", receipts },
+    { "receipts-late", receipts_late },
     { "side-allowance", side_allowance },
 };
 

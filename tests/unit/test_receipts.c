@@ -258,7 +258,7 @@ test_stamps(void **state)
     static const uint8_t content[3] = { 1, 2, 3 };
     struct ilea_transaction *txn = NULL;
     struct ilea_receipt_row row, found;
-    uint8_t database[ILEA_DATABASE_ID_SIZE] = { 9 }, read[ILEA_DATABASE_ID_SIZE];
+    struct ilea_receipt_source source = { .database = { 9 }, .stamp = 77, .shared = { 8 } }, read;
     uint64_t stamp;
     ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(holder.log), true, &txn));
     ILEA_TEST_OK(ilea_log_receipt_stamp(txn, &stamp));
@@ -283,12 +283,52 @@ test_stamps(void **state)
     ILEA_TEST_OK(ilea_log_receipt_next(txn, &one, &found.holder, &found));
     assert_true(found.counter == 3);
     assert_int_equal(ilea_log_receipt_next(txn, &one, &two, &found), ILEA_ERROR_NOT_FOUND);
-    ILEA_TEST_OK(ilea_log_receipt_from(txn, &one, read, &stamp));
-    assert_true(stamp == 0);
-    ILEA_TEST_OK(ilea_log_put_receipt_from(txn, &one, database, 77));
-    ILEA_TEST_OK(ilea_log_receipt_from(txn, &one, read, &stamp));
-    assert_true(stamp == 77);
-    assert_memory_equal(read, database, sizeof read);
+    ILEA_TEST_OK(ilea_log_receipt_from(txn, &one, &read));
+    assert_true(read.stamp == 0);
+    ILEA_TEST_OK(ilea_log_put_receipt_from(txn, &one, &source));
+    ILEA_TEST_OK(ilea_log_receipt_from(txn, &one, &read));
+    assert_memory_equal(&read, &source, sizeof read);
+    ilea_transaction_abort(txn);
+}
+
+/* Goal: of an agency that is revoked nothing is left but what it said that it holds of ours. */
+static void
+test_dropped(void **state)
+{
+    (void)state;
+    static const uint8_t content[3] = { 1, 2, 3 };
+    const struct ilea_agency_id own = { { 1 } }, gone = { { 2 } }, other = { { 3 } };
+    const struct { struct ilea_agency_id author, holder; bool stays; } rows[] = {
+        { own, gone, true }, { own, other, true }, { gone, own, false }, { gone, other, false },
+        { other, own, true }, { other, gone, false },
+    };
+    enum { ROWS = sizeof rows / sizeof rows[0] };
+    struct ilea_transaction *txn = NULL;
+    struct ilea_receipt_row row, found;
+    struct ilea_receipt_source source = { .stamp = 5 };
+    uint32_t left = 0, stamps = 0;
+    ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(holder.log), true, &txn));
+    for (int i = 0; i < ROWS; i++) {
+        row = (struct ilea_receipt_row){ .author = rows[i].author, .holder = rows[i].holder, .counter = 1,
+                                         .bytes = { content, sizeof content } };
+        ILEA_TEST_OK(ilea_log_put_receipt(txn, 1000, &row));
+    }
+    ILEA_TEST_OK(ilea_log_put_receipt_from(txn, &gone, &source));
+    ILEA_TEST_OK(ilea_log_put_receipt_from(txn, &other, &source));
+    ILEA_TEST_OK(ilea_log_drop_receipts(txn, &gone, &own));
+    for (int i = 0; i < ROWS; i++) {
+        assert_int_equal(ilea_log_receipt(txn, &rows[i].author, &rows[i].holder, &found),
+                         rows[i].stays ? ILEA_ERROR_NONE : ILEA_ERROR_NOT_FOUND);
+    }
+    const struct ilea_receipt_row *after = NULL;
+    for (; ilea_log_receipt_walk(txn, after, &found) == ILEA_ERROR_NONE; left++, row = found, after = &row) {}
+    found.stamp = 0;
+    for (; ilea_log_receipt_after(txn, found.stamp, &found) == ILEA_ERROR_NONE; stamps++) {}
+    assert_true(left == 3 && stamps == 3);
+    ILEA_TEST_OK(ilea_log_receipt_from(txn, &gone, &source));
+    assert_true(source.stamp == 0);
+    ILEA_TEST_OK(ilea_log_receipt_from(txn, &other, &source));
+    assert_true(source.stamp == 5);
     ilea_transaction_abort(txn);
 }
 
@@ -301,6 +341,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_take, make_homes, remove_homes),
         cmocka_unit_test_setup_teardown(test_restored, make_homes, remove_homes),
         cmocka_unit_test_setup_teardown(test_stamps, make_homes, remove_homes),
+        cmocka_unit_test_setup_teardown(test_dropped, make_homes, remove_homes),
     };
     if (ilea_crypto_init() != ILEA_ERROR_NONE) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
