@@ -835,6 +835,27 @@ def decode_receipt_body(data):
     return {"feeds": feeds, "archives": archives, "unread": unread, "own": own}
 
 
+def decode_receipt_ask(data):
+    reader = Reader(data)
+    reader.array_of(3)
+    malformed(reader.uint() != 1)
+    ask = {"database": reader.bin(16), "stamp": reader.uint()}
+    reader.end()
+    malformed(len(ask["database"]) not in (0, 16))
+    return ask
+
+
+def decode_receipt_give(data):
+    reader = Reader(data)
+    reader.array_of(5)
+    malformed(reader.uint() != 2)
+    give = {"database": reader.bytes(16), "stamp": reader.uint(), "more": reader.uint(1)}
+    give["receipts"] = [reader.bin(RECEIPT_SIZE_MAX) for _ in range(reader.array(1024))]
+    reader.end()
+    malformed(give["stamp"] == 0)
+    return give
+
+
 # --- messages -----------------------------------------------------------------------------------
 
 def decode_frame(data):
@@ -1285,6 +1306,10 @@ def check_fork(vector):
 def check_receipt(vector):
     if vector["check"] == "body":
         expect_equal(vector, decode_receipt_body(raw(vector, "body")))
+        return
+    if vector["check"] in ("ask", "give"):
+        decode = decode_receipt_ask if vector["check"] == "ask" else decode_receipt_give
+        expect_equal(vector, decode(raw(vector, vector["check"])))
         return
     receipt = decode_receipt(raw(vector, "receipt"))
     if vector.get("error") == "bad_signature":

@@ -1072,6 +1072,29 @@ def receipt():
     bad_body("an own feed without commits", "range", 3, [[FEED, 0]])
     bad_body("65 own feeds", "limit", 3, [[i.to_bytes(32, "big"), 1] for i in range(65)])
     bad_body("a byte after", "trailing", 0, [], encode(empty) + b"\0")
+
+    forms = {"ask": rules.decode_receipt_ask, "give": rules.decode_receipt_give}
+
+    def frame(form, name, value):
+        file.good(name, check=form, **{form: encode(value)}, **forms[form](encode(value)))
+
+    def bad_frame(form, name, expect, value, data=None):
+        file.bad(name, expect, "malformed", check=form, **{form: encode(value) if data is None else data})
+
+    database, stamp = fixed("database", 16), 1735689600001
+    frame("ask", "an ask from the beginning", [1, b"", 0])
+    frame("ask", "an ask after a stamp", [1, database, stamp])
+    bad_frame("ask", "an ask with a database of 15 bytes", "size", [1, database[1:], stamp])
+    bad_frame("ask", "an ask of another form", "range", [2, database, stamp])
+    bad_frame("ask", "an ask with a field more", "count", [1, database, stamp, 0])
+    bad_frame("ask", "an ask and a byte after", "trailing", None, encode([1, database, stamp]) + b"\0")
+    frame("give", "receipts given", [2, database, stamp, 0, [whole, b"", b"x"]])
+    frame("give", "none given, and more to come", [2, database, stamp, 1, []])
+    bad_frame("give", "given with stamp 0", "range", [2, database, 0, 0, [whole]])
+    bad_frame("give", "given without a database", "size", [2, b"", stamp, 0, [whole]])
+    bad_frame("give", "more of 2", "range", [2, database, stamp, 2, [whole]])
+    bad_frame("give", "1025 given", "limit", [2, database, stamp, 0, [b""] * 1025])
+    bad_frame("give", "given and cut", "truncated", None, encode([2, database, stamp, 0, [whole]])[:-1])
     return file
 
 
