@@ -51,13 +51,31 @@ ilea_driver_touch_receipt(struct driver *driver, const struct ilea_agency_id *au
     due->due = true;
 }
 
-/* When an author is told: soon, but not again and again. */
+void
+ilea_driver_own_changed(struct driver *driver)
+{
+    struct receipts *receipts = &driver->receipts;
+    uint64_t now = ilea_monotonic_ms();
+    for (uint32_t i = 0; i < receipts->due_count; i++) {
+        if (receipts->dues[i].own_ms == 0) receipts->dues[i].own_ms = now;
+    }
+}
+
+/* Soon after a change, but not so often. */
+static uint64_t
+soon_ms(const struct receipt_due *due, uint64_t changed_ms, uint64_t rest_ms)
+{
+    uint64_t soon = changed_ms + RECEIPT_GATHER_MS, rest = due->issued_ms + rest_ms;
+    return due->issued_ms != 0 && rest > soon ? rest : soon;
+}
+
+/* When an author is told. */
 static uint64_t
 due_ms(const struct receipt_due *due)
 {
-    if (!due->due) return ILEA_TIME_NEVER;
-    uint64_t soon = due->changed_ms + RECEIPT_GATHER_MS, rest = due->issued_ms + RECEIPT_MS;
-    return due->issued_ms != 0 && rest > soon ? rest : soon;
+    uint64_t held = due->due ? soon_ms(due, due->changed_ms, RECEIPT_MS) : ILEA_TIME_NEVER;
+    uint64_t own = due->own_ms != 0 ? soon_ms(due, due->own_ms, RECEIPT_OWN_MS) : ILEA_TIME_NEVER;
+    return held < own ? held : own;
 }
 
 /* Send a frame's body to a link; false: there is no room for it now. */
@@ -173,7 +191,8 @@ give(struct driver *driver, uint32_t link)
     struct receipt_link *state = &driver->receipts.links[link];
     struct ilea_side_status status;
     ilea_replicator_side(driver->replicator, link, ilea_monotonic_ms(), &status);
-    bool has_room = status.open && status.room > ILEA_RECEIPT_SIZE_MAX + 2 * ILEA_RECEIPT_HEAD_MAX; /* for any receipt */
+    /* For any receipt. */
+    bool has_room = status.open && status.room > ILEA_RECEIPT_SIZE_MAX + 2 * ILEA_RECEIPT_HEAD_MAX;
     struct ilea_transaction *txn = has_room ? read_log(driver) : NULL;
     state->retry_ms = ilea_monotonic_ms() + RETRY_MS;
     if (txn == NULL) return;
@@ -346,6 +365,7 @@ tell(struct driver *driver, struct receipt_due *due, const struct ilea_claim *cl
     bool is_said = due->issued && memcmp(content, due->content, sizeof content) == 0;
     due->due = !claim->seen; /* the rest is told when the view shows it */
     due->changed_ms = now;
+    due->own_ms = 0;
     if (is_said) return ILEA_ERROR_NONE;
     enum ilea_error error = ilea_driver_transaction(driver);
     if (error == ILEA_ERROR_NONE) {
@@ -371,6 +391,7 @@ collect(struct driver *driver, struct ilea_transaction *txn, uint64_t now, struc
             claims[count++] = (struct ilea_claim){ .author = due->author };
         } else {
             due->due = due->issued = false; /* if it is followed again, it is told anew */
+            due->own_ms = 0;
         }
     }
     qsort(claims, count, sizeof *claims, compare_claims);

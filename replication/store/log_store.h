@@ -336,6 +336,13 @@ ILEA_MUST_USE enum ilea_error ilea_log_append(struct ilea_transaction *txn,
                                               const struct ilea_commit_id *id,
                                               struct ilea_span commit, uint64_t *position);
 /*
+ * Put a commit in the place of the one that is damaged: of the same id, checked by the caller. Where not even whose it
+ * is could be read, a view may have passed it over, and is to be built anew, as if something had been cut off.
+ *   ILEA_ERROR_INVALID, NOT_FOUND  it is another commit than the feed has there, or the feed is not that long
+ */
+ILEA_MUST_USE enum ilea_error ilea_log_repair(struct ilea_transaction *txn, const struct ilea_feed_id *id,
+                                              uint64_t seq, struct ilea_span commit);
+/*
  * The agency's roots say that a feed ends at `seq` with `id` (0 and zeros: it is void). Limits of that kind
  * only ever fall: one that is not lower than the present one changes nothing. Any settles a fork. Where our
  * chain goes beyond the limit or has another commit there, it is cut off: to the limit, or to before the fork

@@ -151,6 +151,7 @@ struct sim_end {
     uint64_t sent, limit;                  /* data bytes in it, and what the other end granted */
     uint32_t number;                       /* of the last frame that came in it */
     uint64_t taken, granted;               /* data bytes that came, and what this end granted */
+    uint64_t before;                       /* that came before the last message of them */
     uint64_t commit_bytes_in;              /* of honest senders: to count repeats */
 };
 
@@ -233,6 +234,7 @@ struct sim_node {
     struct sim_liar liars[SIM_NODES_MAX];
     struct sim_side side;
     struct sim_storage storage;
+    const struct sim_commit *rotten; /* damaged on its disk, until it is repaired */
     struct sim_writer writer;
     struct sim_event *deferred; /* arrived while the node was in a sync */
     uint32_t deferred_count, deferred_capacity;

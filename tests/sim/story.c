@@ -608,6 +608,47 @@ receipts(struct sim_world *world)
     sim_check_receipts(world);
 }
 
+/* A commit is damaged on `node`'s disk: it asks until somebody gives it. */
+static void
+rot(struct sim_node *node, const struct sim_commit *commit)
+{
+    struct ilea_event event = { .type = ILEA_EVENT_WANT };
+    node->rotten = commit;
+    event.want.agency = node->world->nodes[commit->feed->author].agency;
+    event.want.feed = commit->feed->id;
+    event.want.seq = commit->seq;
+    sim_step(node, event);
+    sim_run_until(node->world, node->world->now + 3 * SECOND);
+}
+
+/* What rots on a disk comes again from whoever holds it, the author or not, and to the author too. */
+static void
+bit_rot(struct sim_world *world)
+{
+    sim_add_nodes(world, 3);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_start(world);
+    write_some(&world->nodes[0], 10, 100);
+    write_some(&world->nodes[2], 3, 100);
+    expect_agreement(world, 2 * SECOND);
+    struct sim_feed *feed = world->feeds[0];
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t sessions = world->nodes[i].sessions;
+        rot(&world->nodes[i], feed->commits[i]);
+        expect(world, world->nodes[i].rotten == NULL, "it is repaired");
+        expect(world, world->nodes[i].sessions == sessions, "and nobody is blamed");
+    }
+    /* Who has nobody to ask goes on asking, and does no harm. */
+    sever(world, 1, 2);
+    rot(&world->nodes[2], feed->commits[5]);
+    expect(world, world->nodes[2].rotten != NULL, "nobody has it");
+    mend(world, 1, 2);
+    sim_run_until(world, world->now + 20 * SECOND);
+    expect(world, world->nodes[2].rotten == NULL, "it came with the link");
+    sim_check_quiet(world);
+}
+
 /* C's receipt for A stops at B while A does not follow C, and B's go on. It comes when A does follow, though C says
  * nothing new. */
 static void
@@ -691,6 +732,7 @@ static const struct story stories[] = {
     { "bundle-forked", bundle_forked },
     { "receipts", receipts },
     { "receipts-late", receipts_late },
+    { "bit-rot", bit_rot },
     { "side-allowance", side_allowance },
 };
 

@@ -861,12 +861,12 @@ def decode_receipt_give(data):
 def decode_frame(data):
     malformed(not 13 <= len(data) <= MESSAGE_SIZE_MAX)
     session, number, kind = data[:8], int.from_bytes(data[8:12], "big"), data[12]
-    malformed(not 1 <= kind <= 9)
+    malformed(not 1 <= kind <= 10)
     first = session == bytes(8)
     malformed(first != (kind == 1) or first != (number == 0))
     reader = Reader(data[13:])
     read = (read_hello, read_bind, read_frontier, read_commits, read_credit, read_notes,
-            read_manifests, read_fork_message, read_side)[kind - 1]
+            read_manifests, read_fork_message, read_side, read_want)[kind - 1]
     frame = {"session": session, "number": number, "type": kind}
     frame.update(read(reader))
     reader.end()
@@ -970,6 +970,13 @@ def read_fork_message(reader):
 def read_side(reader):
     """Nothing that a replicator understands; how long it may be is the session's to ask."""
     return {"body": reader.take(len(reader.data))}
+
+
+def read_want(reader):
+    reader.array_of(2)
+    want = {"feed": reader.bytes(32), "seq": reader.uint()}
+    malformed(want["seq"] == 0)
+    return want
 
 
 # --- the files ----------------------------------------------------------------------------------

@@ -1258,7 +1258,11 @@ def message():
 
     bad("shorter than a header", "truncated", session + bytes(4))
     bad("type 0", "range", frame(0, hello))
-    bad("type 10", "range", frame(10, hello))
+    good("WANT", frame(10, [FEED, 12]))
+    bad("WANT of seq 0", "range", frame(10, [FEED, 0]))
+    bad("WANT of a feed id of 31 bytes", "size", frame(10, [FEED[1:], 12]))
+    bad("WANT of three fields", "count", frame(10, [FEED, 12, 1]))
+    bad("type 11", "range", frame(11, hello))
     bad("HELLO in a session", "range", frame(1, hello))
     bad("HELLO with a number", "range", frame(1, hello, 1, bytes(8)))
     bad("BIND without a session", "range", frame(2, [bytes(64)], 0, bytes(8)))
