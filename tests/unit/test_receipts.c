@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "crypto/random.h"
+#include "node/behind.h"
 #include "node/receipts.h"
 #include "tests/support/home.h"
 
@@ -332,6 +333,51 @@ test_dropped(void **state)
     ilea_transaction_abort(txn);
 }
 
+static void
+expect_behind(uint64_t told, uint64_t held, uint32_t count)
+{
+    struct ilea_transaction *txn = NULL;
+    struct ilea_behind behind;
+    ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(author.log), false, &txn));
+    ILEA_TEST_OK(ilea_behind_find(txn, ilea_log_identity(author.log), &holder.own.card.agency, &behind));
+    ilea_transaction_abort(txn);
+    assert_true(behind.told == told && behind.held == held);
+    assert_int_equal(behind.count, count);
+    if (count == 0) return;
+    const struct ilea_feed_row *row = ilea_author_feed(holder.author, ILEA_SCOPE_PEERS);
+    assert_memory_equal(behind.feeds[0].feed.bytes, row->id.bytes, sizeof row->id.bytes);
+    assert_true(behind.feeds[0].seq == told);
+}
+
+/* Goal: a receipt says how long the holder's shared feeds are, not the private ones; what we lack of them is known. */
+static void
+test_behind(void **state)
+{
+    (void)state;
+    struct ilea_receipt receipt;
+    struct ilea_span bytes;
+    ilea_test_home_meet(&author, &holder.own, true);
+    ilea_test_home_build(&holder);
+    expect_behind(0, 0, 0);
+    ilea_test_need(&holder, ILEA_SCOPE_AGENCY, "ours alone", &result);
+    ilea_test_home_build(&holder);
+    uint8_t *copy = issue(5000, &receipt, &bytes);
+    ILEA_TEST_OK(take(&author, bytes, 1));
+    free(copy);
+    expect_behind(0, 0, 0);
+    for (int i = 0; i < 3; i++) ilea_test_need(&holder, ILEA_SCOPE_PEERS, "for all", &result);
+    const struct ilea_feed_row *row = ilea_author_feed(holder.author, ILEA_SCOPE_PEERS);
+    ilea_test_home_build(&holder);
+    copy = issue(6000, &receipt, &bytes);
+    ILEA_TEST_OK(take(&author, bytes, 2));
+    free(copy);
+    expect_behind(row->seq, 0, 1);
+    ilea_test_home_carry(&holder, &row->id, row->seq - 1, &author);
+    expect_behind(row->seq, row->seq - 1, 1);
+    ilea_test_home_carry(&holder, &row->id, row->seq, &author);
+    expect_behind(row->seq, row->seq, 0);
+}
+
 int
 main(void)
 {
@@ -342,6 +388,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_restored, make_homes, remove_homes),
         cmocka_unit_test_setup_teardown(test_stamps, make_homes, remove_homes),
         cmocka_unit_test_setup_teardown(test_dropped, make_homes, remove_homes),
+        cmocka_unit_test_setup_teardown(test_behind, make_homes, remove_homes),
     };
     if (ilea_crypto_init() != ILEA_ERROR_NONE) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
