@@ -233,7 +233,7 @@ print_status(const json_t *status)
         if (known) {
             (void)printf("%lld to go\n", number(peer, "lag_commits"));
         } else {
-            (void)printf("not known what it holds\n");
+            (void)printf("holdings not known\n");
         }
     }
     print_gaps(status);

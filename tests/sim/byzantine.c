@@ -346,6 +346,29 @@ misbehave(struct sim_node *node, uint32_t to)
     }
 }
 
+/* COMMITS of somebody else's feed: the peer gets in its place what says nothing, so that no number is missing. */
+static bool
+hide(struct sim_node *node, uint32_t to, const uint8_t *frame, size_t size)
+{
+    struct ilea_frame decoded;
+    struct ilea_feed_id id;
+    struct ilea_msgpack_reader commits;
+    uint32_t count;
+    if ((node->liars[to].habits & SIM_HIDES) == 0 || frame[12] != ILEA_MESSAGE_COMMITS) return false;
+    if (ilea_frame_decode((struct ilea_span){ frame, size }, &decoded) != ILEA_ERROR_NONE) return false;
+    if (ilea_commits_decode(decoded.body, &id, &count, &commits) != ILEA_ERROR_NONE) return false;
+    const struct sim_feed *feed = sim_find_feed(node->world, &id);
+    if (feed == NULL || feed->author == node->index) return false;
+    uint8_t bytes[128];
+    struct ilea_msgpack_writer writer;
+    struct ilea_note note = { .mode = ILEA_NOTE_LAZY };
+    begin(node, to, ILEA_MESSAGE_NOTE, bytes, sizeof bytes, &writer);
+    ilea_msgpack_put_array(&writer, 1);
+    ilea_message_put_note(&writer, &note);
+    send_written(node, to, bytes, &writer);
+    return true;
+}
+
 void
 sim_liar_send(struct sim_node *node, uint32_t to, const uint8_t *frame, size_t size)
 {
@@ -357,6 +380,7 @@ sim_liar_send(struct sim_node *node, uint32_t to, const uint8_t *frame, size_t s
         liar->number = 0;
     }
     remember(liar, frame, size);
+    if (hide(node, to, frame, size)) return;
     bool withheld = (liar->habits & SIM_WITHHOLDS) != 0 && sim_chance(random, 300)
                     && (frame[12] == ILEA_MESSAGE_COMMITS || frame[12] == ILEA_MESSAGE_CREDIT);
     uint8_t *bytes = malloc(size);

@@ -164,9 +164,10 @@ struct sim_liar {
     uint32_t past_next;
 };
 
-/* What a holder said that it has of an author's, and from whom a node heard it; its place among those it heard of. */
+/* What a holder said that it has of an author's, and how much it wrote itself; from whom a node heard it, and its place
+ * among those it heard of. */
 struct sim_receipt {
-    uint64_t counter, held;
+    uint64_t counter, held, own;
     uint32_t from;
     uint64_t stamp;
 };
@@ -180,7 +181,7 @@ struct sim_heard {
 /* All that one holder ever said to one author, by counter - 1. */
 struct sim_made {
     uint32_t count;
-    uint64_t held[SIM_MADE_MAX];
+    uint64_t held[SIM_MADE_MAX], own[SIM_MADE_MAX];
 };
 
 /* Bytes of SIDE that came in a session, since its first. */

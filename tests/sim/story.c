@@ -649,6 +649,34 @@ bit_rot(struct sim_world *world)
     sim_check_quiet(world);
 }
 
+/* B keeps A's feed from C, and then a part of it: C knows by A's word how much it lacks, until D brings it. */
+static void
+withheld(struct sim_world *world)
+{
+    sim_add_nodes(world, 4);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_add_link(world, 0, 3);
+    sim_add_link(world, 3, 2);
+    world->faultless = false;
+    world->nodes[1].byzantine = true;
+    world->nodes[1].liars[2].habits = SIM_HIDES;
+    sim_start(world);
+    sever(world, 3, 2);
+    for (int round = 0; round < 2; round++) {
+        write_some(&world->nodes[0], 10, 100);
+        sim_run_until(world, world->now + 40 * SECOND);
+        expect(world, sim_behind(&world->nodes[2], 0) >= 10, "C knows what it lacks");
+        expect(world, sim_behind(&world->nodes[3], 0) == 0, "D lacks nothing");
+        mend(world, 3, 2);
+        sim_run_until(world, world->now + 15 * SECOND);
+        expect(world, sim_behind(&world->nodes[2], 0) == 0, "another holder brings it");
+        sever(world, 3, 2);
+    }
+    mend(world, 3, 2);
+    expect_agreement(world, 10 * SECOND);
+}
+
 /* C's receipt for A stops at B while A does not follow C, and B's go on. It comes when A does follow, though C says
  * nothing new. */
 static void
@@ -733,6 +761,7 @@ static const struct story stories[] = {
     { "receipts", receipts },
     { "receipts-late", receipts_late },
     { "bit-rot", bit_rot },
+    { "withheld", withheld },
     { "side-allowance", side_allowance },
 };
 
