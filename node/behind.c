@@ -28,11 +28,14 @@ check_signer(struct ilea_transaction *log, const struct ilea_log_identity *ident
 }
 
 static enum ilea_error
-compare(struct ilea_transaction *log, const struct ilea_receipt_own *told, struct ilea_behind *behind)
+compare(struct ilea_transaction *log, const struct ilea_agency_id *agency, const struct ilea_receipt_own *told,
+        struct ilea_behind *behind)
 {
     struct ilea_feed_row feed = { .seq = 0, .limit_seq = ILEA_SEQ_NONE };
     enum ilea_error error = ilea_log_feed_by_id(log, &told->feed, &feed);
     if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_NOT_FOUND) return error;
+    bool is_held = error == ILEA_ERROR_NONE;
+    if (is_held && memcmp(feed.origin.agency.bytes, agency->bytes, ILEA_ID_SIZE) != 0) return ILEA_ERROR_NONE;
     uint64_t seq = told->seq < feed.limit_seq ? told->seq : feed.limit_seq;
     if (seq > UINT64_MAX - behind->told) return ILEA_ERROR_NONE;
     behind->told += seq;
@@ -58,7 +61,7 @@ ilea_behind_find(struct ilea_transaction *log, const struct ilea_log_identity *i
     for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < body.own_count; i++) {
         struct ilea_receipt_own told;
         ilea_receipt_own_next(&body.own, &told);
-        error = compare(log, &told, behind);
+        error = compare(log, agency, &told, behind);
     }
     if (error == ILEA_ERROR_NONE && behind->count > 0) {
         error = check_signer(log, identity, &row, &is_newest);

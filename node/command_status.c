@@ -190,7 +190,7 @@ print_gaps(const json_t *status)
     }
     json_array_foreach(json_object_get(status, "withheld"), i, entry) {
         bool items = strcmp(text(entry, "what"), "items") == 0;
-        (void)printf("withheld  %s %s %s\n", text(entry, "by"), items ? "leaves out items of" : "does not pass it on:",
+        (void)printf("withheld  %s %s %s\n", text(entry, "by"), items ? "leaves out items of" : "does not pass on all of",
                      text(entry, "agency"));
     }
     if (number(status, "damaged") > 0) {
