@@ -190,8 +190,8 @@ print_gaps(const json_t *status)
     }
     json_array_foreach(json_object_get(status, "withheld"), i, entry) {
         bool items = strcmp(text(entry, "what"), "items") == 0;
-        (void)printf("withheld  %s %s %s\n", text(entry, "by"), items ? "leaves out items of" : "does not pass on all of",
-                     text(entry, "agency"));
+        (void)printf("withheld  %s %s %s\n", text(entry, "by"),
+                     items ? "leaves out items of" : "does not pass on all of", text(entry, "agency"));
     }
     if (number(status, "damaged") > 0) {
         (void)printf("damaged   %lld commits on the disk; peers are asked for those that are shared\n",
