@@ -677,6 +677,31 @@ withheld(struct sim_world *world)
     expect_agreement(world, 10 * SECOND);
 }
 
+/* B leaves items out of A's commits: C takes none of them, names B, and gets them whole from D. */
+static void
+blanked(struct sim_world *world)
+{
+    sim_add_nodes(world, 4);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_add_link(world, 0, 3);
+    sim_add_link(world, 3, 2);
+    world->faultless = false;
+    world->nodes[1].byzantine = true;
+    world->nodes[1].liars[2].habits = SIM_BLANKS;
+    sim_start(world);
+    sever(world, 3, 2);
+    write_some(&world->nodes[0], 10, 100);
+    sim_run_until(world, world->now + 5 * SECOND);
+    const struct sim_node *c = &world->nodes[2];
+    expect(world, durable(c, world->feeds[0]) < durable(&world->nodes[3], world->feeds[0]), "C takes nothing in part");
+    expect(world, ilea_replicator_withholds(c->replicator, 1, &world->nodes[0].agency), "and knows who leaves it out");
+    expect(world, !ilea_replicator_withholds(c->replicator, 1, &world->nodes[3].agency), "and of whom");
+    mend(world, 3, 2);
+    expect_agreement(world, 10 * SECOND);
+    expect(world, !ilea_replicator_withholds(c->replicator, 3, &world->nodes[0].agency), "D leaves out nothing");
+}
+
 /* C's receipt for A stops at B while A does not follow C, and B's go on. It comes when A does follow, though C says
  * nothing new. */
 static void
@@ -762,6 +787,7 @@ static const struct story stories[] = {
     { "receipts-late", receipts_late },
     { "bit-rot", bit_rot },
     { "withheld", withheld },
+    { "blanked", blanked },
     { "side-allowance", side_allowance },
 };
 
