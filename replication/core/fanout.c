@@ -123,7 +123,8 @@ take_source(struct ilea_replicator *r, uint32_t at, uint32_t index)
     if (before != NO_INDEX && !is_pushed(r, before, at) && r->links[before].synced) {
         send_note(r, before, at, ILEA_NOTE_LAZY);
     }
-    if (!is_pushed(r, index, at)) send_note(r, index, at, ILEA_NOTE_EAGER);
+    /* Before its first commit has come anybody may have claimed whose the feed is: then the author is asked, too. */
+    if (!is_pushed(r, index, at) || feed->seq == 0) send_note(r, index, at, ILEA_NOTE_EAGER);
 }
 
 /* Nobody can bring the feed; but somebody could, who brought a wrong branch of it lately. */
@@ -342,6 +343,15 @@ feed_of_note(struct ilea_replicator *r, uint32_t index, const struct ilea_note *
     return at;
 }
 
+/* May the peer tell of the feed? Of one that is not proven, by its own claim whose it is. */
+static bool
+may_tell(const struct ilea_replicator *r, uint32_t index, uint32_t at, const struct ilea_note *note)
+{
+    uint32_t agency = r->feeds[at].agency;
+    if (r->feeds[at].seq == 0 && note->has_agency) agency = find_agency(r, &note->agency);
+    return agency != NO_INDEX && is_carried(r, &r->links[index], agency);
+}
+
 enum ilea_error
 on_notes(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
 {
@@ -357,7 +367,7 @@ on_notes(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
         ilea_note_next(&notes, &note);
         uint32_t at = feed_of_note(r, index, &note);
         if (at == NO_INDEX) continue;
-        if (!is_carried(r, link, r->feeds[at].agency)) continue;
+        if (!may_tell(r, index, at, &note)) continue;
         struct link_feed *state = &r->link_feeds[index][at];
         bool was_eager = state->out_eager;
         state->out_eager = note.mode == ILEA_NOTE_EAGER;
