@@ -146,7 +146,8 @@ note_damage(struct driver *driver, const struct ilea_feed_row *feed, uint64_t se
     if (is_shared) add_asked(asking, &feed->origin.agency, &feed->id, seq);
 }
 
-/* The view could not be built beyond a commit, or one could not be sent. */
+/* The view could not be built beyond a commit, or one could not be sent: it is asked for at once, and the log is looked
+ * through. */
 static void
 look_at_suspect(struct driver *driver, struct ilea_transaction *txn, struct asking *asking)
 {
@@ -156,10 +157,11 @@ look_at_suspect(struct driver *driver, struct ilea_transaction *txn, struct aski
     size_t size = 0;
     uint64_t position = gaps->suspect;
     gaps->suspect = 0;
-    gaps->scrub_ms = 0; /* it need not be that one */
+    gaps->scrub_ms = 0; /* it need not be that one; and that counts it */
     if (position == 0 || ilea_log_commit_at(txn, position, &row) != ILEA_ERROR_NONE) return;
     if (ilea_log_feed(txn, row.feed, &feed) != ILEA_ERROR_NONE || row.seq > feed.seq) return;
-    if (check_place(txn, &feed, row.seq, &size) == ILEA_ERROR_CORRUPT) note_damage(driver, &feed, row.seq, asking);
+    if (feed.origin.scope != ILEA_SCOPE_PEERS || check_place(txn, &feed, row.seq, &size) != ILEA_ERROR_CORRUPT) return;
+    add_asked(asking, &feed.origin.agency, &feed.id, row.seq);
 }
 
 /* A little of the log, from where the last look ended: by feeds, for what is damaged may be whose commit it is. */
@@ -233,6 +235,7 @@ ilea_driver_repair(struct driver *driver, const struct ilea_effect *effect)
     if (error != ILEA_ERROR_NONE) return error;
     driver->gaps.repaired++;
     if (driver->gaps.damaged > 0) driver->gaps.damaged--;
+    if (driver->gaps.found > 0) driver->gaps.found--;
     ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "repaired", "peer",
                       ilea_driver_peer_code(driver, effect->link), NULL);
     return ILEA_ERROR_NONE;
