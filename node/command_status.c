@@ -58,6 +58,41 @@ lobby_json(const char *home)
 }
 
 static json_t *
+code_json(struct ilea_transaction *txn, const struct ilea_agency_id *id, struct ilea_agency *agency)
+{
+    char hex[2 * ILEA_ID_SIZE + 1];
+    if (ilea_agency_load(txn, id, agency) == ILEA_ERROR_NONE) {
+        return json_stringn((const char *)agency->manifest.code.data, agency->manifest.code.size);
+    }
+    ilea_command_hex(id->bytes, ILEA_ID_SIZE, hex);
+    return json_string(hex);
+}
+
+/* What others have for us and we lack, who does not pass it on, and what is damaged: as a running daemon knows it. */
+static void
+add_gaps(struct ilea_transaction *txn, const struct ilea_control_status *daemon, json_t *status)
+{
+    json_t *behind = json_array(), *withheld = json_array();
+    struct ilea_agency *agency = malloc(sizeof *agency);
+    for (uint32_t i = 0; agency != NULL && i < daemon->behind_count; i++) {
+        const struct ilea_control_behind *entry = &daemon->behind[i];
+        json_array_append_new(behind, json_pack("{s:o,s:I,s:I}", "agency", code_json(txn, &entry->agency, agency),
+                                                "told", (json_int_t)entry->told, "held", (json_int_t)entry->held));
+    }
+    for (uint32_t i = 0; agency != NULL && i < daemon->withheld_count; i++) {
+        const struct ilea_control_withheld *entry = &daemon->withheld[i];
+        json_array_append_new(withheld, json_pack("{s:o,s:o,s:s}", "agency", code_json(txn, &entry->agency, agency),
+                                                  "by", code_json(txn, &entry->by, agency), "what",
+                                                  entry->items ? "items" : "commits"));
+    }
+    free(agency);
+    json_object_set_new(status, "behind", behind);
+    json_object_set_new(status, "withheld", withheld);
+    json_object_set_new(status, "damaged", json_integer((json_int_t)daemon->damaged));
+    json_object_set_new(status, "repaired", json_integer((json_int_t)daemon->repaired));
+}
+
+static json_t *
 feed_list(struct ilea_transaction *txn)
 {
     json_t *feeds = json_array();
@@ -114,6 +149,8 @@ collect(const struct ilea_command *command, struct ilea_log *log, struct ilea_re
             "feeds", feed_list(txn), "peers", ilea_command_peers(log, running ? &daemon : NULL),
             "attention", ilea_command_attention(command));
         if (*status == NULL) error = ILEA_ERROR_NO_MEMORY;
+        if (!running) daemon = (struct ilea_control_status){ .link_count = 0 };
+        if (*status != NULL) add_gaps(txn, &daemon, *status);
         json_t *lobby = running ? lobby_json(command->home) : NULL;
         if (lobby != NULL) json_object_set_new(*status, "lobby", lobby);
         if (lobby != NULL && strcmp(json_string_value(json_object_get(lobby, "state")), "closed") == 0) {
@@ -140,6 +177,29 @@ static const char *
 text(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
+}
+
+static void
+print_gaps(const json_t *status)
+{
+    size_t i;
+    json_t *entry;
+    json_array_foreach(json_object_get(status, "behind"), i, entry) {
+        (void)printf("behind    %s has %lld for us, we hold %lld\n", text(entry, "agency"), number(entry, "told"),
+                     number(entry, "held"));
+    }
+    json_array_foreach(json_object_get(status, "withheld"), i, entry) {
+        bool items = strcmp(text(entry, "what"), "items") == 0;
+        (void)printf("withheld  %s %s %s\n", text(entry, "by"),
+                     items ? "leaves out items of" : "does not pass on all of", text(entry, "agency"));
+    }
+    if (number(status, "damaged") > 0) {
+        (void)printf("damaged   %lld commits on the disk; peers are asked for those that are shared\n",
+                     number(status, "damaged"));
+    }
+    if (number(status, "repaired") > 0) {
+        (void)printf("repaired  %lld commits that were damaged on the disk\n", number(status, "repaired"));
+    }
 }
 
 static void
@@ -173,9 +233,10 @@ print_status(const json_t *status)
         if (known) {
             (void)printf("%lld to go\n", number(peer, "lag_commits"));
         } else {
-            (void)printf("not known what it holds\n");
+            (void)printf("holdings not known\n");
         }
     }
+    print_gaps(status);
     json_t *item;
     json_array_foreach(json_object_get(status, "attention"), i, item) {
         (void)printf("to do     %s: %s\n", text(item, "text"), text(item, "command"));

@@ -10,8 +10,8 @@
 
 #include "node/home.h"
 
-enum { RESULT_FIELDS = 5, AGENCY_FIELDS = 6, DECISION_FIELDS = 11, REQUEST_FIELDS = 3, STATUS_FIELDS = 4,
-       LINK_FIELDS = 5, COMPACTED_FIELDS = 5 };
+enum { RESULT_FIELDS = 5, AGENCY_FIELDS = 6, DECISION_FIELDS = 11, REQUEST_FIELDS = 3, STATUS_FIELDS = 8,
+       BEHIND_FIELDS = 3, WITHHELD_FIELDS = 3, LINK_FIELDS = 5, COMPACTED_FIELDS = 5 };
 
 void
 ilea_control_put_text(struct ilea_msgpack_writer *writer, const char *text)
@@ -206,6 +206,22 @@ ilea_control_put_status(struct ilea_msgpack_writer *writer, const struct ilea_co
     ilea_msgpack_put_uint(writer, status->position);
     ilea_msgpack_put_uint(writer, status->view_position);
     ilea_msgpack_put_uint(writer, status->link_restarts);
+    ilea_msgpack_put_uint(writer, status->damaged);
+    ilea_msgpack_put_uint(writer, status->repaired);
+    ilea_msgpack_put_array(writer, status->behind_count);
+    for (uint32_t i = 0; i < status->behind_count; i++) {
+        ilea_msgpack_put_array(writer, BEHIND_FIELDS);
+        ilea_msgpack_put_bin(writer, status->behind[i].agency.bytes, ILEA_ID_SIZE);
+        ilea_msgpack_put_uint(writer, status->behind[i].told);
+        ilea_msgpack_put_uint(writer, status->behind[i].held);
+    }
+    ilea_msgpack_put_array(writer, status->withheld_count);
+    for (uint32_t i = 0; i < status->withheld_count; i++) {
+        ilea_msgpack_put_array(writer, WITHHELD_FIELDS);
+        ilea_msgpack_put_bin(writer, status->withheld[i].agency.bytes, ILEA_ID_SIZE);
+        ilea_msgpack_put_bin(writer, status->withheld[i].by.bytes, ILEA_ID_SIZE);
+        ilea_msgpack_put_uint(writer, status->withheld[i].items ? 1 : 0);
+    }
     ilea_msgpack_put_array(writer, status->link_count);
     for (uint32_t i = 0; i < status->link_count; i++) {
         ilea_msgpack_put_array(writer, LINK_FIELDS);
@@ -226,6 +242,22 @@ ilea_control_get_status(struct ilea_span body, struct ilea_control_status *statu
     status->position = ilea_msgpack_get_uint(&reader);
     status->view_position = ilea_msgpack_get_uint(&reader);
     status->link_restarts = ilea_msgpack_get_uint(&reader);
+    status->damaged = ilea_msgpack_get_uint(&reader);
+    status->repaired = ilea_msgpack_get_uint(&reader);
+    status->behind_count = ilea_msgpack_get_array(&reader, ILEA_CONTROL_BEHIND_MAX);
+    for (uint32_t i = 0; i < status->behind_count; i++) {
+        ilea_msgpack_expect_array(&reader, BEHIND_FIELDS);
+        ilea_msgpack_get_bytes(&reader, status->behind[i].agency.bytes, ILEA_ID_SIZE);
+        status->behind[i].told = ilea_msgpack_get_uint(&reader);
+        status->behind[i].held = ilea_msgpack_get_uint(&reader);
+    }
+    status->withheld_count = ilea_msgpack_get_array(&reader, ILEA_CONTROL_WITHHELD_MAX);
+    for (uint32_t i = 0; i < status->withheld_count; i++) {
+        ilea_msgpack_expect_array(&reader, WITHHELD_FIELDS);
+        ilea_msgpack_get_bytes(&reader, status->withheld[i].agency.bytes, ILEA_ID_SIZE);
+        ilea_msgpack_get_bytes(&reader, status->withheld[i].by.bytes, ILEA_ID_SIZE);
+        status->withheld[i].items = ilea_msgpack_get_uint32(&reader, 1) == 1;
+    }
     status->link_count = ilea_msgpack_get_array(&reader, 64);
     for (uint32_t i = 0; i < status->link_count; i++) {
         ilea_msgpack_expect_array(&reader, LINK_FIELDS);

@@ -7,7 +7,8 @@
  *   PUTS     [ put: bin ... ]                  record/put.h
  *     answer [ [error, outcome, id: bin 16, ref, reason] ... ]    one for each, after it is durable
  *   STATUS   [ ]
- *     answer [ position, view position, restarts of ilea-link,
+ *     answer [ position, view position, restarts of ilea-link, damaged, repaired,
+ *              [ [agency: bin 32, told, held] ... ], [ [agency: bin 32, by: bin 32, items 0/1] ... ],
  *              [ [agency: bin 32, up 0/1, known 0/1, lag, missing] ... ] ]
  *   CARD     [ text: bin ]                     a peer's card
  *     answer [ error, reason, agency: bin 32, code, state, words ]
@@ -126,14 +127,30 @@ struct ilea_trust_request {
 void ilea_control_put_request(struct ilea_msgpack_writer *writer, const struct ilea_trust_request *request);
 ILEA_MUST_USE enum ilea_error ilea_control_get_request(struct ilea_span body, struct ilea_trust_request *request);
 
+enum { ILEA_CONTROL_BEHIND_MAX = 64, ILEA_CONTROL_WITHHELD_MAX = 256 };
+
 /* The daemon's answer to STATUS. */
 struct ilea_control_link {
     struct ilea_agency_id agency;
     bool up, known;          /* known: what it holds; else the counts say nothing */
     uint64_t lag_commits, missing_commits;
 };
+/* An agency says that it has so many commits for us, of which we hold so many. */
+struct ilea_control_behind {
+    struct ilea_agency_id agency;
+    uint64_t told, held;
+};
+/* What a peer does not pass on of an agency. */
+struct ilea_control_withheld {
+    struct ilea_agency_id agency, by;
+    bool items;              /* it leaves out items of commits; else, what we are behind */
+};
 struct ilea_control_status {
     uint64_t position, view_position, link_restarts;
+    uint64_t damaged, repaired; /* commits on the disk; since the daemon was started */
+    uint32_t behind_count, withheld_count;
+    struct ilea_control_behind behind[ILEA_CONTROL_BEHIND_MAX];
+    struct ilea_control_withheld withheld[ILEA_CONTROL_WITHHELD_MAX];
     uint32_t link_count;
     struct ilea_control_link links[64];
 };

@@ -79,6 +79,7 @@ do_time(struct driver *driver)
     }
     ilea_driver_tend_lobby(driver, now);
     ilea_driver_tend_receipts(driver, now);
+    ilea_driver_tend_gaps(driver, now);
     if (driver->watchdog_ms > 0 && now >= driver->watchdog_due_ms) {
         driver->watchdog_due_ms = now + driver->watchdog_ms;
         ilea_notify("WATCHDOG=1");

@@ -222,6 +222,7 @@ perform(struct driver *driver)
             error = store_commit(driver, effect);
             driver->stored = true;
             break;
+        case ILEA_EFFECT_REPAIR: error = ilea_driver_repair(driver, effect); break;
         case ILEA_EFFECT_IMPORTED: note_imported(driver, &effect->imported); break;
         case ILEA_EFFECT_LINK_RESET:
             ilea_driver_send_link(driver, ILEA_LINK_RESET, effect->link, (struct ilea_span){ NULL, 0 },
@@ -268,6 +269,7 @@ tell_own_commits(struct driver *driver, const struct ilea_author_commit *commits
         event.appended.seq = commits[i].seq;
         event.appended.id = commits[i].id;
         ilea_driver_step(driver, &event);
+        ilea_driver_own_changed(driver);
     }
 }
 

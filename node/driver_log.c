@@ -165,6 +165,7 @@ ilea_driver_send_commits(struct driver *driver, const struct ilea_effect *effect
         struct ilea_commit checked; /* what was damaged on our disk is not passed on */
         if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(txn, chain.position, &commit);
         if (error == ILEA_ERROR_NONE) error = ilea_log_check_commit(txn, &commit, &checked);
+        if (error == ILEA_ERROR_CORRUPT) ilea_driver_suspect(driver, chain.position);
         if (error == ILEA_ERROR_NONE) ilea_msgpack_put_bin(&writer, commit.bytes.data, commit.bytes.size);
     }
     ilea_transaction_abort(own);

@@ -2,9 +2,6 @@
  * driver_receipts.c - receipts on links (PROTOCOL.md, "Receipts"): each end asks the other for what came after a stamp
  * of its log; the answer waits until there is something. What is asked for next says that the last is durable.
  *
- *   ASK   [ 1, database: bin 0|16, stamp ]
- *   GIVE  [ 2, database: bin 16, stamp, more 0|1, [ receipt: bin ... ] ]
- *
  * A receipt goes to its author where we have a link with it, else to all that follow both agencies: so a mesh passes
  * each one once, and a chain passes it on.
  */
@@ -13,9 +10,11 @@
 
 #include "crypto/assert.h"
 #include "node/driver_state.h"
+#include "replication/record/receipt_frame.h"
 
-enum { ASK = 1, GIVE, ASK_FIELDS = 3, GIVE_FIELDS = 5, GIVE_HEAD = 64, GIVEN_MAX = 1024, SCAN_MAX = 4096,
-       ISSUE_MAX = 32 /* authors told in one turn */ };
+enum { SCAN_MAX = 4096, ISSUE_MAX = 32 /* authors told in one turn */ };
+
+_Static_assert((int)ILEA_RECEIPT_DATABASE_SIZE == (int)ILEA_DATABASE_ID_SIZE, "a log is named by its database id");
 
 static struct ilea_transaction *
 read_log(struct driver *driver)
@@ -52,13 +51,31 @@ ilea_driver_touch_receipt(struct driver *driver, const struct ilea_agency_id *au
     due->due = true;
 }
 
-/* When an author is told: soon, but not again and again. */
+void
+ilea_driver_own_changed(struct driver *driver)
+{
+    struct receipts *receipts = &driver->receipts;
+    uint64_t now = ilea_monotonic_ms();
+    for (uint32_t i = 0; i < receipts->due_count; i++) {
+        if (receipts->dues[i].own_ms == 0) receipts->dues[i].own_ms = now;
+    }
+}
+
+/* Soon after a change, but not so often. */
+static uint64_t
+soon_ms(const struct receipt_due *due, uint64_t changed_ms, uint64_t rest_ms)
+{
+    uint64_t soon = changed_ms + RECEIPT_GATHER_MS, rest = due->issued_ms + rest_ms;
+    return due->issued_ms != 0 && rest > soon ? rest : soon;
+}
+
+/* When an author is told. */
 static uint64_t
 due_ms(const struct receipt_due *due)
 {
-    if (!due->due) return ILEA_TIME_NEVER;
-    uint64_t soon = due->changed_ms + RECEIPT_GATHER_MS, rest = due->issued_ms + RECEIPT_MS;
-    return due->issued_ms != 0 && rest > soon ? rest : soon;
+    uint64_t held = due->due ? soon_ms(due, due->changed_ms, RECEIPT_MS) : ILEA_TIME_NEVER;
+    uint64_t own = due->own_ms != 0 ? soon_ms(due, due->own_ms, RECEIPT_OWN_MS) : ILEA_TIME_NEVER;
+    return held < own ? held : own;
 }
 
 /* Send a frame's body to a link; false: there is no room for it now. */
@@ -74,23 +91,25 @@ send_side(struct driver *driver, uint32_t link, struct ilea_span body)
     return true;
 }
 
-/* Say how far we have what the peer gives; false: not now. */
+/* Say how far we have what the peer gives; false: not now. What it passed over is held to be given only while the link
+ * shares the same agencies: else from the beginning. */
 static bool
 ask(struct driver *driver, uint32_t link)
 {
-    uint8_t bytes[GIVE_HEAD], database[ILEA_DATABASE_ID_SIZE];
-    uint64_t stamp = 0;
+    uint8_t bytes[ILEA_RECEIPT_HEAD_MAX], shared[ILEA_HASH_SIZE];
+    struct ilea_receipt_source source;
     struct ilea_transaction *txn = read_log(driver);
     if (txn == NULL) return false;
-    enum ilea_error error = ilea_log_receipt_from(txn, &driver->peers[link].agency, database, &stamp);
+    enum ilea_error error = ilea_log_receipt_from(txn, &driver->peers[link].agency, &source);
     ilea_transaction_abort(txn);
     if (error != ILEA_ERROR_NONE) return false;
+    ilea_replicator_shared(driver->replicator, link, shared);
+    if (memcmp(source.shared, shared, sizeof shared) != 0) source.stamp = 0;
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
-    ilea_msgpack_put_array(&writer, ASK_FIELDS);
-    ilea_msgpack_put_uint(&writer, ASK);
-    ilea_msgpack_put_bin(&writer, database, stamp > 0 ? sizeof database : 0);
-    ilea_msgpack_put_uint(&writer, stamp);
+    struct ilea_receipt_ask said = { .has_database = source.stamp > 0, .stamp = source.stamp };
+    memcpy(said.database, source.database, sizeof said.database);
+    ilea_receipt_put_ask(&writer, &said);
     ilea_assert(!writer.failed);
     return send_side(driver, link, ilea_msgpack_written(&writer));
 }
@@ -145,18 +164,18 @@ is_for(const struct driver *driver, uint32_t link, const struct ilea_receipt_row
     return is_shared(driver, link, row) && (is_author || !has_own_link(driver, row));
 }
 
-/* Put what the peer lacks behind GIVE_HEAD bytes of `bytes`. *stamp: it has all up to there then. */
+/* Put what the peer lacks behind ILEA_RECEIPT_HEAD_MAX bytes of `bytes`. *stamp: it has all up to there then. */
 static uint32_t
 gather(struct driver *driver, uint32_t link, struct ilea_transaction *txn, size_t room,
        struct ilea_msgpack_writer *writer, uint64_t *stamp)
 {
     struct ilea_receipt_row row;
     uint32_t count = 0;
-    ilea_msgpack_writer_init(writer, driver->message + GIVE_HEAD, room - GIVE_HEAD);
-    for (uint32_t scanned = 0; scanned < SCAN_MAX && count < GIVEN_MAX; scanned++) {
+    ilea_msgpack_writer_init(writer, driver->message + ILEA_RECEIPT_HEAD_MAX, room - ILEA_RECEIPT_HEAD_MAX);
+    for (uint32_t scanned = 0; scanned < SCAN_MAX && count < ILEA_RECEIPTS_GIVEN_MAX; scanned++) {
         if (ilea_log_receipt_after(txn, *stamp, &row) != ILEA_ERROR_NONE) break;
         if (is_for(driver, link, &row)) {
-            if (writer->size + row.bytes.size + 5 > room - GIVE_HEAD) break;
+            if (writer->size + row.bytes.size + 5 > room - ILEA_RECEIPT_HEAD_MAX) break;
             ilea_msgpack_put_bin(writer, row.bytes.data, row.bytes.size);
             count++;
         }
@@ -172,7 +191,8 @@ give(struct driver *driver, uint32_t link)
     struct receipt_link *state = &driver->receipts.links[link];
     struct ilea_side_status status;
     ilea_replicator_side(driver->replicator, link, ilea_monotonic_ms(), &status);
-    bool has_room = status.open && status.room > ILEA_RECEIPT_SIZE_MAX + 2 * GIVE_HEAD; /* for any receipt */
+    /* For any receipt. */
+    bool has_room = status.open && status.room > ILEA_RECEIPT_SIZE_MAX + 2 * ILEA_RECEIPT_HEAD_MAX;
     struct ilea_transaction *txn = has_room ? read_log(driver) : NULL;
     state->retry_ms = ilea_monotonic_ms() + RETRY_MS;
     if (txn == NULL) return;
@@ -184,16 +204,13 @@ give(struct driver *driver, uint32_t link)
         state->after = stamp;
         return;
     }
-    uint8_t head[GIVE_HEAD];
+    uint8_t head[ILEA_RECEIPT_HEAD_MAX];
+    struct ilea_receipt_give said = { .stamp = stamp, .more = stamp < driver->receipts.stamp, .count = count };
+    memcpy(said.database, ilea_log_identity(driver->node->log)->database, sizeof said.database);
     ilea_msgpack_writer_init(&writer, head, sizeof head);
-    ilea_msgpack_put_array(&writer, GIVE_FIELDS);
-    ilea_msgpack_put_uint(&writer, GIVE);
-    ilea_msgpack_put_bin(&writer, ilea_log_identity(driver->node->log)->database, ILEA_DATABASE_ID_SIZE);
-    ilea_msgpack_put_uint(&writer, stamp);
-    ilea_msgpack_put_uint(&writer, stamp < driver->receipts.stamp ? 1 : 0);
-    ilea_msgpack_put_array(&writer, count);
+    ilea_receipt_put_give(&writer, &said);
     size_t size = writer.size;
-    memmove(driver->message + size, driver->message + GIVE_HEAD, receipts.size);
+    memmove(driver->message + size, driver->message + ILEA_RECEIPT_HEAD_MAX, receipts.size);
     memcpy(driver->message, head, size);
     if (stamp > driver->receipts.stamp) driver->receipts.stamp = stamp; /* read just now, and newer */
     state->in_flight = send_side(driver, link, (struct ilea_span){ driver->message, size + receipts.size });
@@ -230,17 +247,15 @@ take_detour(struct driver *driver, uint32_t link)
 }
 
 static enum ilea_error
-take_ask(struct driver *driver, uint32_t link, struct ilea_msgpack_reader *reader)
+take_ask(struct driver *driver, uint32_t link, struct ilea_span body)
 {
     struct receipt_link *state = &driver->receipts.links[link];
-    struct ilea_span database = ilea_msgpack_get_bin(reader, ILEA_DATABASE_ID_SIZE);
-    uint64_t stamp = ilea_msgpack_get_uint(reader);
-    if (!ilea_msgpack_reader_done(reader) || (database.size != 0 && database.size != ILEA_DATABASE_ID_SIZE)) {
-        return ILEA_ERROR_MALFORMED;
-    }
-    bool is_ours = database.size > 0
-        && memcmp(database.data, ilea_log_identity(driver->node->log)->database, ILEA_DATABASE_ID_SIZE) == 0;
-    state->after = is_ours && stamp <= driver->receipts.stamp ? stamp : 0;
+    struct ilea_receipt_ask said;
+    enum ilea_error error = ilea_receipt_ask_decode(body, &said);
+    if (error != ILEA_ERROR_NONE) return error;
+    bool is_ours = said.has_database
+        && memcmp(said.database, ilea_log_identity(driver->node->log)->database, sizeof said.database) == 0;
+    state->after = is_ours && said.stamp <= driver->receipts.stamp ? said.stamp : 0;
     state->asked = true;
     state->in_flight = false;
     return ILEA_ERROR_NONE;
@@ -258,22 +273,20 @@ warn(struct driver *driver, uint32_t link, enum ilea_error error)
 
 /* Trouble of ours, in *trouble, is told from what the peer did wrong. */
 static enum ilea_error
-take_given(struct driver *driver, uint32_t link, struct ilea_msgpack_reader *reader, enum ilea_error *trouble)
+take_given(struct driver *driver, uint32_t link, struct ilea_span body, enum ilea_error *trouble)
 {
     const struct ilea_log_identity *identity = ilea_log_identity(driver->node->log);
     const struct ilea_agency_id *peer = &driver->peers[link].agency;
-    uint8_t database[ILEA_DATABASE_ID_SIZE];
-    ilea_msgpack_get_bytes(reader, database, sizeof database);
-    uint64_t stamp = ilea_msgpack_get_uint(reader);
-    (void)ilea_msgpack_get_uint32(reader, 1); /* whether more will follow at once: it will be seen */
-    uint32_t count = ilea_msgpack_get_array(reader, GIVEN_MAX);
-    struct ilea_msgpack_reader receipts = *reader;
-    for (uint32_t i = 0; i < count; i++) (void)ilea_msgpack_get_bin(reader, ILEA_RECEIPT_SIZE_MAX);
-    if (!ilea_msgpack_reader_done(reader) || stamp == 0) return ILEA_ERROR_MALFORMED;
+    struct ilea_receipt_source source;
+    struct ilea_receipt_give given;
+    if (ilea_receipt_give_decode(body, &given) != ILEA_ERROR_NONE) return ILEA_ERROR_MALFORMED;
+    memcpy(source.database, given.database, sizeof source.database);
+    source.stamp = given.stamp;
+    ilea_replicator_shared(driver->replicator, link, source.shared);
     *trouble = ilea_driver_transaction(driver);
     struct ilea_transaction *txn = ilea_author_transaction(driver->node->author);
-    for (uint32_t i = 0; i < count && *trouble == ILEA_ERROR_NONE; i++) {
-        struct ilea_span bytes = ilea_msgpack_get_bin(&receipts, ILEA_RECEIPT_SIZE_MAX);
+    for (uint32_t i = 0; i < given.count && *trouble == ILEA_ERROR_NONE; i++) {
+        struct ilea_span bytes = ilea_receipt_given_next(&given.receipts);
         struct ilea_receipt receipt;
         enum ilea_error error = ilea_receipt_decode(bytes, &receipt);
         if (error == ILEA_ERROR_MALFORMED || error == ILEA_ERROR_LIMIT) return error;
@@ -292,7 +305,7 @@ take_given(struct driver *driver, uint32_t link, struct ilea_msgpack_reader *rea
         default: *trouble = error; break;
         }
     }
-    if (*trouble == ILEA_ERROR_NONE) *trouble = ilea_log_put_receipt_from(txn, peer, database, stamp);
+    if (*trouble == ILEA_ERROR_NONE) *trouble = ilea_log_put_receipt_from(txn, peer, &source);
     driver->receipts.links[link].ack_due = true;
     return ILEA_ERROR_NONE;
 }
@@ -304,14 +317,14 @@ ilea_driver_side(struct driver *driver, uint32_t link, struct ilea_span body)
     enum ilea_error trouble = ILEA_ERROR_NONE, error = ILEA_ERROR_NONE;
     follow_session(driver, link, ilea_monotonic_ms());
     ilea_msgpack_reader_init(&reader, body);
-    uint32_t fields = ilea_msgpack_get_array(&reader, 32);
+    (void)ilea_msgpack_get_array(&reader, 32);
     uint32_t form = ilea_msgpack_get_uint32(&reader, UINT32_MAX);
     if (reader.failed) {
         error = ILEA_ERROR_MALFORMED;
-    } else if (form == ASK) {
-        error = fields == ASK_FIELDS ? take_ask(driver, link, &reader) : ILEA_ERROR_MALFORMED;
-    } else if (form == GIVE) {
-        error = fields == GIVE_FIELDS ? take_given(driver, link, &reader, &trouble) : ILEA_ERROR_MALFORMED;
+    } else if (form == ILEA_RECEIPT_ASK) {
+        error = take_ask(driver, link, body);
+    } else if (form == ILEA_RECEIPT_GIVE) {
+        error = take_given(driver, link, body, &trouble);
     } /* another one is of a newer version */
     if (error != ILEA_ERROR_NONE) ilea_driver_blame(driver, link, error);
     return trouble;
@@ -352,6 +365,7 @@ tell(struct driver *driver, struct receipt_due *due, const struct ilea_claim *cl
     bool is_said = due->issued && memcmp(content, due->content, sizeof content) == 0;
     due->due = !claim->seen; /* the rest is told when the view shows it */
     due->changed_ms = now;
+    due->own_ms = 0;
     if (is_said) return ILEA_ERROR_NONE;
     enum ilea_error error = ilea_driver_transaction(driver);
     if (error == ILEA_ERROR_NONE) {
@@ -377,6 +391,7 @@ collect(struct driver *driver, struct ilea_transaction *txn, uint64_t now, struc
             claims[count++] = (struct ilea_claim){ .author = due->author };
         } else {
             due->due = due->issued = false; /* if it is followed again, it is told anew */
+            due->own_ms = 0;
         }
     }
     qsort(claims, count, sizeof *claims, compare_claims);

@@ -55,6 +55,7 @@ answer_status(struct driver *driver, struct ilea_control_client *client)
     struct ilea_transaction *txn = NULL;
     if (ilea_transaction_begin(ilea_log_environment(driver->node->log), false, &txn) == ILEA_ERROR_NONE) {
         (void)!ilea_log_last(txn, &status.position);
+        ilea_driver_tell_gaps(driver, txn, &status);
         ilea_transaction_abort(txn);
     }
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {

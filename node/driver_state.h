@@ -26,9 +26,14 @@ enum {
     SUSPECT_DEATHS = 3, SUSPECT_WINDOW_MS = 60000, SUSPECT_MS_MIN = 60000, SUSPECT_MS_MAX = 3600000,
     RECEIPT_GATHER_MS = 1000,          /* what came or changed meanwhile goes together */
     RECEIPT_MS = 10000,                /* between two receipts of ours for one author */
+    RECEIPT_OWN_MS = 30000,            /* the same, where only what we wrote ourselves is new */
     RECEIPT_DETOUR_MS = 5000,          /* an author's link is down: what it did not get goes over others */
     READERS_CHECK_MS = 60000, REQUESTS_CHECK_MS = 60000, GRANTS_CHECK_MS = 30000, RETIRE_CHECK_MS = 5000,
-    RETRY_MS = 1000
+    RETRY_MS = 1000,
+    BEHIND_MS = 60000,                 /* so long we lack what an agency says it has for us, and then status says so */
+    BEHIND_CHECK_MS = 5000,
+    SCRUB_BYTES = 1024 * 1024, SCRUB_MS = 1000, /* so much of the log is checked at once, so often */
+    SCRUB_REST_MS = 24 * 3600 * 1000, SCRUB_AGAIN_MS = 60000 /* after a pass; after one that found damage */
 };
 
 _Static_assert((int)ILEA_LINKS_MAX <= (int)ILEA_LINK_PEERS_MAX, "a number in ilea-link for every link");
@@ -95,6 +100,7 @@ struct receipt_due {
     struct ilea_agency_id author;
     bool due, issued;                /* something changed; it was told since the start */
     uint64_t changed_ms, issued_ms;
+    uint64_t own_ms;                 /* when we first wrote something that it was not told of yet; 0: nothing */
     uint8_t content[ILEA_HASH_SIZE]; /* hash of what it was told */
 };
 
@@ -104,6 +110,25 @@ struct receipts {
     uint32_t due_count;
     uint64_t stamp, stamp_ms;        /* the newest that is durable, and when it was first seen */
     uint64_t retry_ms;               /* no author is told anything before */
+};
+
+/* An agency that says it has more for us than we hold. */
+struct gap {
+    struct ilea_agency_id agency;
+    uint64_t told, held;
+    uint64_t since_ms, asked_ms;     /* nothing came since; all links were asked */
+    bool is_shown;
+};
+
+struct gaps {
+    struct gap list[ILEA_CONTROL_BEHIND_MAX];
+    uint32_t count;
+    uint64_t check_ms;
+    uint32_t feed;                   /* where the log is being checked: number and seq of what comes next */
+    uint64_t seq, scrub_ms;
+    uint64_t suspect;                /* a position of the log that could not be read; 0: none */
+    uint64_t found, damaged;         /* in this pass; in the one before, less what was repaired */
+    uint64_t repaired;
 };
 
 struct driver {
@@ -145,6 +170,7 @@ struct driver {
     bool reloading;                 /* our own manifest changed: the node is closed and opened again */
     struct lobby lobby;
     struct receipts receipts;
+    struct gaps gaps;
     uint8_t *message;               /* a frame being composed */
 };
 
@@ -211,6 +237,17 @@ void ilea_driver_touch_receipt(struct driver *driver, const struct ilea_agency_i
 void ilea_driver_reset_receipts(struct driver *driver);
 void ilea_driver_tend_receipts(struct driver *driver, uint64_t now);
 uint64_t ilea_driver_receipts_due(const struct driver *driver);
+
+/* We wrote something that others may have: they are told how much there is. */
+void ilea_driver_own_changed(struct driver *driver);
+
+/* driver_gaps.c */
+void ilea_driver_tend_gaps(struct driver *driver, uint64_t now);
+/* What lies at a position of the log may be damaged. */
+void ilea_driver_suspect(struct driver *driver, uint64_t position);
+enum ilea_error ilea_driver_repair(struct driver *driver, const struct ilea_effect *effect);
+void ilea_driver_tell_gaps(const struct driver *driver, struct ilea_transaction *txn,
+    struct ilea_control_status *status);
 
 /* driver_lobby.c */
 bool ilea_driver_lobby_frame(struct driver *driver, const struct ilea_link_frame *frame);

@@ -83,6 +83,7 @@ ilea_driver_worker_ended(struct driver *driver, int code)
     if (driver->worker.backoff_ms > RESTART_MS_MAX) driver->worker.backoff_ms = RESTART_MS_MAX;
     driver->worker.restart_ms = now + driver->worker.backoff_ms;
     driver->view_is_full = code == EX_IOERR;
+    if (code != EX_OK && !driver->view_is_full) ilea_driver_suspect(driver, driver->view_position + 1);
     if (driver->view_is_full) let_clients_go_on(driver); /* they would wait for nobody knows how long */
     bool damaged = code == EX_DATAERR || code == 128 + SIGSEGV || code == 128 + SIGBUS
         || code == 128 + SIGABRT;

@@ -6,6 +6,10 @@
 #include "crypto/assert.h"
 #include "replication/record/manifest.h"
 
+enum { OWN_TOLD = 16 /* feeds of ours: so many starts back, a feed that is kept from somebody is noticed */ };
+
+_Static_assert((int)OWN_TOLD <= (int)ILEA_RECEIPT_OWN_MAX, "they fit a receipt");
+
 /* One feed that a claim lists. */
 struct listed {
     uint32_t number;
@@ -19,10 +23,13 @@ struct draft {
     uint32_t feed_count, feed_capacity;
     struct ilea_receipt_unread unread[ILEA_RECEIPT_UNREAD_MAX];
     uint32_t unread_count;
+    struct ilea_receipt_own own[OWN_TOLD]; /* the newest last */
+    uint32_t own_count;
 };
 
 struct drafting {
     struct ilea_transaction *log, *view;
+    const struct ilea_agency_id *own;
     uint64_t position;              /* the view has come to */
     struct draft *drafts;           /* by author */
     uint32_t count;
@@ -81,7 +88,43 @@ list_feed(struct draft *draft, const struct ilea_feed_row *feed, uint64_t seen)
     return ILEA_ERROR_NONE;
 }
 
-/* All shared feeds of the authors; archived ones only as far as the view does not show them yet. */
+/* Whether a feed of ours is for an agency: who it tells of is then told how long it is. */
+static bool
+is_offered(const struct ilea_feed_row *feed, const struct ilea_agency_id *agency)
+{
+    (void)agency; /* what is shared goes to all that follow us */
+    return feed->origin.scope == ILEA_SCOPE_PEERS;
+}
+
+/* A feed of ours, as far as it counts, in the claims for those who may have it. */
+static void
+offer_feed(const struct drafting *drafting, const struct ilea_feed_row *feed)
+{
+    uint64_t seq = feed->seq < feed->limit_seq ? feed->seq : feed->limit_seq;
+    for (uint32_t i = 0; i < drafting->count && seq > 0; i++) {
+        struct draft *draft = &drafting->drafts[i];
+        if (!is_offered(feed, &draft->claim->author)) continue;
+        if (draft->own_count == OWN_TOLD) { /* the oldest is left out */
+            memmove(draft->own, draft->own + 1, (OWN_TOLD - 1) * sizeof draft->own[0]);
+            draft->own_count--;
+        }
+        draft->own[draft->own_count++] = (struct ilea_receipt_own){ feed->id, seq };
+    }
+}
+
+/* A shared feed of an author; an archived one only as far as the view does not show it yet. */
+static enum ilea_error
+claim_feed(const struct drafting *drafting, struct draft *draft, const struct ilea_feed_row *feed, bool is_current)
+{
+    uint64_t seen;
+    if (feed->archived && is_current) return ILEA_ERROR_NONE;
+    enum ilea_error error = find_seen(drafting, feed, &seen);
+    if (error != ILEA_ERROR_NONE) return error;
+    if (seen < feed->seq) draft->claim->seen = false;
+    return !feed->archived || seen < feed->seq ? list_feed(draft, feed, seen) : ILEA_ERROR_NONE;
+}
+
+/* All feeds, the authors' and our own. */
 static enum ilea_error
 list_feeds(const struct drafting *drafting)
 {
@@ -93,13 +136,10 @@ list_feeds(const struct drafting *drafting)
         error = ilea_log_feed(drafting->log, number, &feed);
         if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
         if (error != ILEA_ERROR_NONE || !ilea_scope_is_shared(feed.origin.scope) || feed.seq == 0) continue;
+        if (memcmp(feed.origin.agency.bytes, drafting->own->bytes, ILEA_ID_SIZE) == 0) offer_feed(drafting, &feed);
         struct draft *draft = find_draft(drafting, &feed.origin.agency);
-        if (draft == NULL || (feed.archived && is_current)) continue;
-        uint64_t seen;
-        error = find_seen(drafting, &feed, &seen);
-        if (error != ILEA_ERROR_NONE) return error;
-        if (seen < feed.seq) draft->claim->seen = false;
-        if (!feed.archived || seen < feed.seq) error = list_feed(draft, &feed, seen);
+        if (draft == NULL) continue;
+        error = claim_feed(drafting, draft, &feed, is_current);
     }
     return error;
 }
@@ -150,6 +190,13 @@ compare_feeds(const void *a, const void *b)
 }
 
 static int
+compare_own(const void *a, const void *b)
+{
+    return memcmp(((const struct ilea_receipt_own *)a)->feed.bytes, ((const struct ilea_receipt_own *)b)->feed.bytes,
+                  ILEA_ID_SIZE);
+}
+
+static int
 compare_unread(const void *a, const void *b)
 {
     const struct ilea_receipt_unread *one = a, *other = b;
@@ -174,6 +221,27 @@ newest_manifest(struct ilea_transaction *txn, const struct ilea_agency_id *agenc
     return error;
 }
 
+static void
+put_body(struct draft *draft, const struct ilea_receipt_archive *archive)
+{
+    struct ilea_msgpack_writer writer;
+    if (draft->feed_count > 0) qsort(draft->feeds, draft->feed_count, sizeof *draft->feeds, compare_feeds);
+    qsort(draft->unread, draft->unread_count, sizeof *draft->unread, compare_unread);
+    qsort(draft->own, draft->own_count, sizeof *draft->own, compare_own);
+    ilea_msgpack_writer_init(&writer, draft->claim->body, ILEA_RECEIPT_BODY_MAX);
+    ilea_msgpack_put_array(&writer, 4);
+    ilea_msgpack_put_array(&writer, draft->feed_count);
+    for (uint32_t i = 0; i < draft->feed_count; i++) ilea_receipt_put_feed(&writer, &draft->feeds[i].feed);
+    ilea_msgpack_put_array(&writer, archive != NULL ? 1 : 0);
+    if (archive != NULL) ilea_receipt_put_archive(&writer, archive);
+    ilea_msgpack_put_array(&writer, draft->unread_count);
+    for (uint32_t i = 0; i < draft->unread_count; i++) ilea_receipt_put_unread(&writer, &draft->unread[i]);
+    ilea_msgpack_put_array(&writer, draft->own_count);
+    for (uint32_t i = 0; i < draft->own_count; i++) ilea_receipt_put_own(&writer, &draft->own[i]);
+    ilea_assert(!writer.failed); /* receipt.h's limits see to it */
+    draft->claim->size = writer.size;
+}
+
 static enum ilea_error
 write_body(const struct drafting *drafting, struct draft *draft)
 {
@@ -193,20 +261,7 @@ write_body(const struct drafting *drafting, struct draft *draft)
         qsort(draft->feeds, draft->feed_count, sizeof *draft->feeds, compare_age);
         draft->feed_count = ILEA_RECEIPT_FEEDS_MAX;
     }
-    if (draft->feed_count > 0) qsort(draft->feeds, draft->feed_count, sizeof *draft->feeds, compare_feeds);
-    qsort(draft->unread, draft->unread_count, sizeof *draft->unread, compare_unread);
-    struct ilea_msgpack_writer writer;
-    ilea_msgpack_writer_init(&writer, claim->body, ILEA_RECEIPT_BODY_MAX);
-    ilea_msgpack_put_array(&writer, 4);
-    ilea_msgpack_put_array(&writer, draft->feed_count);
-    for (uint32_t i = 0; i < draft->feed_count; i++) ilea_receipt_put_feed(&writer, &draft->feeds[i].feed);
-    ilea_msgpack_put_array(&writer, count > 0 ? 1 : 0);
-    if (count > 0) ilea_receipt_put_archive(&writer, &archive);
-    ilea_msgpack_put_array(&writer, draft->unread_count);
-    for (uint32_t i = 0; i < draft->unread_count; i++) ilea_receipt_put_unread(&writer, &draft->unread[i]);
-    ilea_msgpack_put_array(&writer, 0);
-    ilea_assert(!writer.failed); /* receipt.h's limits see to it */
-    claim->size = writer.size;
+    put_body(draft, count > 0 ? &archive : NULL);
     return ILEA_ERROR_NONE;
 }
 
@@ -214,7 +269,7 @@ enum ilea_error
 ilea_claims_make(struct ilea_transaction *log, struct ilea_transaction *view, const struct ilea_log_identity *identity,
                  struct ilea_claim *claims, uint32_t count)
 {
-    struct drafting drafting = { .log = log, .view = view, .count = count };
+    struct drafting drafting = { .log = log, .view = view, .own = &identity->agency, .count = count };
     struct ilea_view_meta meta;
     uint64_t truncations = 0;
     for (uint32_t i = 0; i < count; i++) {

@@ -274,6 +274,9 @@ put_state(struct ilea_node *node, struct ilea_agency_row *row, enum ilea_agency_
     row->changed_ms = now_ms;
     row->reason = (struct ilea_span){ (const uint8_t *)reason, strlen(reason) };
     error = ilea_log_put_agency(txn, row);
+    if (error == ILEA_ERROR_NONE && state == ILEA_AGENCY_REVOKED) {
+        error = ilea_log_drop_receipts(txn, &row->id, &ilea_log_identity(node->log)->agency);
+    }
     return error == ILEA_ERROR_NONE ? ilea_author_readers_changed(node->author) : error;
 }
 

@@ -1,4 +1,4 @@
-/* verify_log.c - verify: commits and their chains, manifests, proofs of forks, the archive, the audit feed. */
+/* verify_log.c - verify: commits and their chains, manifests, proofs of forks, the archive, receipts, audit. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +7,7 @@
 #include "replication/record/act.h"
 #include "replication/record/commit.h"
 #include "replication/record/fork.h"
+#include "replication/record/receipt.h"
 
 /* One commit of a feed, at its place in the chain. */
 static void
@@ -188,6 +189,65 @@ verify_agencies(struct ilea_verify *verify)
     if (error != ILEA_ERROR_NOT_FOUND) ilea_verify_fault(verify, "an agency: %s", ilea_error_text(error));
 }
 
+/* One receipt, and its place among the stamps. Its signature was checked when it came, and its row has a checksum; the
+ * key may be one that the holder's roots have taken back since. */
+static enum ilea_error
+verify_receipt(struct ilea_verify *verify, const struct ilea_receipt_row *row)
+{
+    struct ilea_receipt receipt;
+    struct ilea_receipt_body body;
+    struct ilea_receipt_row stamped;
+    enum ilea_error error = ilea_receipt_decode(row->bytes, &receipt);
+    if (error != ILEA_ERROR_NONE) return error;
+    if (receipt.counter != row->counter || memcmp(receipt.author.bytes, row->author.bytes, ILEA_ID_SIZE) != 0
+        || memcmp(receipt.holder.bytes, row->holder.bytes, ILEA_ID_SIZE) != 0) {
+        return ILEA_ERROR_BAD_HASH;
+    }
+    bool is_ours = memcmp(row->author.bytes, ilea_log_identity(verify->log)->agency.bytes, ILEA_ID_SIZE) == 0;
+    if (is_ours != (row->body.size > 0)) return ILEA_ERROR_CORRUPT;
+    if (is_ours) error = ilea_receipt_body_decode(row->body, &body);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_receipt_after(verify->txn, row->stamp - 1, &stamped);
+    if (error == ILEA_ERROR_NONE
+        && (stamped.stamp != row->stamp || memcmp(stamped.author.bytes, row->author.bytes, ILEA_ID_SIZE) != 0
+            || memcmp(stamped.holder.bytes, row->holder.bytes, ILEA_ID_SIZE) != 0)) {
+        error = ILEA_ERROR_CORRUPT;
+    }
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
+}
+
+static void
+verify_receipts(struct ilea_verify *verify)
+{
+    uint64_t receipts = 0, stamps = 0, stamp = 0;
+    struct ilea_receipt_row row, last;
+    const struct ilea_receipt_row *after = NULL;
+    enum ilea_error error;
+    while ((error = ilea_log_receipt_walk(verify->txn, after, &row)) == ILEA_ERROR_NONE) {
+        last = row;
+        after = &last;
+        receipts++;
+        error = verify_receipt(verify, &row);
+        if (error == ILEA_ERROR_NONE) continue;
+        char author[2 * ILEA_ID_SIZE + 1], holder[2 * ILEA_ID_SIZE + 1];
+        ilea_command_hex(row.author.bytes, ILEA_ID_SIZE, author);
+        ilea_command_hex(row.holder.bytes, ILEA_ID_SIZE, holder);
+        ilea_verify_fault(verify, "the receipt of %.16s for %.16s: %s", holder, author, ilea_error_text(error));
+    }
+    if (error == ILEA_ERROR_NOT_FOUND) error = ILEA_ERROR_NONE;
+    while (error == ILEA_ERROR_NONE) {
+        error = ilea_log_receipt_after(verify->txn, stamp, &row);
+        if (error != ILEA_ERROR_NONE) break;
+        stamp = row.stamp > stamp ? row.stamp : UINT64_MAX;
+        stamps++;
+    }
+    if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_NOT_FOUND) {
+        ilea_verify_fault(verify, "a receipt: %s", ilea_error_text(error));
+    } else if (stamps != receipts) {
+        ilea_verify_fault(verify, "%llu receipts have %llu places in the order in which they came",
+                          (unsigned long long)receipts, (unsigned long long)stamps);
+    }
+}
+
 static void
 take_audit_fault(void *context, uint64_t seq, const char *what)
 {
@@ -210,5 +270,6 @@ ilea_verify_log(struct ilea_verify *verify)
     uint64_t total = verify_feeds(verify);
     verify_positions(verify, total);
     verify_agencies(verify);
+    verify_receipts(verify);
     verify_audit(verify);
 }

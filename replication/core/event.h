@@ -53,6 +53,7 @@ enum ilea_event_type {
     ILEA_EVENT_BLAME,     /* a MANIFEST, FORK or SIDE from this link cannot be right: end its session */
     ILEA_EVENT_IMPORT,    /* a message that came in a bundle, over no link */
     ILEA_EVENT_SIDE,      /* send this to the peer; it is lost unless ilea_replicator_side() says there is room */
+    ILEA_EVENT_WANT,      /* a commit that we hold is damaged; or its agency says that it is for us, and we lack it */
     ILEA_EVENT_STORED,    /* every STORE so far is durable */
     ILEA_EVENT_APPENDED,  /* a commit of our own is durable */
     ILEA_EVENT_TIMER
@@ -112,6 +113,11 @@ struct ilea_event {
             struct ilea_span body;
         } import;
         struct {
+            struct ilea_agency_id agency; /* that writes the feed */
+            struct ilea_feed_id feed;     /* of scope 2 */
+            uint64_t seq;
+        } want;
+        struct {
             struct ilea_feed_id feed;
             uint64_t seq;
             struct ilea_commit_id id;
@@ -126,6 +132,7 @@ enum ilea_effect_type {
     ILEA_EFFECT_SEND_MANIFESTS, /* read from the log and send: ilea_message_put_manifests_head() */
     ILEA_EFFECT_SEND_FORK,    /* the proof kept of a feed: ilea_message_put_fork() */
     ILEA_EFFECT_STORE,        /* put a verified commit at the end of its feed */
+    ILEA_EFFECT_REPAIR,       /* put a commit in the place of the one with that number and id, which is damaged */
     ILEA_EFFECT_MANIFEST,     /* a peer showed manifests of an agency */
     ILEA_EFFECT_FORK,         /* a peer showed the proof of a fork */
     ILEA_EFFECT_FORK_FOUND,   /* a signed commit beside one that we hold: make the proof */
@@ -200,6 +207,11 @@ struct ilea_effect {
             struct ilea_commit_id id;
             struct ilea_span commit;  /* its bytes, in the event */
         } store;
+        struct {
+            struct ilea_feed_id feed;
+            uint64_t seq;
+            struct ilea_span commit;  /* its bytes, in the event */
+        } repair;
         struct { struct ilea_feed_id feed; } reincarnate;
         struct ilea_imported imported;
         struct {

@@ -58,13 +58,13 @@ can_bring(const struct ilea_replicator *r, uint32_t index, uint32_t at)
     return is_usable(r, index, at) && is_wanted(&r->feeds[at], state->remote_seq) && r->now_ms >= state->shunned_ms;
 }
 
-/* The link that can bring the feed best, `except` left out; NO_INDEX: none can. */
+/* The link that can bring the feed best; NO_INDEX: none can. */
 static uint32_t
-best_source(const struct ilea_replicator *r, uint32_t at, uint32_t except)
+best_source(const struct ilea_replicator *r, uint32_t at)
 {
     uint32_t best = NO_INDEX;
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
-        if (i == except || !can_bring(r, i, at)) continue;
+        if (!can_bring(r, i, at)) continue;
         if (best == NO_INDEX || is_author(r, i, at)
             || (!is_author(r, best, at)
                 && r->link_feeds[i][at].remote_seq > r->link_feeds[best][at].remote_seq)) {
@@ -74,10 +74,22 @@ best_source(const struct ilea_replicator *r, uint32_t at, uint32_t except)
     return best;
 }
 
+/* The next link after one that can bring the feed: each has its turn, so that several that tell of it and do not bring
+ * it cannot take turns among themselves. NO_INDEX: there is no other. */
+static uint32_t
+next_source(const struct ilea_replicator *r, uint32_t at, uint32_t after)
+{
+    for (uint32_t i = 1; i < ILEA_LINKS_MAX; i++) {
+        uint32_t index = (after + i) % ILEA_LINKS_MAX;
+        if (can_bring(r, index, at)) return index;
+    }
+    return NO_INDEX;
+}
+
 bool
 is_to_come(const struct ilea_replicator *r, uint32_t at)
 {
-    return best_source(r, at, NO_INDEX) != NO_INDEX;
+    return best_source(r, at) != NO_INDEX;
 }
 
 /* The link to the feed's author, which pushes it unasked; NO_INDEX: there is none. */
@@ -111,7 +123,8 @@ take_source(struct ilea_replicator *r, uint32_t at, uint32_t index)
     if (before != NO_INDEX && !is_pushed(r, before, at) && r->links[before].synced) {
         send_note(r, before, at, ILEA_NOTE_LAZY);
     }
-    if (!is_pushed(r, index, at)) send_note(r, index, at, ILEA_NOTE_EAGER);
+    /* Before its first commit has come anybody may have claimed whose the feed is: then the author is asked, too. */
+    if (!is_pushed(r, index, at) || feed->seq == 0) send_note(r, index, at, ILEA_NOTE_EAGER);
 }
 
 /* Nobody can bring the feed; but somebody could, who brought a wrong branch of it lately. */
@@ -149,7 +162,7 @@ choose_source(struct ilea_replicator *r, uint32_t at)
     struct feed *feed = &r->feeds[at];
     if (!r->agencies[feed->agency].followed) return;
     if (feed->eager_link != NO_INDEX && is_usable(r, feed->eager_link, at)) return;
-    uint32_t best = best_source(r, at, NO_INDEX);
+    uint32_t best = best_source(r, at);
     if (best == NO_INDEX) {
         wait_for_shunned(r, at);
         return;
@@ -330,6 +343,15 @@ feed_of_note(struct ilea_replicator *r, uint32_t index, const struct ilea_note *
     return at;
 }
 
+/* May the peer tell of the feed? Of one that is not proven, by its own claim whose it is. */
+static bool
+may_tell(const struct ilea_replicator *r, uint32_t index, uint32_t at, const struct ilea_note *note)
+{
+    uint32_t agency = r->feeds[at].agency;
+    if (r->feeds[at].seq == 0 && note->has_agency) agency = find_agency(r, &note->agency);
+    return agency != NO_INDEX && is_carried(r, &r->links[index], agency);
+}
+
 enum ilea_error
 on_notes(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
 {
@@ -345,7 +367,7 @@ on_notes(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
         ilea_note_next(&notes, &note);
         uint32_t at = feed_of_note(r, index, &note);
         if (at == NO_INDEX) continue;
-        if (!is_carried(r, link, r->feeds[at].agency)) continue;
+        if (!may_tell(r, index, at, &note)) continue;
         struct link_feed *state = &r->link_feeds[index][at];
         bool was_eager = state->out_eager;
         state->out_eager = note.mode == ILEA_NOTE_EAGER;
@@ -368,7 +390,7 @@ check_stalls(struct ilea_replicator *r)
         struct feed *feed = &r->feeds[at];
         uint32_t link = feed->eager_link;
         if (link == NO_INDEX) choose_source(r, at); /* who was shunned may be asked again */
-        if (link == NO_INDEX || best_source(r, at, NO_INDEX) == NO_INDEX) continue;
+        if (link == NO_INDEX || best_source(r, at) == NO_INDEX) continue;
         r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
         uint64_t busy = r->links[link].data_ms; /* with other feeds, or our disk is */
         if (r->links[link].received_bytes != r->links[link].received_durable) busy = r->now_ms;
@@ -377,7 +399,7 @@ check_stalls(struct ilea_replicator *r)
         if (r->now_ms >= last + ILEA_STALL_END_MS && r->now_ms >= busy + ILEA_STALL_END_MS) {
             end_session(r, link, ILEA_ERROR_SILENT);
         } else if (r->now_ms >= last + ILEA_STALL_MS) {
-            uint32_t other = best_source(r, at, link);
+            uint32_t other = next_source(r, at, link);
             if (other != NO_INDEX) {
                 take_source(r, at, other);
             } else {

@@ -27,6 +27,21 @@ take_run(const struct ilea_replicator *r, const struct link *link, const struct 
     return count;
 }
 
+void
+send_commits(struct ilea_replicator *r, uint32_t index, const struct ilea_feed_id *id, uint64_t seq_first,
+             uint32_t count, uint64_t bytes)
+{
+    struct link *link = &r->links[index];
+    struct ilea_effect *effect = emit(r, ILEA_EFFECT_SEND_COMMITS, index);
+    memcpy(effect->commits.session, link->session, sizeof effect->commits.session);
+    effect->commits.number = ++link->sent_number;
+    effect->commits.feed = *id;
+    effect->commits.seq_first = seq_first;
+    effect->commits.count = count;
+    link->sent_bytes += bytes;
+    link->sent_ms = r->now_ms;
+}
+
 /* Send one message of the feed to the link. False if there is nothing to send, or no credit. */
 static bool
 pump_feed(struct ilea_replicator *r, uint32_t index, uint32_t at)
@@ -40,16 +55,8 @@ pump_feed(struct ilea_replicator *r, uint32_t index, uint32_t at)
     uint64_t bytes;
     uint32_t count = take_run(r, link, feed, state->sent_seq + 1, &bytes);
     if (count == 0 || !has_room(r, 1, 0)) return false;
-
-    struct ilea_effect *effect = emit(r, ILEA_EFFECT_SEND_COMMITS, index);
-    memcpy(effect->commits.session, link->session, sizeof effect->commits.session);
-    effect->commits.number = ++link->sent_number;
-    effect->commits.feed = feed->id;
-    effect->commits.seq_first = state->sent_seq + 1;
-    effect->commits.count = count;
+    send_commits(r, index, &feed->id, state->sent_seq + 1, count, bytes);
     state->sent_seq += count;
-    link->sent_bytes += bytes;
-    link->sent_ms = r->now_ms;
     return true;
 }
 
@@ -191,7 +198,7 @@ open_feed(struct ilea_replicator *r, const struct ilea_feed_id *id, const struct
 
 /* Nothing is withheld from anybody in this version: a slot that comes as its leaf alone was left out on
  * the way, and what is stored so would never be completed. */
-static bool
+bool
 is_whole(const struct ilea_commit *commit)
 {
     struct ilea_msgpack_reader slots;
@@ -228,7 +235,7 @@ accept_commit(struct ilea_replicator *r, const struct link *via, uint32_t index,
         if (!is_carried(r, via, held->agency)) return ILEA_ERROR_NOT_FOUND;
     }
     if (commit->header.seq > opened.limit_seq) return ILEA_ERROR_NOT_FOUND; /* nobody is to have it */
-    if (!is_whole(commit)) return ILEA_ERROR_NOT_FOUND;
+    if (!is_whole(commit)) return ILEA_ERROR_INVALID;
     struct ilea_commit_id id;
     ilea_commit_id_of(commit->header_bytes, &id);
     enum ilea_error error = ilea_commit_check_items(commit);
@@ -272,6 +279,7 @@ refuse_commit(struct ilea_replicator *r, uint32_t index, uint32_t at, enum ilea_
     case ILEA_ERROR_UNKNOWN:   /* of a newer version: wait for an upgrade of this node */
     case ILEA_ERROR_NOT_FOUND: /* not followed (any more), under a key that is not good, or beyond a limit */
     case ILEA_ERROR_FULL:
+    case ILEA_ERROR_INVALID:   /* items are left out: another link has all of it */
         trace(r, index, ILEA_TRACE_REFUSED, error, id);
         break;
     default:
@@ -279,6 +287,7 @@ refuse_commit(struct ilea_replicator *r, uint32_t index, uint32_t at, enum ilea_
     }
     if (at == NO_INDEX) return ILEA_ERROR_NONE;
     r->link_feeds[index][at].refused = true;
+    r->link_feeds[index][at].withheld = error == ILEA_ERROR_INVALID;
     prune(r, index, at);
     if (error == ILEA_ERROR_DIVERGED) on_diverged(r, index, at, r->feeds[at].seq);
     return ILEA_ERROR_NONE;
@@ -344,6 +353,20 @@ on_commits(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     struct ilea_msgpack_reader commits;
     enum ilea_error error = ilea_commits_decode(body, &id, &count, &commits);
     if (error != ILEA_ERROR_NONE) return error;
+    if (count == 1) {
+        struct ilea_msgpack_reader alone = commits;
+        struct ilea_span bytes = ilea_commits_next(&alone);
+        bool is_taken = false;
+        if (link->received_bytes + bytes.size <= link->received_limit) {
+            error = take_wanted(r, index, &id, bytes, &is_taken);
+        }
+        if (error != ILEA_ERROR_NONE) return error;
+        if (is_taken) {
+            link->received_bytes += bytes.size;
+            settle(r, index);
+            return ILEA_ERROR_NONE;
+        }
+    }
     struct intake intake = { .at = find_feed(r, &id) };
     if (intake.at == NO_INDEX) intake.is_out = revive_by_id(r, &id, &intake.at) == REVIVAL_NONE;
     intake.refused = intake.at != NO_INDEX && r->link_feeds[index][intake.at].refused;

@@ -45,6 +45,8 @@ enum {
     ILEA_ARCHIVE_CHECK_MS = 250,
     ILEA_NOTE_DELAY_MS = 250,  /* announcements to lazy links are gathered for so long */
     ILEA_SHUN_MS = 10000,      /* who brought a wrong branch of a feed is not asked for it again for so long */
+    ILEA_WANTS_MAX = 16,       /* damaged commits being asked for at once */
+    ILEA_WANT_MS = 1000,       /* between two WANTs on a link */
     ILEA_BACKOFF_MS_MIN = 200, /* before a session that ended badly is tried again; doubled each time */
     ILEA_BACKOFF_MS_MAX = 30000
 };

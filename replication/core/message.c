@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { HELLO_FIELDS = 8, HASH_FIELDS = 3, LIST_FIELDS = 4, GROUP_FIELDS = 7, CREDIT_FIELDS = 2,
+enum { HELLO_FIELDS = 8, HASH_FIELDS = 3, LIST_FIELDS = 4, GROUP_FIELDS = 7, CREDIT_FIELDS = 2, WANT_FIELDS = 2,
        NOTE_FIELDS = 3, NOTE_AGENCY_FIELDS = 4, SUMS_SIZE = ILEA_ARCHIVE_BUCKETS * 8 };
 
 static const uint8_t no_session[ILEA_SESSION_ID_SIZE];
@@ -438,4 +438,24 @@ ilea_bind_message(const struct ilea_transport_public *sender,
         memcpy(at, hellos[i]->known_hash, ILEA_HASH_SIZE);
         at += ILEA_HASH_SIZE;
     }
+}
+
+enum ilea_error
+ilea_want_decode(struct ilea_span body, struct ilea_feed_id *feed, uint64_t *seq)
+{
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, body);
+    ilea_msgpack_expect_array(&reader, WANT_FIELDS);
+    ilea_msgpack_get_bytes(&reader, feed->bytes, sizeof feed->bytes);
+    *seq = ilea_msgpack_get_uint(&reader);
+    if (*seq == 0) reader.failed = true;
+    return done(&reader);
+}
+
+void
+ilea_message_put_want(struct ilea_msgpack_writer *writer, const struct ilea_feed_id *feed, uint64_t seq)
+{
+    ilea_msgpack_put_array(writer, WANT_FIELDS);
+    ilea_msgpack_put_bin(writer, feed->bytes, sizeof feed->bytes);
+    ilea_msgpack_put_uint(writer, seq);
 }

@@ -18,6 +18,7 @@
  *   MANIFEST 7  [ agency: bin 32, [ signed: bin ... ] ]        indexes rise by one
  *   FORK     8  [ proof: bin ]
  *   SIDE     9  1 to 131,072 bytes that mean nothing here
+ *   WANT    10  [ feed: bin 32, seq ]                          send this commit once more
  *
  * Frames of a session are numbered from 1 in each direction: a lower number than
  * expected is a repeat and is dropped, a higher one is a gap and ends the session.
@@ -43,7 +44,8 @@ enum ilea_message_type {
     ILEA_MESSAGE_MANIFEST,
     ILEA_MESSAGE_FORK,
     ILEA_MESSAGE_SIDE,
-    ILEA_MESSAGE_LAST = ILEA_MESSAGE_SIDE
+    ILEA_MESSAGE_WANT,
+    ILEA_MESSAGE_LAST = ILEA_MESSAGE_WANT
 };
 
 enum ilea_note_mode { ILEA_NOTE_LAZY = 0, ILEA_NOTE_EAGER = 1 };
@@ -156,6 +158,8 @@ ILEA_MUST_USE enum ilea_error ilea_manifests_decode(struct ilea_span body,
                                                     struct ilea_agency_id *agency, uint32_t *count,
                                                     struct ilea_msgpack_reader *manifests);
 ILEA_MUST_USE enum ilea_error ilea_fork_message_decode(struct ilea_span body, struct ilea_span *proof);
+ILEA_MUST_USE enum ilea_error ilea_want_decode(struct ilea_span body, struct ilea_feed_id *feed, uint64_t *seq);
+void ilea_message_put_want(struct ilea_msgpack_writer *writer, const struct ilea_feed_id *feed, uint64_t seq);
 
 void ilea_frontier_group_next(struct ilea_msgpack_reader *groups, struct ilea_frontier_group *group);
 void ilea_frontier_fork_next(struct ilea_msgpack_reader *forks, struct ilea_feed_id *feed,

@@ -23,7 +23,7 @@ ilea_replicator_init(void *memory, const struct ilea_replicator_config *config)
 {
     struct ilea_replicator *r = memory;
     r->config = *config;
-    r->stall_check_ms = r->archive_check_ms = ILEA_TIME_NEVER;
+    r->stall_check_ms = r->archive_check_ms = r->want_ms = ILEA_TIME_NEVER;
     r->shown_by = NO_INDEX;
     uint32_t own = add_agency(r, &config->agency);
     ilea_assert(own == 0);
@@ -158,6 +158,7 @@ on_frame(struct ilea_replicator *r, uint32_t index, const struct ilea_frame *fra
     case ILEA_MESSAGE_NOTE: return on_notes(r, index, frame->body);
     case ILEA_MESSAGE_FORK: return on_fork(r, index, frame->body);
     case ILEA_MESSAGE_SIDE: return on_side(r, index, frame->body);
+    case ILEA_MESSAGE_WANT: return on_want_frame(r, index, frame->body);
     }
     return ILEA_ERROR_UNEXPECTED;
 }
@@ -193,6 +194,7 @@ on_timer(struct ilea_replicator *r)
     }
     check_stalls(r);
     evict_archived(r);
+    send_wants(r);
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) ask_archives(r, i);
 }
 
@@ -227,6 +229,7 @@ ilea_replicator_step(struct ilea_replicator *r, const struct ilea_event *event,
     case ILEA_EVENT_SIDE: send_side(r, event->link, event->side); break;
     case ILEA_EVENT_BLAME: end_session(r, event->link, event->blame); break;
     case ILEA_EVENT_IMPORT: on_import(r, event); break;
+    case ILEA_EVENT_WANT: on_want(r, event); break;
     case ILEA_EVENT_STORED: on_stored(r); break;
     case ILEA_EVENT_APPENDED: on_appended(r, event); break;
     case ILEA_EVENT_TIMER: on_timer(r); break;
@@ -238,6 +241,7 @@ uint64_t
 ilea_replicator_deadline(const struct ilea_replicator *r)
 {
     uint64_t deadline = r->stall_check_ms < r->archive_check_ms ? r->stall_check_ms : r->archive_check_ms;
+    if (r->want_ms < deadline) deadline = r->want_ms;
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         if (!r->links[i].exists) continue;
         uint64_t next = session_deadline(&r->links[i]);
@@ -269,4 +273,14 @@ ilea_replicator_link_status(const struct ilea_replicator *r, uint32_t index,
         if (pushed && theirs < told_seq(feed)) status->lag_commits += told_seq(feed) - theirs;
     }
     status->lag_commits += status->missing_commits;
+}
+
+bool
+ilea_replicator_withholds(const struct ilea_replicator *r, uint32_t index, const struct ilea_agency_id *id)
+{
+    uint32_t agency = find_agency(r, id);
+    for (uint32_t i = 0; agency != NO_INDEX && r->links[index].exists && i < r->feed_count; i++) {
+        if (r->feeds[i].agency == agency && r->link_feeds[index][i].withheld) return true;
+    }
+    return false;
 }

@@ -91,6 +91,12 @@ void ilea_replicator_side(const struct ilea_replicator *replicator, uint32_t lin
  * third agencies too. */
 bool ilea_replicator_carries(const struct ilea_replicator *replicator, uint32_t link,
                              const struct ilea_agency_id *agency);
+/* A hash of all agencies of which that is so; zeros before the peer has told what it follows. Both ends of a session
+ * compute the same. */
+void ilea_replicator_shared(const struct ilea_replicator *replicator, uint32_t link, uint8_t hash[ILEA_HASH_SIZE]);
+/* Whether the peer left out items of an agency's commits, in this session. */
+bool ilea_replicator_withholds(const struct ilea_replicator *replicator, uint32_t link,
+                               const struct ilea_agency_id *agency);
 /* How far the peer holds a feed durably, as it told since this replicator began. */
 uint64_t ilea_replicator_acknowledged(const struct ilea_replicator *replicator, uint32_t link,
                                       const struct ilea_feed_id *feed);

@@ -39,6 +39,7 @@ clear_session(struct ilea_replicator *r, uint32_t index)
     link->received_bytes = link->received_durable = link->received_limit = 0;
     link->notes_deadline_ms = ILEA_TIME_NEVER;
     link->trust_due = link->asked = false;
+    link->want_ms = 0;
     link->session_number = 0;
     link->asked_agency = NO_INDEX;
     memset(link->session, 0, sizeof link->session);
@@ -46,7 +47,7 @@ clear_session(struct ilea_replicator *r, uint32_t index)
     for (uint32_t i = 0; i < r->feed_count; i++) {
         struct link_feed *state = &r->link_feeds[index][i];
         state->out_eager = state->note_due = state->credit_due = state->refused = false;
-        state->fork_known = state->in_archive = false;
+        state->fork_known = state->in_archive = state->withheld = false;
         state->sent_seq = state->probed_back = 0;
         state->probed_seq = ILEA_SEQ_NEVER;
     }

@@ -2,6 +2,8 @@
  * side.c - SIDE: bytes that the drivers of two nodes exchange beside the feeds (PROTOCOL.md, "Receipts"). They take
  * their place in the session's order and cost no credit, so they are bounded by an allowance of their own.
  */
+#include <string.h>
+
 #include "replication/core/state.h"
 
 static uint64_t
@@ -44,6 +46,21 @@ ilea_replicator_carries(const struct ilea_replicator *r, uint32_t index, const s
 {
     uint32_t agency = find_agency(r, id);
     return agency != NO_INDEX && r->links[index].synced && is_shared(r, &r->links[index], agency);
+}
+
+void
+ilea_replicator_shared(const struct ilea_replicator *r, uint32_t index, uint8_t hash[ILEA_HASH_SIZE])
+{
+    const struct link *link = &r->links[index];
+    memset(hash, 0, ILEA_HASH_SIZE);
+    if (!link->synced) return;
+    struct ilea_hasher hasher;
+    ilea_hash_begin(&hasher, ILEA_DOMAIN_FRONTIER);
+    for (uint32_t i = 0; i < r->agency_count; i++) {
+        uint32_t agency = r->agency_order[i];
+        if (is_shared(r, link, agency)) ilea_hash_add(&hasher, r->agencies[agency].id.bytes, ILEA_ID_SIZE);
+    }
+    ilea_hash_end(&hasher, hash);
 }
 
 uint64_t

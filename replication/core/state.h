@@ -67,6 +67,7 @@ struct link_feed {
     bool note_due;        /* to be announced */
     bool credit_due;      /* accepted from it and not yet acknowledged */
     bool refused;         /* it has another history, or one we cannot read: not in this session */
+    bool withheld;        /* it left items out, so it was refused */
     bool fork_known;      /* it has the proof that we have */
     bool in_archive;      /* it has the feed archived: it does not push it unasked */
     bool brought;         /* some of what we hold came from it */
@@ -130,6 +131,15 @@ struct link {
 
     uint64_t session_number;       /* of the session that is READY; 0: none is */
     struct allowance side_out, side_in;
+    uint64_t want_ms;              /* it gets nothing that it wants before */
+};
+
+/* A commit that is damaged here. */
+struct want {
+    struct ilea_feed_id feed;
+    uint32_t agency;
+    uint64_t seq;
+    uint32_t link; /* that was asked last */
 };
 
 struct ilea_replicator {
@@ -147,6 +157,9 @@ struct ilea_replicator {
     uint32_t slots[ILEA_FEED_SLOTS];           /* hash of feed id -> index + 1 */
     uint64_t stall_check_ms;
     uint64_t archive_check_ms;
+    struct want wants[ILEA_WANTS_MAX];
+    uint32_t want_count;
+    uint64_t want_ms;                          /* nothing is asked for before */
     uint32_t shown_by;                         /* the link whose MANIFEST or FORK the driver is judging, or NO_INDEX */
     uint32_t shown_agency;                     /* whose manifests; NO_INDEX: it was a FORK */
     bool storing;                              /* a STORE was asked for since the last STORED */
@@ -268,7 +281,20 @@ void on_entry(struct ilea_replicator *r, uint32_t link, uint32_t feed,
 void send_frontier_hash(struct ilea_replicator *r, uint32_t link);
 enum ilea_error on_frontier(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
 
+/* want.c */
+void on_want(struct ilea_replicator *r, const struct ilea_event *event);
+void send_wants(struct ilea_replicator *r);
+enum ilea_error on_want_frame(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
+/* A commit that came alone. *is_taken: it was asked for, and there is no more to it. */
+enum ilea_error take_wanted(struct ilea_replicator *r, uint32_t link, const struct ilea_feed_id *id,
+                            struct ilea_span bytes, bool *is_taken);
+
 /* flow.c */
+/* Have `count` commits sent, which take `bytes` of the peer's credit. */
+void send_commits(struct ilea_replicator *r, uint32_t link, const struct ilea_feed_id *id, uint64_t seq_first,
+                  uint32_t count, uint64_t bytes);
+/* No slot is a leaf alone. */
+bool is_whole(const struct ilea_commit *commit);
 void pump(struct ilea_replicator *r, uint32_t link);
 void send_credit(struct ilea_replicator *r, uint32_t link);
 /* Take one commit that comes next in its feed: everything is checked, then accepted. *at: the feed, or NO_INDEX for

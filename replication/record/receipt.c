@@ -109,6 +109,14 @@ ilea_receipt_unread_next(struct ilea_msgpack_reader *unread, struct ilea_receipt
     item->why = (enum ilea_unread)ilea_msgpack_get_uint32(unread, ILEA_UNREAD_REFUSED);
 }
 
+void
+ilea_receipt_own_next(struct ilea_msgpack_reader *own, struct ilea_receipt_own *feed)
+{
+    ilea_msgpack_expect_array(own, OWN_FIELDS);
+    ilea_msgpack_get_bytes(own, feed->feed.bytes, sizeof feed->feed.bytes);
+    feed->seq = ilea_msgpack_get_uint(own);
+}
+
 static void
 check_feeds(struct ilea_msgpack_reader *reader, struct ilea_receipt_body *body)
 {
@@ -165,13 +173,12 @@ check_unread(struct ilea_msgpack_reader *reader, struct ilea_receipt_body *body)
 static void
 check_own(struct ilea_msgpack_reader *reader, struct ilea_receipt_body *body)
 {
-    struct ilea_feed_id feed, last = { { 0 } };
+    struct ilea_receipt_own feed, last = { .seq = 0 };
     body->own_count = ilea_msgpack_get_array(reader, ILEA_RECEIPT_OWN_MAX);
     body->own = *reader;
     for (uint32_t i = 0; i < body->own_count && !reader->failed; i++) {
-        ilea_msgpack_expect_array(reader, OWN_FIELDS);
-        ilea_msgpack_get_bytes(reader, feed.bytes, sizeof feed.bytes);
-        if (ilea_msgpack_get_uint(reader) == 0 || (i > 0 && memcmp(last.bytes, feed.bytes, sizeof feed.bytes) >= 0)) {
+        ilea_receipt_own_next(reader, &feed);
+        if (feed.seq == 0 || (i > 0 && memcmp(last.feed.bytes, feed.feed.bytes, sizeof feed.feed.bytes) >= 0)) {
             reader->failed = true;
         }
         last = feed;
@@ -244,4 +251,12 @@ ilea_receipt_put_unread(struct ilea_msgpack_writer *writer, const struct ilea_re
     ilea_msgpack_put_uint(writer, item->seq);
     ilea_msgpack_put_uint(writer, item->index);
     ilea_msgpack_put_uint(writer, item->why);
+}
+
+void
+ilea_receipt_put_own(struct ilea_msgpack_writer *writer, const struct ilea_receipt_own *feed)
+{
+    ilea_msgpack_put_array(writer, OWN_FIELDS);
+    ilea_msgpack_put_bin(writer, feed->feed.bytes, sizeof feed->feed.bytes);
+    ilea_msgpack_put_uint(writer, feed->seq);
 }

@@ -67,6 +67,12 @@ struct ilea_receipt_unread {
     enum ilea_unread why;
 };
 
+/* A feed of the holder that the author may have, and how long it is. */
+struct ilea_receipt_own {
+    struct ilea_feed_id feed;
+    uint64_t seq;
+};
+
 /* Walk each list with its getter, count times. */
 struct ilea_receipt_body {
     uint32_t feed_count, archive_count, unread_count, own_count;
@@ -88,6 +94,7 @@ ILEA_MUST_USE enum ilea_error ilea_receipt_body_decode(struct ilea_span input, s
 void ilea_receipt_feed_next(struct ilea_msgpack_reader *feeds, struct ilea_receipt_feed *feed);
 void ilea_receipt_archive_next(struct ilea_msgpack_reader *archives, struct ilea_receipt_archive *archive);
 void ilea_receipt_unread_next(struct ilea_msgpack_reader *unread, struct ilea_receipt_unread *item);
+void ilea_receipt_own_next(struct ilea_msgpack_reader *own, struct ilea_receipt_own *feed);
 
 /* Seal and sign: holder, author and counter of *receipt are given. `bytes`: ILEA_RECEIPT_SIZE_MAX of them; the same
  * again in `scratch`. LIMIT: the body is too large; INVALID: the reading key is unusable. */
@@ -100,5 +107,6 @@ ILEA_MUST_USE enum ilea_error ilea_receipt_make(const struct ilea_receipt *recei
 void ilea_receipt_put_feed(struct ilea_msgpack_writer *writer, const struct ilea_receipt_feed *feed);
 void ilea_receipt_put_archive(struct ilea_msgpack_writer *writer, const struct ilea_receipt_archive *archive);
 void ilea_receipt_put_unread(struct ilea_msgpack_writer *writer, const struct ilea_receipt_unread *item);
+void ilea_receipt_put_own(struct ilea_msgpack_writer *writer, const struct ilea_receipt_own *feed);
 
 #endif

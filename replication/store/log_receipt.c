@@ -6,7 +6,7 @@
 #include "replication/store/log_rows.h"
 
 enum { RECEIPT_FIELDS = 6, PAIR_SIZE = 2 * ILEA_ID_SIZE, ROW_MAX = 2 * ILEA_RECEIPT_SIZE_MAX + 128,
-       FROM_SIZE = ILEA_DATABASE_ID_SIZE + 8 };
+       FROM_SIZE = ILEA_DATABASE_ID_SIZE + 8 + ILEA_HASH_SIZE };
 
 static struct ilea_span
 pair_key(uint8_t key[PAIR_SIZE], const struct ilea_agency_id *author, const struct ilea_agency_id *holder)
@@ -46,28 +46,45 @@ ilea_log_receipt(struct ilea_transaction *txn, const struct ilea_agency_id *auth
     return error == ILEA_ERROR_NONE ? decode_receipt(key, value, receipt) : error;
 }
 
+/* The first row at or, if `above`, behind a pair. */
+static enum ilea_error
+find_pair(struct ilea_transaction *txn, struct ilea_span from, bool above, struct ilea_receipt_row *receipt)
+{
+    struct ilea_span key, stored, value;
+    struct ilea_cursor *cursor = NULL;
+    enum ilea_error error = ilea_cursor_open(txn, LOG_RECEIPTS, &cursor);
+    if (error != ILEA_ERROR_NONE) return error;
+    error = ilea_cursor_seek(cursor, from, &key, &stored);
+    if (error == ILEA_ERROR_NONE && above && key.size == from.size && memcmp(key.data, from.data, key.size) == 0) {
+        error = ilea_cursor_next(cursor, &key, &stored);
+    }
+    if (error == ILEA_ERROR_NONE) error = ilea_untag(LOG_RECEIPTS, key, stored, &value);
+    if (error == ILEA_ERROR_NONE) error = decode_receipt(key, value, receipt);
+    ilea_cursor_close(cursor);
+    return error;
+}
+
 enum ilea_error
 ilea_log_receipt_next(struct ilea_transaction *txn, const struct ilea_agency_id *author,
                       const struct ilea_agency_id *after, struct ilea_receipt_row *receipt)
 {
     static const struct ilea_agency_id lowest;
     uint8_t bytes[PAIR_SIZE];
-    struct ilea_span from = pair_key(bytes, author, after != NULL ? after : &lowest), key, stored, value;
-    struct ilea_cursor *cursor = NULL;
-    enum ilea_error error = ilea_cursor_open(txn, LOG_RECEIPTS, &cursor);
+    struct ilea_span from = pair_key(bytes, author, after != NULL ? after : &lowest);
+    enum ilea_error error = find_pair(txn, from, after != NULL, receipt);
     if (error != ILEA_ERROR_NONE) return error;
-    error = ilea_cursor_seek(cursor, from, &key, &stored);
-    if (error == ILEA_ERROR_NONE && after != NULL && key.size == from.size
-        && memcmp(key.data, from.data, key.size) == 0) {
-        error = ilea_cursor_next(cursor, &key, &stored);
-    }
-    if (error == ILEA_ERROR_NONE && (key.size != PAIR_SIZE || memcmp(key.data, author->bytes, ILEA_ID_SIZE) != 0)) {
-        error = ILEA_ERROR_NOT_FOUND;
-    }
-    if (error == ILEA_ERROR_NONE) error = ilea_untag(LOG_RECEIPTS, key, stored, &value);
-    if (error == ILEA_ERROR_NONE) error = decode_receipt(key, value, receipt);
-    ilea_cursor_close(cursor);
-    return error;
+    return memcmp(receipt->author.bytes, author->bytes, ILEA_ID_SIZE) == 0 ? ILEA_ERROR_NONE : ILEA_ERROR_NOT_FOUND;
+}
+
+enum ilea_error
+ilea_log_receipt_walk(struct ilea_transaction *txn, const struct ilea_receipt_row *after,
+                      struct ilea_receipt_row *receipt)
+{
+    static const struct ilea_agency_id lowest;
+    uint8_t bytes[PAIR_SIZE];
+    struct ilea_span from = after != NULL ? pair_key(bytes, &after->author, &after->holder)
+                                          : pair_key(bytes, &lowest, &lowest);
+    return find_pair(txn, from, after != NULL, receipt);
 }
 
 enum ilea_error
@@ -145,28 +162,54 @@ ilea_log_put_receipt(struct ilea_transaction *txn, uint64_t now_ms, struct ilea_
 }
 
 enum ilea_error
+ilea_log_drop_receipts(struct ilea_transaction *txn, const struct ilea_agency_id *agency,
+                       const struct ilea_agency_id *own)
+{
+    struct ilea_receipt_row row, last;
+    const struct ilea_receipt_row *after = NULL;
+    enum ilea_error error;
+    while ((error = ilea_log_receipt_walk(txn, after, &row)) == ILEA_ERROR_NONE) {
+        uint8_t pair[PAIR_SIZE], stamp[8];
+        last = row;
+        after = &last;
+        bool is_author = memcmp(row.author.bytes, agency->bytes, ILEA_ID_SIZE) == 0;
+        bool is_holder = memcmp(row.holder.bytes, agency->bytes, ILEA_ID_SIZE) == 0;
+        bool is_ours = memcmp(row.author.bytes, own->bytes, ILEA_ID_SIZE) == 0;
+        if (!is_author && (!is_holder || is_ours)) continue;
+        error = ilea_delete(txn, LOG_RECEIPTS, pair_key(pair, &row.author, &row.holder));
+        if (error == ILEA_ERROR_NONE) error = ilea_delete(txn, LOG_RECEIPT_STAMPS, log_key_u64(stamp, row.stamp));
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    if (error == ILEA_ERROR_NOT_FOUND) {
+        error = ilea_delete(txn, LOG_RECEIPT_FROM, (struct ilea_span){ agency->bytes, ILEA_ID_SIZE });
+    }
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+}
+
+enum ilea_error
 ilea_log_receipt_from(struct ilea_transaction *txn, const struct ilea_agency_id *peer,
-                      uint8_t database[ILEA_DATABASE_ID_SIZE], uint64_t *stamp)
+                      struct ilea_receipt_source *source)
 {
     struct ilea_span value;
-    memset(database, 0, ILEA_DATABASE_ID_SIZE);
-    *stamp = 0;
+    memset(source, 0, sizeof *source);
     enum ilea_error error = ilea_get(txn, LOG_RECEIPT_FROM, (struct ilea_span){ peer->bytes, ILEA_ID_SIZE }, &value);
     if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
     if (error != ILEA_ERROR_NONE) return error;
     if (value.size != FROM_SIZE) return ILEA_ERROR_CORRUPT;
-    memcpy(database, value.data, ILEA_DATABASE_ID_SIZE);
-    *stamp = ilea_key_u64(value.data + ILEA_DATABASE_ID_SIZE);
+    memcpy(source->database, value.data, ILEA_DATABASE_ID_SIZE);
+    source->stamp = ilea_key_u64(value.data + ILEA_DATABASE_ID_SIZE);
+    memcpy(source->shared, value.data + ILEA_DATABASE_ID_SIZE + 8, ILEA_HASH_SIZE);
     return ILEA_ERROR_NONE;
 }
 
 enum ilea_error
 ilea_log_put_receipt_from(struct ilea_transaction *txn, const struct ilea_agency_id *peer,
-                          const uint8_t database[ILEA_DATABASE_ID_SIZE], uint64_t stamp)
+                          const struct ilea_receipt_source *source)
 {
     uint8_t value[FROM_SIZE];
-    memcpy(value, database, ILEA_DATABASE_ID_SIZE);
-    ilea_key_put_u64(value + ILEA_DATABASE_ID_SIZE, stamp);
+    memcpy(value, source->database, ILEA_DATABASE_ID_SIZE);
+    ilea_key_put_u64(value + ILEA_DATABASE_ID_SIZE, source->stamp);
+    memcpy(value + ILEA_DATABASE_ID_SIZE + 8, source->shared, ILEA_HASH_SIZE);
     return ilea_put(txn, LOG_RECEIPT_FROM, (struct ilea_span){ peer->bytes, ILEA_ID_SIZE },
                     (struct ilea_span){ value, sizeof value });
 }

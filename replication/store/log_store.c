@@ -243,6 +243,36 @@ ilea_log_put_commit(struct ilea_transaction *txn, uint32_t feed, uint64_t seq,
 }
 
 enum ilea_error
+ilea_log_repair(struct ilea_transaction *txn, const struct ilea_feed_id *id, uint64_t seq, struct ilea_span commit)
+{
+    uint8_t key[8], prefix[COMMIT_PREFIX];
+    struct ilea_feed_row feed;
+    struct ilea_chain_row chain;
+    struct ilea_commit decoded;
+    struct ilea_commit_id came;
+    struct ilea_log_commit held;
+    uint64_t count = 0;
+    enum ilea_error error = ilea_log_feed_by_id(txn, id, &feed);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_chain(txn, feed.number, seq, &chain);
+    if (error != ILEA_ERROR_NONE) return error;
+    if (ilea_commit_decode(commit, &decoded) != ILEA_ERROR_NONE) return ILEA_ERROR_INVALID;
+    ilea_commit_id_of(decoded.header_bytes, &came);
+    if (memcmp(came.bytes, chain.id.bytes, sizeof came.bytes) != 0 || commit.size != chain.size) {
+        return ILEA_ERROR_INVALID;
+    }
+    error = ilea_log_commit_at(txn, chain.position, &held);
+    bool was_told = error == ILEA_ERROR_NONE && held.feed == feed.number && held.seq == seq;
+    if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_CORRUPT && error != ILEA_ERROR_NOT_FOUND) return error;
+    ilea_key_put_u32(prefix, feed.number);
+    ilea_key_put_u64(prefix + 4, seq);
+    error = ilea_put_raw(txn, LOG_COMMITS, log_key_u64(key, chain.position),
+                         (struct ilea_span){ prefix, sizeof prefix }, commit, false);
+    if (error != ILEA_ERROR_NONE || was_told) return error;
+    error = ilea_log_truncations(txn, &count);
+    return error == ILEA_ERROR_NONE ? ilea_log_put_meta_u64(txn, "truncations", count + 1) : error;
+}
+
+enum ilea_error
 ilea_log_delete_chain(struct ilea_transaction *txn, uint32_t feed, uint64_t seq)
 {
     uint8_t key[12];

@@ -177,6 +177,13 @@ struct ilea_receipt_row {
     struct ilea_span bytes;           /* as it goes over links */
 };
 
+/* How far we have what a peer gave of the receipts that came to it. */
+struct ilea_receipt_source {
+    uint8_t database[ILEA_DATABASE_ID_SIZE]; /* of the peer's log, which gave the stamp */
+    uint64_t stamp;                          /* 0: nothing */
+    uint8_t shared[ILEA_HASH_SIZE];          /* of which agencies its link gave us all up to there */
+};
+
 struct ilea_log;
 
 /* Make a new log with our own agency's row, its manifest of index 0 and its card. EXISTS if there is one. */
@@ -291,11 +298,14 @@ ILEA_MUST_USE enum ilea_error ilea_log_receipt_after(struct ilea_transaction *tx
                                                      struct ilea_receipt_row *receipt);
 /* The last stamp given; 0: none yet. */
 ILEA_MUST_USE enum ilea_error ilea_log_receipt_stamp(struct ilea_transaction *txn, uint64_t *stamp);
-/* Zeros and 0: nothing was taken from this peer. */
+/* The receipt whose pair (author, holder) comes after that of `after` (NULL: the first). NOT_FOUND at the end. */
+ILEA_MUST_USE enum ilea_error ilea_log_receipt_walk(struct ilea_transaction *txn,
+                                                    const struct ilea_receipt_row *after,
+                                                    struct ilea_receipt_row *receipt);
+/* Zeros: nothing was taken from this peer. */
 ILEA_MUST_USE enum ilea_error ilea_log_receipt_from(struct ilea_transaction *txn,
                                                     const struct ilea_agency_id *peer,
-                                                    uint8_t database[ILEA_DATABASE_ID_SIZE],
-                                                    uint64_t *stamp);
+                                                    struct ilea_receipt_source *source);
 
 /* Writing: inside a write transaction. */
 
@@ -305,8 +315,12 @@ ILEA_MUST_USE enum ilea_error ilea_log_put_receipt(struct ilea_transaction *txn,
                                                    struct ilea_receipt_row *receipt);
 ILEA_MUST_USE enum ilea_error ilea_log_put_receipt_from(struct ilea_transaction *txn,
                                                         const struct ilea_agency_id *peer,
-                                                        const uint8_t database[ILEA_DATABASE_ID_SIZE],
-                                                        uint64_t stamp);
+                                                        const struct ilea_receipt_source *source);
+/* An agency is revoked: drop the receipts for it, those that it gave, and how far we had what it passed on. What it
+ * said that it holds of ours, the agency `own`, is kept: it does not hold less of it for that. */
+ILEA_MUST_USE enum ilea_error ilea_log_drop_receipts(struct ilea_transaction *txn,
+                                                     const struct ilea_agency_id *agency,
+                                                     const struct ilea_agency_id *own);
 
 /* A feed new to the log: gives it a number; it has no limit, and nothing that names it is known. */
 ILEA_MUST_USE enum ilea_error ilea_log_add_feed(struct ilea_transaction *txn,
@@ -321,6 +335,13 @@ ILEA_MUST_USE enum ilea_error ilea_log_append(struct ilea_transaction *txn,
                                               struct ilea_feed_row *feed, uint64_t seq,
                                               const struct ilea_commit_id *id,
                                               struct ilea_span commit, uint64_t *position);
+/*
+ * Put a commit in the place of the one that is damaged: of the same id, checked by the caller. Where not even whose it
+ * is could be read, a view may have passed it over, and is to be built anew, as if something had been cut off.
+ *   ILEA_ERROR_INVALID, NOT_FOUND  it is another commit than the feed has there, or the feed is not that long
+ */
+ILEA_MUST_USE enum ilea_error ilea_log_repair(struct ilea_transaction *txn, const struct ilea_feed_id *id,
+                                              uint64_t seq, struct ilea_span commit);
 /*
  * The agency's roots say that a feed ends at `seq` with `id` (0 and zeros: it is void). Limits of that kind
  * only ever fall: one that is not lower than the present one changes nothing. Any settles a fork. Where our

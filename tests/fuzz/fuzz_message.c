@@ -173,11 +173,19 @@ put_frame(struct ilea_msgpack_writer *writer, const struct ilea_frame *frame)
     case ILEA_MESSAGE_CREDIT:
     case ILEA_MESSAGE_NOTE:
     case ILEA_MESSAGE_SIDE:
+    case ILEA_MESSAGE_WANT:
         break;
     }
     ilea_message_put_header(writer, frame->session, frame->number, frame->type);
     if (frame->type == ILEA_MESSAGE_SIDE) {
         ilea_msgpack_put_raw(writer, frame->body);
+        return true;
+    }
+    if (frame->type == ILEA_MESSAGE_WANT) {
+        struct ilea_feed_id feed;
+        uint64_t seq;
+        if (ilea_want_decode(frame->body, &feed, &seq) != ILEA_ERROR_NONE) return false;
+        ilea_message_put_want(writer, &feed, seq);
         return true;
     }
     if (frame->type == ILEA_MESSAGE_FRONTIER) return put_frontier(writer, frame->body);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crypto/assert.h"
+#include "replication/record/item.h"
 #include "tests/sim/network.h"
 #include "tests/sim/side.h"
 #include "tests/sim/writer.h"
@@ -346,6 +347,81 @@ misbehave(struct sim_node *node, uint32_t to)
     }
 }
 
+/* COMMITS of somebody else's feed: the peer gets in its place what says nothing, so that no number is missing. */
+static bool
+hide(struct sim_node *node, uint32_t to, const uint8_t *frame, size_t size)
+{
+    struct ilea_frame decoded;
+    struct ilea_feed_id id;
+    struct ilea_msgpack_reader commits;
+    uint32_t count;
+    if ((node->liars[to].habits & SIM_HIDES) == 0 || frame[12] != ILEA_MESSAGE_COMMITS) return false;
+    if (ilea_frame_decode((struct ilea_span){ frame, size }, &decoded) != ILEA_ERROR_NONE) return false;
+    if (ilea_commits_decode(decoded.body, &id, &count, &commits) != ILEA_ERROR_NONE) return false;
+    const struct sim_feed *feed = sim_find_feed(node->world, &id);
+    if (feed == NULL || feed->author == node->index) return false;
+    uint8_t bytes[128];
+    struct ilea_msgpack_writer writer;
+    struct ilea_note note = { .mode = ILEA_NOTE_LAZY };
+    begin(node, to, ILEA_MESSAGE_NOTE, bytes, sizeof bytes, &writer);
+    ilea_msgpack_put_array(&writer, 1);
+    ilea_message_put_note(&writer, &note);
+    send_written(node, to, bytes, &writer);
+    return true;
+}
+
+/* The commit with its last item left out: it verifies all the same. */
+static void
+put_blanked(struct ilea_msgpack_writer *writer, struct ilea_span bytes)
+{
+    static uint8_t blanked[ILEA_COMMIT_SIZE_MAX];
+    struct ilea_commit commit;
+    struct ilea_msgpack_reader slots;
+    struct ilea_msgpack_writer to;
+    enum ilea_error error = ilea_commit_decode(bytes, &commit);
+    ilea_assert(error == ILEA_ERROR_NONE);
+    ilea_msgpack_reader_init(&slots, commit.slots);
+    ilea_msgpack_writer_init(&to, blanked, sizeof blanked);
+    ilea_msgpack_put_array(&to, 3);
+    ilea_msgpack_put_bin(&to, commit.header_bytes.data, commit.header_bytes.size);
+    ilea_msgpack_put_bin(&to, commit.signature.bytes, sizeof commit.signature.bytes);
+    ilea_msgpack_put_array(&to, commit.header.item_count);
+    for (uint32_t i = 0; i < commit.header.item_count; i++) {
+        struct ilea_span slot = ilea_slot_next(&slots);
+        uint8_t leaf[ILEA_HASH_SIZE];
+        ilea_item_leaf(i, slot, leaf);
+        bool is_last = i + 1 == commit.header.item_count && i > 0;
+        ilea_msgpack_put_bin(&to, is_last ? leaf : slot.data, is_last ? sizeof leaf : slot.size);
+    }
+    ilea_assert(!to.failed);
+    ilea_msgpack_put_bin(writer, blanked, to.size);
+}
+
+static bool
+blank(struct sim_node *node, uint32_t to, const uint8_t *frame, size_t size)
+{
+    struct ilea_frame decoded;
+    struct ilea_feed_id id;
+    struct ilea_msgpack_reader commits;
+    uint32_t count;
+    if ((node->liars[to].habits & SIM_BLANKS) == 0 || frame[12] != ILEA_MESSAGE_COMMITS) return false;
+    if (ilea_frame_decode((struct ilea_span){ frame, size }, &decoded) != ILEA_ERROR_NONE) return false;
+    if (ilea_commits_decode(decoded.body, &id, &count, &commits) != ILEA_ERROR_NONE) return false;
+    const struct sim_feed *feed = sim_find_feed(node->world, &id);
+    if (feed == NULL || feed->author == node->index) return false;
+    uint8_t *bytes = malloc(ILEA_MESSAGE_SIZE_MAX);
+    ilea_assert(bytes != NULL);
+    struct ilea_msgpack_writer writer;
+    begin(node, to, ILEA_MESSAGE_COMMITS, bytes, ILEA_MESSAGE_SIZE_MAX, &writer);
+    ilea_msgpack_put_array(&writer, 2);
+    ilea_msgpack_put_bin(&writer, id.bytes, sizeof id.bytes);
+    ilea_msgpack_put_array(&writer, count);
+    for (uint32_t i = 0; i < count; i++) put_blanked(&writer, ilea_commits_next(&commits));
+    send_written(node, to, bytes, &writer);
+    free(bytes);
+    return true;
+}
+
 void
 sim_liar_send(struct sim_node *node, uint32_t to, const uint8_t *frame, size_t size)
 {
@@ -357,6 +433,7 @@ sim_liar_send(struct sim_node *node, uint32_t to, const uint8_t *frame, size_t s
         liar->number = 0;
     }
     remember(liar, frame, size);
+    if (hide(node, to, frame, size) || blank(node, to, frame, size)) return;
     bool withheld = (liar->habits & SIM_WITHHOLDS) != 0 && sim_chance(random, 300)
                     && (frame[12] == ILEA_MESSAGE_COMMITS || frame[12] == ILEA_MESSAGE_CREDIT);
     uint8_t *bytes = malloc(size);

@@ -16,7 +16,9 @@ enum sim_habit {
     SIM_BABBLES = 64,       /* unknown types, giant numbers, other agencies' feeds */
     SIM_WITHHOLDS = 128,    /* commits, or credit */
     SIM_LIES_TRUST = 256,   /* manifests, proofs, archives that are none */
-    SIM_HABITS_ALL = 511
+    SIM_HIDES = 512,        /* all commits of others, though it tells that it has them */
+    SIM_BLANKS = 1024,      /* the last item of each commit of others: its leaf stands there */
+    SIM_HABITS_ALL = 2047
 };
 
 /* Send what the replicator wants to send, as the liar would. */

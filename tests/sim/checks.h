@@ -10,7 +10,7 @@
 void sim_check_sent(struct sim_node *node, uint32_t link, struct ilea_span frame);
 void sim_check_received(struct sim_node *node, uint32_t link, struct ilea_span frame);
 /* A commit of the frame received last from a link is stored: within what was granted. */
-void sim_check_stored(const struct sim_node *node, uint32_t link);
+void sim_check_stored(const struct sim_node *node, uint32_t link, size_t size);
 /* True if all honest nodes hold the same of every feed they can reach. With `say`: what differs. */
 bool sim_has_converged(const struct sim_world *world, bool say);
 /* What concerns an agency goes over the link between two nodes, both honest. */

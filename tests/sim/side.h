@@ -15,6 +15,8 @@ void sim_side_came(struct sim_node *node, const struct ilea_effect *effect);
 void sim_side_crowd(struct sim_node *node, uint32_t to);
 /* What a liar sends: noise, what nobody signed, or more than is allowed. */
 void sim_side_lie(struct sim_world *world, struct ilea_msgpack_writer *writer);
+/* So many commits another says that it wrote, and the node does not hold. */
+uint64_t sim_behind(const struct sim_node *node, uint32_t other);
 /* Every author that can be reached knows what every holder has. */
 void sim_check_receipts(const struct sim_world *world);
 

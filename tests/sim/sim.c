@@ -396,8 +396,23 @@ store(struct sim_node *node, const struct ilea_effect *effect)
         sim_fail(world, node, "STORE of feed %u seq %lu, which its author did not make",
                  feed->index, (unsigned long)effect->store.seq);
     }
-    if (!node->byzantine && effect->link != ILEA_NO_LINK) sim_check_stored(node, effect->link);
+    if (!node->byzantine && effect->link != ILEA_NO_LINK) {
+        sim_check_stored(node, effect->link, effect->store.commit.size);
+    }
     sim_storage_put(node, commit, false);
+}
+
+static void
+repair(struct sim_node *node, const struct ilea_effect *effect)
+{
+    const struct sim_commit *rotten = node->rotten;
+    if (rotten == NULL || memcmp(rotten->feed->id.bytes, effect->repair.feed.bytes, ILEA_ID_SIZE) != 0
+        || rotten->seq != effect->repair.seq || rotten->size != effect->repair.commit.size
+        || memcmp(rotten->bytes, effect->repair.commit.data, rotten->size) != 0) {
+        sim_fail(node->world, node, "REPAIR of what was not damaged, or by something else");
+    }
+    sim_say(node->world, node, "repairs feed %u seq %lu", rotten->feed->index, (unsigned long)rotten->seq);
+    node->rotten = NULL;
 }
 
 static void
@@ -448,6 +463,7 @@ perform(struct sim_node *node, const struct ilea_effect *effect)
     case ILEA_EFFECT_IMPORTED: note_imported(node, &effect->imported); break;
     case ILEA_EFFECT_SIDE: sim_side_came(node, effect); break;
     case ILEA_EFFECT_STORE: store(node, effect); break;
+    case ILEA_EFFECT_REPAIR: repair(node, effect); break;
     case ILEA_EFFECT_LINK_RESET:
         sim_say(node->world, node, "resets link %c", (char)('a' + effect->link));
         sim_network_reset(node->world, node->world->link_between[node->index][effect->link]);

@@ -151,6 +151,7 @@ struct sim_end {
     uint64_t sent, limit;                  /* data bytes in it, and what the other end granted */
     uint32_t number;                       /* of the last frame that came in it */
     uint64_t taken, granted;               /* data bytes that came, and what this end granted */
+    uint64_t before;                       /* that came before the last message of them */
     uint64_t commit_bytes_in;              /* of honest senders: to count repeats */
 };
 
@@ -163,16 +164,24 @@ struct sim_liar {
     uint32_t past_next;
 };
 
-/* What a holder said that it has of an author's, and from whom a node heard it. */
+/* What a holder said that it has of an author's, and how much it wrote itself; from whom a node heard it, and its place
+ * among those it heard of. */
 struct sim_receipt {
-    uint64_t counter, held;
+    uint64_t counter, held, own;
     uint32_t from;
+    uint64_t stamp;
+};
+
+/* How far a node has what a neighbour heard of. */
+struct sim_heard {
+    uint64_t run, stamp;              /* of the neighbour's process */
+    uint8_t shared[ILEA_HASH_SIZE];   /* the agencies that this counts for */
 };
 
 /* All that one holder ever said to one author, by counter - 1. */
 struct sim_made {
     uint32_t count;
-    uint64_t held[SIM_MADE_MAX];
+    uint64_t held[SIM_MADE_MAX], own[SIM_MADE_MAX];
 };
 
 /* Bytes of SIDE that came in a session, since its first. */
@@ -182,8 +191,11 @@ struct sim_flow {
 
 struct sim_side {
     struct sim_receipt receipts[SIM_NODES_MAX][SIM_NODES_MAX];       /* by author and holder; counter 0: none */
-    uint64_t sessions[SIM_NODES_MAX], serials[SIM_NODES_MAX];
-    uint64_t given[SIM_NODES_MAX][SIM_NODES_MAX][SIM_NODES_MAX];     /* counters: to whom, author, holder */
+    uint64_t stamp;                                                  /* the last one given */
+    uint64_t asks[SIM_NODES_MAX], asked[SIM_NODES_MAX];              /* sessions in which we asked it, and it us */
+    uint64_t after[SIM_NODES_MAX], serials[SIM_NODES_MAX];           /* it needs nothing up to this stamp */
+    bool in_flight[SIM_NODES_MAX];
+    struct sim_heard heard[SIM_NODES_MAX];
     uint64_t came_sessions[SIM_NODES_MAX], came[SIM_NODES_MAX];
     struct sim_flow flows[SIM_NODES_MAX];
 };
@@ -223,6 +235,7 @@ struct sim_node {
     struct sim_liar liars[SIM_NODES_MAX];
     struct sim_side side;
     struct sim_storage storage;
+    const struct sim_commit *rotten; /* damaged on its disk, until it is repaired */
     struct sim_writer writer;
     struct sim_event *deferred; /* arrived while the node was in a sync */
     uint32_t deferred_count, deferred_capacity;

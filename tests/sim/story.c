@@ -608,6 +608,130 @@ receipts(struct sim_world *world)
     sim_check_receipts(world);
 }
 
+/* A commit is damaged on `node`'s disk: it asks until somebody gives it. */
+static void
+rot(struct sim_node *node, const struct sim_commit *commit)
+{
+    struct ilea_event event = { .type = ILEA_EVENT_WANT };
+    node->rotten = commit;
+    event.want.agency = node->world->nodes[commit->feed->author].agency;
+    event.want.feed = commit->feed->id;
+    event.want.seq = commit->seq;
+    sim_step(node, event);
+    sim_run_until(node->world, node->world->now + 3 * SECOND);
+}
+
+/* What rots on a disk comes again from whoever holds it, the author or not, and to the author too. */
+static void
+bit_rot(struct sim_world *world)
+{
+    sim_add_nodes(world, 3);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_start(world);
+    write_some(&world->nodes[0], 10, 100);
+    write_some(&world->nodes[2], 3, 100);
+    expect_agreement(world, 2 * SECOND);
+    struct sim_feed *feed = world->feeds[0];
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t sessions = world->nodes[i].sessions;
+        rot(&world->nodes[i], feed->commits[i]);
+        expect(world, world->nodes[i].rotten == NULL, "it is repaired");
+        expect(world, world->nodes[i].sessions == sessions, "and nobody is blamed");
+    }
+    /* Who has nobody to ask goes on asking, and does no harm. */
+    sever(world, 1, 2);
+    rot(&world->nodes[2], feed->commits[5]);
+    expect(world, world->nodes[2].rotten != NULL, "nobody has it");
+    mend(world, 1, 2);
+    sim_run_until(world, world->now + 20 * SECOND);
+    expect(world, world->nodes[2].rotten == NULL, "it came with the link");
+    sim_check_quiet(world);
+}
+
+/* B keeps A's feed from C, and then a part of it: C knows by A's word how much it lacks, until D brings it. */
+static void
+withheld(struct sim_world *world)
+{
+    sim_add_nodes(world, 4);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_add_link(world, 0, 3);
+    sim_add_link(world, 3, 2);
+    world->faultless = false;
+    world->nodes[1].byzantine = true;
+    world->nodes[1].liars[2].habits = SIM_HIDES;
+    sim_start(world);
+    sever(world, 3, 2);
+    for (int round = 0; round < 2; round++) {
+        write_some(&world->nodes[0], 10, 100);
+        sim_run_until(world, world->now + 40 * SECOND);
+        expect(world, sim_behind(&world->nodes[2], 0) >= 10, "C knows what it lacks");
+        expect(world, sim_behind(&world->nodes[3], 0) == 0, "D lacks nothing");
+        mend(world, 3, 2);
+        sim_run_until(world, world->now + 15 * SECOND);
+        expect(world, sim_behind(&world->nodes[2], 0) == 0, "another holder brings it");
+        sever(world, 3, 2);
+    }
+    mend(world, 3, 2);
+    expect_agreement(world, 10 * SECOND);
+}
+
+/* B leaves items out of A's commits: C takes none of them, names B, and gets them whole from D. */
+static void
+blanked(struct sim_world *world)
+{
+    sim_add_nodes(world, 4);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_add_link(world, 0, 3);
+    sim_add_link(world, 3, 2);
+    world->faultless = false;
+    world->nodes[1].byzantine = true;
+    world->nodes[1].liars[2].habits = SIM_BLANKS;
+    sim_start(world);
+    sever(world, 3, 2);
+    write_some(&world->nodes[0], 10, 100);
+    sim_run_until(world, world->now + 5 * SECOND);
+    const struct sim_node *c = &world->nodes[2];
+    expect(world, durable(c, world->feeds[0]) < durable(&world->nodes[3], world->feeds[0]), "C takes nothing in part");
+    expect(world, ilea_replicator_withholds(c->replicator, 1, &world->nodes[0].agency), "and knows who leaves it out");
+    expect(world, !ilea_replicator_withholds(c->replicator, 1, &world->nodes[3].agency), "and of whom");
+    mend(world, 3, 2);
+    expect_agreement(world, 10 * SECOND);
+    expect(world, !ilea_replicator_withholds(c->replicator, 3, &world->nodes[0].agency), "D leaves out nothing");
+}
+
+/* C's receipt for A stops at B while A does not follow C, and B's go on. It comes when A does follow, though C says
+ * nothing new. */
+static void
+receipts_late(struct sim_world *world)
+{
+    sim_add_nodes(world, 3);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    world->nodes[0].follows[2] = false;
+    sim_start(world);
+    write_some(&world->nodes[0], 10, 100);
+    expect_agreement(world, 10 * SECOND);
+    sim_run_until(world, world->now + 6 * SECOND);
+    const struct sim_receipt *from_b = &world->nodes[0].side.receipts[0][1];
+    const struct sim_receipt *from_c = &world->nodes[0].side.receipts[0][2];
+    uint64_t before = from_b->held;
+    expect(world, before > 0 && from_c->counter == 0, "A knows what B holds, and takes nothing of C's");
+    sever(world, 1, 2);
+    write_some(&world->nodes[0], 1, 100);
+    sim_run_until(world, world->now + 4 * SECOND);
+    expect(world, from_b->held > before, "what came to B after it was given");
+    sim_follow(&world->nodes[0], 2, true);
+    sim_run_until(world, world->now + 6 * SECOND);
+    expect(world, from_c->held == before, "A knows what C holds");
+    mend(world, 1, 2);
+    expect_agreement(world, 30 * SECOND);
+    sim_run_until(world, world->now + 4 * SECOND);
+    sim_check_receipts(world);
+}
+
 /* Beside the feeds no more goes than is allowed; who keeps to that is not blamed, and commits go on meanwhile. */
 static void
 side_allowance(struct sim_world *world)
@@ -660,6 +784,10 @@ static const struct story stories[] = {
     { "bundle-beside-link", bundle_beside_link },
     { "bundle-forked", bundle_forked },
     { "receipts", receipts },
+    { "receipts-late", receipts_late },
+    { "bit-rot", bit_rot },
+    { "withheld", withheld },
+    { "blanked", blanked },
     { "side-allowance", side_allowance },
 };
 

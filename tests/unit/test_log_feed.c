@@ -10,6 +10,7 @@
 #include "crypto/random.h"
 #include "node/view.h"
 #include "replication/record/fork.h"
+#include "replication/store/log_rows.h"
 #include "tests/support/home.h"
 
 enum { LENGTH = 8 };
@@ -622,6 +623,57 @@ test_view_is_rebuilt_without_what_was_cut_off(void **state)
     ilea_test_home_remove(&other);
 }
 
+/* The commit at a position of the log, with one bit changed. */
+static void
+rot(struct ilea_transaction *txn, uint64_t position, size_t at)
+{
+    static uint8_t value[12 + ILEA_COMMIT_SIZE_MAX];
+    struct ilea_log_commit row;
+    uint8_t key[8];
+    ILEA_TEST_OK(ilea_log_commit_at(txn, position, &row));
+    ilea_key_put_u32(value, row.feed);
+    ilea_key_put_u64(value + 4, row.seq);
+    memcpy(value + 12, row.bytes.data, row.bytes.size);
+    value[at] ^= 1;
+    ILEA_TEST_OK(ilea_put_raw(txn, LOG_COMMITS, log_key_u64(key, position), (struct ilea_span){ value, 0 },
+                              (struct ilea_span){ value, 12 + row.bytes.size }, false));
+}
+
+/* Goal: what is damaged is put back by its own bytes and by no others; a view that passed it over is built anew. */
+static void
+test_log_repair(void **state)
+{
+    struct ilea_transaction *txn = begin(*state);
+    struct chain chain, other;
+    struct ilea_chain_row place;
+    struct ilea_log_commit row;
+    struct ilea_commit commit;
+    make_chain(&chain, ILEA_SCOPE_PEERS, 4, NULL, 0);
+    branch_off(&other, &chain, 2, 4);
+    append_to(txn, &chain, 4);
+    uint32_t number = row_of(txn, &chain).number;
+    ILEA_TEST_OK(ilea_log_chain(txn, number, 3, &place));
+    for (size_t at = 0; at < 60; at += 7) { /* whose it is; its header */
+        uint64_t before = truncations(txn);
+        rot(txn, place.position, at);
+        ILEA_TEST_OK(ilea_log_commit_at(txn, place.position, &row));
+        enum ilea_error error = ilea_log_check_commit(txn, &row, &commit);
+        assert_true(error == ILEA_ERROR_CORRUPT || error == ILEA_ERROR_NOT_FOUND);
+        assert_int_equal(ilea_log_repair(txn, &chain.id, 3, other.commits[3]), ILEA_ERROR_INVALID);
+        assert_int_equal(ilea_log_repair(txn, &chain.id, 2, chain.commits[3]), ILEA_ERROR_INVALID);
+        assert_int_equal(ilea_log_repair(txn, &chain.id, 5, chain.commits[3]), ILEA_ERROR_NOT_FOUND);
+        ILEA_TEST_OK(ilea_log_repair(txn, &chain.id, 3, chain.commits[3]));
+        ILEA_TEST_OK(ilea_log_commit_at(txn, place.position, &row));
+        ILEA_TEST_OK(ilea_log_check_commit(txn, &row, &commit));
+        assert_true(row.feed == number && row.seq == 3);
+        assert_true(truncations(txn) == before + (at < 12 ? 1 : 0));
+    }
+    check_row(txn, &chain, 4, ILEA_SEQ_NONE);
+    ilea_transaction_abort(txn);
+    free_chain(&chain);
+    free_chain(&other);
+}
+
 int
 main(void)
 {
@@ -634,6 +686,7 @@ main(void)
         IN_HOME(test_log_archive_comes_and_goes),
         IN_HOME(test_log_thousand_incarnations),
         IN_HOME(test_log_forgets_epochs),
+        IN_HOME(test_log_repair),
         IN_HOME(test_view_is_rebuilt_without_what_was_cut_off),
     };
 #undef IN_HOME

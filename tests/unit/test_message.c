@@ -153,6 +153,7 @@ put_frame(struct ilea_msgpack_writer *writer, const struct ilea_frame *frame)
     case ILEA_MESSAGE_CREDIT:
     case ILEA_MESSAGE_NOTE:
     case ILEA_MESSAGE_SIDE:
+    case ILEA_MESSAGE_WANT:
         break;
     }
     ilea_message_put_header(writer, frame->session, frame->number, frame->type);
@@ -160,6 +161,11 @@ put_frame(struct ilea_msgpack_writer *writer, const struct ilea_frame *frame)
     if (frame->type == ILEA_MESSAGE_FRONTIER) put_frontier(writer, frame->body);
     if (frame->type == ILEA_MESSAGE_CREDIT) put_credit(writer, frame->body);
     if (frame->type == ILEA_MESSAGE_NOTE) put_notes(writer, frame->body);
+    if (frame->type == ILEA_MESSAGE_WANT) {
+        uint64_t seq;
+        assert_int_equal(ilea_want_decode(frame->body, &feed, &seq), ILEA_ERROR_NONE);
+        ilea_message_put_want(writer, &feed, seq);
+    }
 }
 
 static enum ilea_error
@@ -174,6 +180,7 @@ decode_body(const struct ilea_frame *frame)
     struct ilea_credit credit;
     struct ilea_msgpack_reader reader;
     uint32_t count = 0;
+    uint64_t seq;
     switch (frame->type) {
     case ILEA_MESSAGE_HELLO: return ilea_hello_decode(frame->body, &hello);
     case ILEA_MESSAGE_BIND: return ilea_bind_decode(frame->body, &signature);
@@ -183,6 +190,7 @@ decode_body(const struct ilea_frame *frame)
     case ILEA_MESSAGE_NOTE: return ilea_notes_decode(frame->body, &count, &reader);
     case ILEA_MESSAGE_MANIFEST: return ilea_manifests_decode(frame->body, &agency, &count, &reader);
     case ILEA_MESSAGE_FORK: return ilea_fork_message_decode(frame->body, &proof);
+    case ILEA_MESSAGE_WANT: return ilea_want_decode(frame->body, &feed, &seq);
     case ILEA_MESSAGE_SIDE: return ILEA_ERROR_NONE; /* its body means nothing to the replicator */
     }
     return ILEA_ERROR_INVALID;
@@ -388,6 +396,13 @@ check_fields(const json_t *vector, const struct ilea_frame *frame)
         assert_int_equal(ilea_fork_message_decode(frame->body, &proof), ILEA_ERROR_NONE);
         check_vector_bytes(vector, "proof", proof.data, proof.size);
         break;
+    case ILEA_MESSAGE_WANT: {
+        uint64_t seq;
+        assert_int_equal(ilea_want_decode(frame->body, &feed, &seq), ILEA_ERROR_NONE);
+        check_vector_bytes(vector, "feed", feed.bytes, sizeof feed.bytes);
+        assert_true(seq == vector_number(vector, "seq"));
+        break;
+    }
     case ILEA_MESSAGE_SIDE: check_vector_bytes(vector, "body", frame->body.data, frame->body.size); break;
     }
 }

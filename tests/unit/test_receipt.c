@@ -1,4 +1,5 @@
 #include "replication/record/receipt.h"
+#include "replication/record/receipt_frame.h"
 #include "tests/support/agency.h"
 
 /* What decode() verifies with: the vectors'. */
@@ -46,11 +47,77 @@ decode_body(struct ilea_span input)
         ilea_receipt_put_unread(&writer, &item);
     }
     ilea_msgpack_put_array(&writer, body.own_count);
-    ilea_msgpack_put_raw(&writer, (struct ilea_span){ body.own.next, input.size - writer.size });
+    for (uint32_t i = 0; i < body.own_count; i++) {
+        struct ilea_receipt_own feed;
+        ilea_receipt_own_next(&body.own, &feed);
+        ilea_receipt_put_own(&writer, &feed);
+    }
+    assert_true(writer.size == input.size);
     assert_false(writer.failed);
     assert_memory_equal(again, input.data, input.size);
     free(again);
     return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+decode_ask(struct ilea_span input)
+{
+    uint8_t again[ILEA_RECEIPT_HEAD_MAX];
+    struct ilea_receipt_ask ask;
+    struct ilea_msgpack_writer writer;
+    enum ilea_error error = ilea_receipt_ask_decode(input, &ask);
+    if (error != ILEA_ERROR_NONE) return error;
+    ilea_msgpack_writer_init(&writer, again, sizeof again);
+    ilea_receipt_put_ask(&writer, &ask);
+    assert_true(!writer.failed && writer.size == input.size);
+    assert_memory_equal(again, input.data, input.size);
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+decode_give(struct ilea_span input)
+{
+    struct ilea_receipt_give give;
+    struct ilea_msgpack_writer writer;
+    enum ilea_error error = ilea_receipt_give_decode(input, &give);
+    if (error != ILEA_ERROR_NONE) return error;
+    uint8_t *again = malloc(input.size);
+    assert_non_null(again);
+    ilea_msgpack_writer_init(&writer, again, input.size);
+    ilea_receipt_put_give(&writer, &give);
+    assert_true(writer.size <= ILEA_RECEIPT_HEAD_MAX);
+    for (uint32_t i = 0; i < give.count; i++) {
+        struct ilea_span receipt = ilea_receipt_given_next(&give.receipts);
+        ilea_msgpack_put_bin(&writer, receipt.data, receipt.size);
+    }
+    assert_true(!writer.failed && writer.size == input.size);
+    assert_memory_equal(again, input.data, input.size);
+    free(again);
+    return ILEA_ERROR_NONE;
+}
+
+/* What is said between two nodes, by the vector's name of the form. */
+static void
+check_frame(const json_t *vector, const char *form)
+{
+    size_t size;
+    uint8_t *bytes = ilea_vector_bytes(vector, form, &size);
+    struct ilea_span input = { bytes, size };
+    bool is_ask = strcmp(form, "ask") == 0;
+    enum ilea_error error = is_ask ? decode_ask(input) : decode_give(input);
+    expect_error(vector, error);
+    if (error == ILEA_ERROR_NONE) {
+        struct ilea_receipt_ask ask;
+        struct ilea_receipt_give give;
+        assert_int_equal(is_ask ? ilea_receipt_ask_decode(input, &ask) : ilea_receipt_give_decode(input, &give),
+                         ILEA_ERROR_NONE);
+        assert_true((is_ask ? ask.stamp : give.stamp) == vector_number(vector, "stamp"));
+        if (!is_ask) check_vector_bytes(vector, "database", give.database, sizeof give.database);
+        if (!is_ask) assert_true(give.more == (vector_number(vector, "more") == 1));
+        check_cuts(is_ask ? decode_ask : decode_give, bytes, size);
+        (void)check_mutations(is_ask ? decode_ask : decode_give, bytes, size, 1);
+    }
+    free(bytes);
 }
 
 /* It opens with the author's key and for nobody else, and making it anew gives what says the same. */
@@ -105,7 +172,12 @@ static void
 check_vector(const json_t *vector)
 {
     size_t size;
-    bool is_body = strcmp(vector_text(vector, "check"), "body") == 0;
+    const char *check = vector_text(vector, "check");
+    if (strcmp(check, "ask") == 0 || strcmp(check, "give") == 0) {
+        check_frame(vector, check);
+        return;
+    }
+    bool is_body = strcmp(check, "body") == 0;
     uint8_t *bytes = ilea_vector_bytes(vector, is_body ? "body" : "receipt", &size);
     struct ilea_span input = { bytes, size };
     if (!is_body) {

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "crypto/random.h"
+#include "node/behind.h"
 #include "node/receipts.h"
 #include "tests/support/home.h"
 
@@ -258,7 +259,7 @@ test_stamps(void **state)
     static const uint8_t content[3] = { 1, 2, 3 };
     struct ilea_transaction *txn = NULL;
     struct ilea_receipt_row row, found;
-    uint8_t database[ILEA_DATABASE_ID_SIZE] = { 9 }, read[ILEA_DATABASE_ID_SIZE];
+    struct ilea_receipt_source source = { .database = { 9 }, .stamp = 77, .shared = { 8 } }, read;
     uint64_t stamp;
     ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(holder.log), true, &txn));
     ILEA_TEST_OK(ilea_log_receipt_stamp(txn, &stamp));
@@ -283,13 +284,98 @@ test_stamps(void **state)
     ILEA_TEST_OK(ilea_log_receipt_next(txn, &one, &found.holder, &found));
     assert_true(found.counter == 3);
     assert_int_equal(ilea_log_receipt_next(txn, &one, &two, &found), ILEA_ERROR_NOT_FOUND);
-    ILEA_TEST_OK(ilea_log_receipt_from(txn, &one, read, &stamp));
-    assert_true(stamp == 0);
-    ILEA_TEST_OK(ilea_log_put_receipt_from(txn, &one, database, 77));
-    ILEA_TEST_OK(ilea_log_receipt_from(txn, &one, read, &stamp));
-    assert_true(stamp == 77);
-    assert_memory_equal(read, database, sizeof read);
+    ILEA_TEST_OK(ilea_log_receipt_from(txn, &one, &read));
+    assert_true(read.stamp == 0);
+    ILEA_TEST_OK(ilea_log_put_receipt_from(txn, &one, &source));
+    ILEA_TEST_OK(ilea_log_receipt_from(txn, &one, &read));
+    assert_memory_equal(&read, &source, sizeof read);
     ilea_transaction_abort(txn);
+}
+
+/* Goal: of an agency that is revoked nothing is left but what it said that it holds of ours. */
+static void
+test_dropped(void **state)
+{
+    (void)state;
+    static const uint8_t content[3] = { 1, 2, 3 };
+    const struct ilea_agency_id own = { { 1 } }, gone = { { 2 } }, other = { { 3 } };
+    const struct { struct ilea_agency_id author, holder; bool stays; } rows[] = {
+        { own, gone, true }, { own, other, true }, { gone, own, false }, { gone, other, false },
+        { other, own, true }, { other, gone, false },
+    };
+    enum { ROWS = sizeof rows / sizeof rows[0] };
+    struct ilea_transaction *txn = NULL;
+    struct ilea_receipt_row row, found;
+    struct ilea_receipt_source source = { .stamp = 5 };
+    uint32_t left = 0, stamps = 0;
+    ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(holder.log), true, &txn));
+    for (int i = 0; i < ROWS; i++) {
+        row = (struct ilea_receipt_row){ .author = rows[i].author, .holder = rows[i].holder, .counter = 1,
+                                         .bytes = { content, sizeof content } };
+        ILEA_TEST_OK(ilea_log_put_receipt(txn, 1000, &row));
+    }
+    ILEA_TEST_OK(ilea_log_put_receipt_from(txn, &gone, &source));
+    ILEA_TEST_OK(ilea_log_put_receipt_from(txn, &other, &source));
+    ILEA_TEST_OK(ilea_log_drop_receipts(txn, &gone, &own));
+    for (int i = 0; i < ROWS; i++) {
+        assert_int_equal(ilea_log_receipt(txn, &rows[i].author, &rows[i].holder, &found),
+                         rows[i].stays ? ILEA_ERROR_NONE : ILEA_ERROR_NOT_FOUND);
+    }
+    const struct ilea_receipt_row *after = NULL;
+    for (; ilea_log_receipt_walk(txn, after, &found) == ILEA_ERROR_NONE; left++, row = found, after = &row) {}
+    found.stamp = 0;
+    for (; ilea_log_receipt_after(txn, found.stamp, &found) == ILEA_ERROR_NONE; stamps++) {}
+    assert_true(left == 3 && stamps == 3);
+    ILEA_TEST_OK(ilea_log_receipt_from(txn, &gone, &source));
+    assert_true(source.stamp == 0);
+    ILEA_TEST_OK(ilea_log_receipt_from(txn, &other, &source));
+    assert_true(source.stamp == 5);
+    ilea_transaction_abort(txn);
+}
+
+static void
+expect_behind(uint64_t told, uint64_t held, uint32_t count)
+{
+    struct ilea_transaction *txn = NULL;
+    struct ilea_behind behind;
+    ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(author.log), false, &txn));
+    ILEA_TEST_OK(ilea_behind_find(txn, ilea_log_identity(author.log), &holder.own.card.agency, &behind));
+    ilea_transaction_abort(txn);
+    assert_true(behind.told == told && behind.held == held);
+    assert_int_equal(behind.count, count);
+    if (count == 0) return;
+    const struct ilea_feed_row *row = ilea_author_feed(holder.author, ILEA_SCOPE_PEERS);
+    assert_memory_equal(behind.feeds[0].feed.bytes, row->id.bytes, sizeof row->id.bytes);
+    assert_true(behind.feeds[0].seq == told);
+}
+
+/* Goal: a receipt says how long the holder's shared feeds are, not the private ones; what we lack of them is known. */
+static void
+test_behind(void **state)
+{
+    (void)state;
+    struct ilea_receipt receipt;
+    struct ilea_span bytes;
+    ilea_test_home_meet(&author, &holder.own, true);
+    ilea_test_home_build(&holder);
+    expect_behind(0, 0, 0);
+    ilea_test_need(&holder, ILEA_SCOPE_AGENCY, "ours alone", &result);
+    ilea_test_home_build(&holder);
+    uint8_t *copy = issue(5000, &receipt, &bytes);
+    ILEA_TEST_OK(take(&author, bytes, 1));
+    free(copy);
+    expect_behind(0, 0, 0);
+    for (int i = 0; i < 3; i++) ilea_test_need(&holder, ILEA_SCOPE_PEERS, "for all", &result);
+    const struct ilea_feed_row *row = ilea_author_feed(holder.author, ILEA_SCOPE_PEERS);
+    ilea_test_home_build(&holder);
+    copy = issue(6000, &receipt, &bytes);
+    ILEA_TEST_OK(take(&author, bytes, 2));
+    free(copy);
+    expect_behind(row->seq, 0, 1);
+    ilea_test_home_carry(&holder, &row->id, row->seq - 1, &author);
+    expect_behind(row->seq, row->seq - 1, 1);
+    ilea_test_home_carry(&holder, &row->id, row->seq, &author);
+    expect_behind(row->seq, row->seq, 0);
 }
 
 int
@@ -301,6 +387,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_take, make_homes, remove_homes),
         cmocka_unit_test_setup_teardown(test_restored, make_homes, remove_homes),
         cmocka_unit_test_setup_teardown(test_stamps, make_homes, remove_homes),
+        cmocka_unit_test_setup_teardown(test_dropped, make_homes, remove_homes),
+        cmocka_unit_test_setup_teardown(test_behind, make_homes, remove_homes),
     };
     if (ilea_crypto_init() != ILEA_ERROR_NONE) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

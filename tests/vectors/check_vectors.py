@@ -933,17 +933,38 @@ def decode_receipt_body(data):
     return {"feeds": feeds, "archives": archives, "unread": unread, "own": own}
 
 
+def decode_receipt_ask(data):
+    reader = Reader(data)
+    reader.array_of(3)
+    malformed(reader.uint() != 1)
+    ask = {"database": reader.bin(16), "stamp": reader.uint()}
+    reader.end()
+    malformed(len(ask["database"]) not in (0, 16))
+    return ask
+
+
+def decode_receipt_give(data):
+    reader = Reader(data)
+    reader.array_of(5)
+    malformed(reader.uint() != 2)
+    give = {"database": reader.bytes(16), "stamp": reader.uint(), "more": reader.uint(1)}
+    give["receipts"] = [reader.bin(RECEIPT_SIZE_MAX) for _ in range(reader.array(1024))]
+    reader.end()
+    malformed(give["stamp"] == 0)
+    return give
+
+
 # --- messages -----------------------------------------------------------------------------------
 
 def decode_frame(data):
     malformed(not 13 <= len(data) <= MESSAGE_SIZE_MAX)
     session, number, kind = data[:8], int.from_bytes(data[8:12], "big"), data[12]
-    malformed(not 1 <= kind <= 9)
+    malformed(not 1 <= kind <= 10)
     first = session == bytes(8)
     malformed(first != (kind == 1) or first != (number == 0))
     reader = Reader(data[13:])
     read = (read_hello, read_bind, read_frontier, read_commits, read_credit, read_notes,
-            read_manifests, read_fork_message, read_side)[kind - 1]
+            read_manifests, read_fork_message, read_side, read_want)[kind - 1]
     frame = {"session": session, "number": number, "type": kind}
     frame.update(read(reader))
     reader.end()
@@ -1047,6 +1068,13 @@ def read_fork_message(reader):
 def read_side(reader):
     """Nothing that a replicator understands; how long it may be is the session's to ask."""
     return {"body": reader.take(len(reader.data))}
+
+
+def read_want(reader):
+    reader.array_of(2)
+    want = {"feed": reader.bytes(32), "seq": reader.uint()}
+    malformed(want["seq"] == 0)
+    return want
 
 
 # --- the files ----------------------------------------------------------------------------------
@@ -1482,6 +1510,10 @@ def check_fork(vector):
 def check_receipt(vector):
     if vector["check"] == "body":
         expect_equal(vector, decode_receipt_body(raw(vector, "body")))
+        return
+    if vector["check"] in ("ask", "give"):
+        decode = decode_receipt_ask if vector["check"] == "ask" else decode_receipt_give
+        expect_equal(vector, decode(raw(vector, vector["check"])))
         return
     receipt = decode_receipt(raw(vector, "receipt"))
     if vector.get("error") == "bad_signature":

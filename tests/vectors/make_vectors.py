@@ -1214,6 +1214,29 @@ def receipt():
     bad_body("an own feed without commits", "range", 3, [[FEED, 0]])
     bad_body("65 own feeds", "limit", 3, [[i.to_bytes(32, "big"), 1] for i in range(65)])
     bad_body("a byte after", "trailing", 0, [], encode(empty) + b"\0")
+
+    forms = {"ask": rules.decode_receipt_ask, "give": rules.decode_receipt_give}
+
+    def frame(form, name, value):
+        file.good(name, check=form, **{form: encode(value)}, **forms[form](encode(value)))
+
+    def bad_frame(form, name, expect, value, data=None):
+        file.bad(name, expect, "malformed", check=form, **{form: encode(value) if data is None else data})
+
+    database, stamp = fixed("database", 16), 1735689600001
+    frame("ask", "an ask from the beginning", [1, b"", 0])
+    frame("ask", "an ask after a stamp", [1, database, stamp])
+    bad_frame("ask", "an ask with a database of 15 bytes", "size", [1, database[1:], stamp])
+    bad_frame("ask", "an ask of another form", "range", [2, database, stamp])
+    bad_frame("ask", "an ask with a field more", "count", [1, database, stamp, 0])
+    bad_frame("ask", "an ask and a byte after", "trailing", None, encode([1, database, stamp]) + b"\0")
+    frame("give", "receipts given", [2, database, stamp, 0, [whole, b"", b"x"]])
+    frame("give", "none given, and more to come", [2, database, stamp, 1, []])
+    bad_frame("give", "given with stamp 0", "range", [2, database, 0, 0, [whole]])
+    bad_frame("give", "given without a database", "size", [2, b"", stamp, 0, [whole]])
+    bad_frame("give", "more of 2", "range", [2, database, stamp, 2, [whole]])
+    bad_frame("give", "1025 given", "limit", [2, database, stamp, 0, [b""] * 1025])
+    bad_frame("give", "given and cut", "truncated", None, encode([2, database, stamp, 0, [whole]])[:-1])
     return file
 
 
@@ -1377,7 +1400,11 @@ def message():
 
     bad("shorter than a header", "truncated", session + bytes(4))
     bad("type 0", "range", frame(0, hello))
-    bad("type 10", "range", frame(10, hello))
+    good("WANT", frame(10, [FEED, 12]))
+    bad("WANT of seq 0", "range", frame(10, [FEED, 0]))
+    bad("WANT of a feed id of 31 bytes", "size", frame(10, [FEED[1:], 12]))
+    bad("WANT of three fields", "count", frame(10, [FEED, 12, 1]))
+    bad("type 11", "range", frame(11, hello))
     bad("HELLO in a session", "range", frame(1, hello))
     bad("HELLO with a number", "range", frame(1, hello, 1, bytes(8)))
     bad("BIND without a session", "range", frame(2, [bytes(64)], 0, bytes(8)))
