@@ -15,11 +15,12 @@ is_author(const struct ilea_replicator *r, uint32_t link, uint32_t feed)
     return r->links[link].agency == r->feeds[feed].agency;
 }
 
-/* Who has archived a feed does not push it unasked, not even its author. */
+/* Who has archived a feed, or was told to stop, does not push it unasked, not even its author. */
 static bool
 is_pushed(const struct ilea_replicator *r, uint32_t link, uint32_t feed)
 {
-    return is_author(r, link, feed) && !r->link_feeds[link][feed].in_archive;
+    const struct link_feed *state = &r->link_feeds[link][feed];
+    return is_author(r, link, feed) && !state->in_archive && !state->paused;
 }
 
 /* What we lack of the feed and want, if a peer holds it up to `seq`. */
@@ -34,6 +35,7 @@ send_note(struct ilea_replicator *r, uint32_t index, uint32_t at, enum ilea_note
 {
     if (!has_room(r, 1, 256)) return; /* the stall check asks again */
     const struct feed *feed = &r->feeds[at];
+    if (mode == ILEA_NOTE_EAGER) r->link_feeds[index][at].paused = false;
     struct ilea_note note = { .feed = feed->id, .seq = within_limit(feed, feed->seq), .mode = mode };
     struct ilea_msgpack_writer writer;
     begin_frame(r, index, ILEA_MESSAGE_NOTE, &writer);
@@ -55,7 +57,9 @@ static bool
 can_bring(const struct ilea_replicator *r, uint32_t index, uint32_t at)
 {
     const struct link_feed *state = &r->link_feeds[index][at];
-    return is_usable(r, index, at) && is_wanted(&r->feeds[at], state->remote_seq) && r->now_ms >= state->shunned_ms;
+    const struct feed *feed = &r->feeds[at];
+    return is_usable(r, index, at) && is_wanted(feed, state->remote_seq) && r->now_ms >= state->shunned_ms
+        && feed->waits != WAIT_NAMES;
 }
 
 /* The link that can bring the feed best, `except` left out; NO_INDEX: none can. */
@@ -212,7 +216,7 @@ is_note_due(const struct ilea_replicator *r, uint32_t index, uint32_t at)
     const struct link_feed *state = &r->link_feeds[index][at];
     const struct feed *feed = &r->feeds[at];
     return state->note_due && !state->out_eager && state->remote_seq < told_seq(feed)
-        && is_common(r, &r->links[index], feed);
+        && is_common(r, index, at);
 }
 
 static void
@@ -256,25 +260,29 @@ end_fanout(struct ilea_replicator *r, uint32_t index)
 }
 
 void
+announce_to(struct ilea_replicator *r, uint32_t index, uint32_t at)
+{
+    const struct feed *feed = &r->feeds[at];
+    struct link *link = &r->links[index];
+    struct link_feed *state = &r->link_feeds[index][at];
+    if (link->state == SESSION_READY && !link->synced) {
+        state->note_due = true; /* our frontier, on its way, does not tell of this */
+        return;
+    }
+    if (!link->synced || !is_common(r, index, at)) return;
+    if (feed->agency == 0 && !state->out_eager && state->sent_seq == 0 && !state->refused
+        && state->remote_seq == 0 && state->pruned_ms == 0) {
+        state->out_eager = true; /* a feed of our own that was opened during the session */
+    }
+    if (state->out_eager || state->remote_seq >= told_seq(feed)) return;
+    state->note_due = true;
+    set_notes_deadline(r, link);
+}
+
+void
 announce(struct ilea_replicator *r, uint32_t at)
 {
-    struct feed *feed = &r->feeds[at];
-    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
-        struct link *link = &r->links[i];
-        struct link_feed *state = &r->link_feeds[i][at];
-        if (link->state == SESSION_READY && !link->synced) {
-            state->note_due = true; /* our frontier, on its way, does not tell of this */
-            continue;
-        }
-        if (!link->synced || !is_common(r, link, feed)) continue;
-        if (feed->agency == 0 && !state->out_eager && state->sent_seq == 0 && !state->refused
-            && state->remote_seq == 0 && state->pruned_ms == 0) {
-            state->out_eager = true; /* a feed of our own that was opened during the session */
-        }
-        if (state->out_eager || state->remote_seq >= told_seq(feed)) continue;
-        state->note_due = true;
-        set_notes_deadline(r, link);
-    }
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) announce_to(r, i, at);
 }
 
 void
@@ -366,10 +374,14 @@ check_stalls(struct ilea_replicator *r)
     r->stall_check_ms = ILEA_TIME_NEVER;
     for (uint32_t at = 0; at < r->feed_count; at++) {
         struct feed *feed = &r->feeds[at];
+        if (feed->waits != WAIT_NOTHING) { /* it does not come, and that is as it should be */
+            if (r->now_ms >= feed->wait_ms) resume_feed(r, at);
+            else if (feed->wait_ms < r->stall_check_ms) r->stall_check_ms = feed->wait_ms;
+        }
         uint32_t link = feed->eager_link;
         if (link == NO_INDEX) choose_source(r, at); /* who was shunned may be asked again */
         if (link == NO_INDEX || best_source(r, at, NO_INDEX) == NO_INDEX) continue;
-        r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
+        if (r->stall_check_ms > r->now_ms + ILEA_STALL_MS / 2) r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
         uint64_t busy = r->links[link].data_ms; /* with other feeds, or our disk is */
         if (r->links[link].received_bytes != r->links[link].received_durable) busy = r->now_ms;
         uint64_t last = feed->progress_ms;

@@ -128,6 +128,7 @@ on_peer(struct ilea_replicator *r, const struct ilea_event *event)
     link->agency = agency;
     link->relays = event->peer.relays;
     link->transport = event->peer.transport;
+    entitle_link(r, event->link);
 }
 
 /* Session, number, state: then the message itself. */
@@ -218,6 +219,7 @@ ilea_replicator_step(struct ilea_replicator *r, const struct ilea_event *event,
     case ILEA_EVENT_AGENCY: on_agency(r, event); break;
     case ILEA_EVENT_FEED: on_feed(r, event); break;
     case ILEA_EVENT_ARCHIVED: on_archived(r, event); break;
+    case ILEA_EVENT_AUDIENCE: on_audience(r, event); break;
     case ILEA_EVENT_PEER: on_peer(r, event); break;
     case ILEA_EVENT_LINK_UP: on_link_up(r, event->link); break;
     case ILEA_EVENT_LINK_DOWN:
@@ -260,8 +262,10 @@ ilea_replicator_link_status(const struct ilea_replicator *r, uint32_t index,
         && r->link_agencies[index][0].manifest_index >= r->agencies[0].manifest_index;
     for (uint32_t i = 0; i < r->feed_count; i++) {
         const struct feed *feed = &r->feeds[i];
-        if (!is_common(r, link, feed)) continue;
+        if (!is_common(r, index, i)) continue;
         uint64_t theirs = within_limit(feed, r->link_feeds[index][i].remote_seq);
+        if (r->link_feeds[index][i].paused && feed->waits == WAIT_NAMES) status->waiting++;
+        if (r->link_feeds[index][i].paused && feed->waits == WAIT_LEAF) status->withheld++;
         if (theirs > feed->seq) status->missing_commits += theirs - feed->seq;
         /* What others bring to them they need not tell us: count what we push. */
         bool pushed = r->link_feeds[index][i].out_eager

@@ -540,6 +540,37 @@ tell_peer(struct sim_node *node, uint32_t other, bool approved)
     sim_step(node, event);
 }
 
+static bool
+entitled(void *context, const struct ilea_agency_id *agency, const struct ilea_audience_id *audience)
+{
+    (void)context;
+    (void)agency;
+    (void)audience;
+    return false;
+}
+
+static bool
+holds(void *context, const struct ilea_audience_id *audience, const struct ilea_commit_id *id)
+{
+    (void)context;
+    (void)audience;
+    (void)id;
+    return false;
+}
+
+static bool
+erased(void *context, const struct ilea_agency_id *agency, const struct ilea_feed_id *feed, uint64_t seq,
+       uint32_t index, const uint8_t leaf[ILEA_HASH_SIZE])
+{
+    (void)context;
+    (void)agency;
+    (void)feed;
+    (void)seq;
+    (void)index;
+    (void)leaf;
+    return false;
+}
+
 void
 sim_node_start(struct sim_node *node)
 {
@@ -552,7 +583,8 @@ sim_node_start(struct sim_node *node)
         .network = world->network, .agency = node->agency, .node = node->public_key,
         .transport = node->transport,
         .log = { .commit_size = commit_size, .commit_id = commit_id, .feed_limit = sim_trust_feed_limit,
-                 .archived = archived, .archived_next = sim_archive_next,
+                 .archived = archived, .archived_next = sim_archive_next, .entitled = entitled,
+                 .holds = holds, .erased = erased,
                  .manifest_size = sim_trust_manifest_size, .manifest_hash = sim_trust_manifest_hash,
                  .context = node } };
     node->replicator = ilea_replicator_init(node->memory, &config);
