@@ -72,7 +72,7 @@ struct ilea_event_feed {
     struct ilea_feed_origin origin;
     uint64_t seq;          /* 0: nothing in it (yet) */
     struct ilea_commit_id head;
-    bool current;          /* the feed our own node is writing now */
+    bool current;          /* the feed our own node is writing now, of this scope and audience */
     bool archived;         /* only in answers of config.archived() */
     uint64_t limit_seq;    /* nothing beyond it counts; ILEA_SEQ_NEVER: no limit */
     struct ilea_commit_id limit_id; /* of the commit at limit_seq; zeros: not known */

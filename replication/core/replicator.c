@@ -102,7 +102,13 @@ on_feed(struct ilea_replicator *r, const struct ilea_event *event)
     bool is_forked_now = !is_zero(now->fork, sizeof now->fork)
                          && memcmp(now->fork, feed->fork, sizeof now->fork) != 0;
     set_feed(r, index, now);
-    for (uint32_t i = 0; now->current && i < r->feed_count; i++) r->feeds[i].current = false;
+    for (uint32_t i = 0; now->current && i < r->feed_count; i++) { /* our node writes one a scope and audience */
+        const struct ilea_feed_origin *other = &r->feeds[i].origin;
+        if (other->scope == now->origin.scope
+            && memcmp(other->audience.bytes, now->origin.audience.bytes, ILEA_AUDIENCE_ID_SIZE) == 0) {
+            r->feeds[i].current = false;
+        }
+    }
     feed->current = now->current;
     if (is_new) feed->resumed = now->current && now->seq > 0;
     if (now->limit_seq != ILEA_SEQ_NEVER && has_room(r, 1, 0)) take_current(r, 0, index);

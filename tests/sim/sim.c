@@ -415,7 +415,7 @@ reincarnate(struct sim_node *node, const struct ilea_effect *effect)
 static void
 tell_trace(struct sim_node *node, const struct ilea_effect *effect)
 {
-    static const char *const names[] = { "ready", "ended", "diverged", "refused" };
+    static const char *const names[] = { "ready", "ended", "diverged", "refused", "waits" };
     if (effect->trace.what == ILEA_TRACE_SESSION_READY) node->sessions++;
     if (effect->trace.what == ILEA_TRACE_DIVERGED) node->diverged++;
     if (effect->trace.what == ILEA_TRACE_REFUSED) node->refused++;
