@@ -91,7 +91,7 @@ struct ilea_membership_state {           /* borrowed until the next take */
 };
 
 /*
- * All of the rules, computed anew when K has grown. Fills *state in either case.
+ * All of the rules, computed anew when K has grown. Fills *state, of LIMIT too.
  *   ILEA_ERROR_LIMIT  frozen (see take), more than 64 heads, or more than ILEA_MEMBERS_MAX members: nobody writes.
  *                     Of heads, AUDIENCEs are given first: one more AUDIENCE that names what is given, or removes
  *                     members, ends the latter two.
@@ -105,11 +105,11 @@ const struct ilea_member *ilea_membership_find(const struct ilea_membership_stat
                                                const struct ilea_agency_id *agency);
 
 /*
- * K as it would be after one more AUDIENCE of the owner with these acts, one an agency, that names all heads: to whom
- * its key is to be sealed. Its id there is zeros. Free *after like any.
+ * K as it would be after one more AUDIENCE of the owner with these acts, one an agency, that names the heads of the
+ * state: its key is to be sealed to those who are allowed there. Its id there is zeros. Free *after like any.
  *   ILEA_ERROR_LIMIT, ILEA_ERROR_NO_MEMORY
  */
-ILEA_MUST_USE enum ilea_error ilea_membership_after(const struct ilea_membership *membership,
+ILEA_MUST_USE enum ilea_error ilea_membership_after(struct ilea_membership *membership,
                                                     const struct ilea_member_act *acts, uint32_t act_count,
                                                     struct ilea_membership **after);
 
