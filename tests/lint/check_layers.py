@@ -3,7 +3,7 @@
 
     check_layers.py [ROOT]      prints each violation; exit status 1 if there is one
 
-replication/core, merge and store are siblings: none includes another, and node/ joins them. Includes of our own are
+replication/core, merge, audience and store are siblings: none includes another, and node/ joins them. Includes of our own are
 written from the root; only the public headers, which are installed, name each other without a folder.
 """
 import pathlib
@@ -16,11 +16,12 @@ LAYERS = {  # folder: folders that it may include from, besides itself
     "replication/record": {"crypto", "include/ilea"},
     "replication/merge": {"replication/record", "crypto", "include/ilea"},
     "replication/core": {"replication/record", "crypto", "include/ilea"},
+    "replication/audience": {"replication/record", "crypto", "include/ilea"},
     "replication/store": {"replication/record", "crypto", "include/ilea"},
     "replication/reader": {"replication/merge", "replication/store", "replication/record", "crypto", "include/ilea"},
     "config": {"include/ilea"},
-    "node": {"replication/reader", "replication/merge", "replication/core", "replication/store", "replication/record",
-             "crypto", "config", "include/ilea"},
+    "node": {"replication/reader", "replication/merge", "replication/audience", "replication/core", "replication/store",
+             "replication/record", "crypto", "config", "include/ilea"},
 }
 EVERYTHING = ("tests", "bench")
 

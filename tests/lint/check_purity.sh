@@ -1,9 +1,10 @@
 #!/bin/sh
-# check_purity.sh LIBILEA_CORE.a LIBILEA_MERGE.a - the core decides and merge adds up, from what they are given and
-# nothing else: no clock, file, socket, randomness or hidden state, so that one seed is one run. The core allocates
-# nothing; merge holds records of any size. What a library calls is held against a list; so is what it keeps.
+# check_purity.sh LIBILEA_CORE.a LIBILEA_MERGE.a LIBILEA_AUDIENCE.a - the core decides, merge and audience add up, from
+# what they are given and nothing else: no clock, file, socket, randomness or hidden state, so that one seed is one
+# run. The core allocates nothing; merge holds records of any size, audience statements up to a limit. What a library
+# calls is held against a list; so is what it keeps.
 set -u
-[ $# -eq 2 ] || { echo 'usage: check_purity.sh LIBILEA_CORE.a LIBILEA_MERGE.a' >&2; exit 64; }
+[ $# -eq 3 ] || { echo 'usage: check_purity.sh LIBILEA_CORE.a LIBILEA_MERGE.a LIBILEA_AUDIENCE.a' >&2; exit 64; }
 
 # The compiler's own, and functions of our lower layers but for those that make keys or randomness or read files.
 compiler='memcpy|memmove|memset|memcmp|__(memcpy|memmove|memset)_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__gcov_.*'
@@ -35,5 +36,6 @@ check() { # LIBRARY ALLOWED
 
 check "$1" 'nothing_more'
 check "$2" 'realloc|free|qsort|strlen'
-[ "$bad" -eq 0 ] && echo 'core and merge are pure'
+check "$3" 'malloc|calloc|realloc|free'
+[ "$bad" -eq 0 ] && echo 'core, merge and audience are pure'
 exit "$bad"
