@@ -32,7 +32,7 @@ struct act {
     uint32_t control;
     uint32_t next; /* the next act on the same agency */
     enum ilea_member_act_kind kind;
-    enum ilea_level level;
+    enum ilea_access level;
     struct ilea_reading_public reading;
     char code[ILEA_CODE_SIZE_MAX + 1];
 };
@@ -594,11 +594,11 @@ find_add(const struct ilea_membership *membership, const struct set *among, uint
     return best;
 }
 
-static enum ilea_level
+static enum ilea_access
 level_by(const struct ilea_membership *membership, uint32_t agency, uint32_t add)
 {
-    if (agency == OWNER) return ILEA_LEVEL_ADMIN;
-    return add == NONE ? ILEA_LEVEL_NONE : membership->acts[add].level;
+    if (agency == OWNER) return ILEA_ACCESS_ADMIN;
+    return add == NONE ? ILEA_ACCESS_NONE : membership->acts[add].level;
 }
 
 /* Has the owner lifted this SUSPEND, or added its subject again, knowing it? */
@@ -624,7 +624,7 @@ compute_members(struct ilea_membership *membership, const struct set *all, struc
         struct agency *agency = &membership->agencies[i];
         agency->add = find_add(membership, all, i);
         agency->suspend = NONE;
-        bool is_member = level_by(membership, i, agency->add) != ILEA_LEVEL_NONE;
+        bool is_member = level_by(membership, i, agency->add) != ILEA_ACCESS_NONE;
         for (uint32_t j = agency->acts; j != NONE; j = membership->acts[j].next) {
             enum ilea_member_act_kind kind = membership->acts[j].kind;
             if (kind == (is_member ? ILEA_MEMBER_ADD : ILEA_MEMBER_REMOVE)) set_add(must, membership->acts[j].control);
@@ -635,7 +635,7 @@ compute_members(struct ilea_membership *membership, const struct set *all, struc
         if (control->is_audience || control->subject == OWNER) continue;
         struct agency *subject = &membership->agencies[control->subject];
         const struct agency *author = &membership->agencies[control->author];
-        if (subject->add == NONE || level_by(membership, control->author, author->add) != ILEA_LEVEL_ADMIN
+        if (subject->add == NONE || level_by(membership, control->author, author->add) != ILEA_ACCESS_ADMIN
             || is_lifted(membership, all, i)) {
             continue;
         }
@@ -653,7 +653,7 @@ list_members(struct ilea_membership *membership)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < membership->agency_count; i++) {
-        if (level_by(membership, i, membership->agencies[i].add) != ILEA_LEVEL_NONE) count++;
+        if (level_by(membership, i, membership->agencies[i].add) != ILEA_ACCESS_NONE) count++;
     }
     if (count > ILEA_MEMBERS_MAX) {
         membership->is_limited = true;
@@ -668,8 +668,8 @@ list_members(struct ilea_membership *membership)
     for (uint32_t i = 0; i < membership->agency_count && listed < count; i++) {
         uint32_t place = membership->agency_order[i];
         const struct agency *agency = &membership->agencies[place];
-        enum ilea_level level = level_by(membership, place, agency->add);
-        if (level == ILEA_LEVEL_NONE) continue;
+        enum ilea_access level = level_by(membership, place, agency->add);
+        if (level == ILEA_ACCESS_NONE) continue;
         struct ilea_member *member = &membership->members[listed++];
         *member = (struct ilea_member){ .agency = agency->id, .level = level, .suspended = agency->suspend != NONE };
         if (member->suspended) {
@@ -896,24 +896,24 @@ is_suspended(const struct ilea_membership *membership, const struct set *among, 
     for (uint32_t i = membership->agencies[agency].suspends; i != NONE; i = membership->controls[i].next) {
         if (!set_has(among, i) || is_lifted(membership, among, i)) continue;
         uint32_t author = membership->controls[i].author;
-        if (level_by(membership, author, find_add(membership, among, author)) == ILEA_LEVEL_ADMIN) return true;
+        if (level_by(membership, author, find_add(membership, among, author)) == ILEA_ACCESS_ADMIN) return true;
     }
     return false;
 }
 
 enum ilea_error
 ilea_membership_at(const struct ilea_membership *membership, const struct ilea_commit_id *ids, uint32_t count,
-                   bool with_suspensions, const struct ilea_agency_id *agency, enum ilea_level *level)
+                   bool with_suspensions, const struct ilea_agency_id *agency, enum ilea_access *level)
 {
     struct set among;
     if (!gather(membership, ids, count, &among)) return ILEA_ERROR_NOT_FOUND;
     uint32_t place = find_agency(membership, agency);
-    *level = ILEA_LEVEL_NONE;
+    *level = ILEA_ACCESS_NONE;
     if (place == NONE) return ILEA_ERROR_NONE;
     *level = level_by(membership, place, find_add(membership, &among, place));
-    if (with_suspensions && place != OWNER && *level != ILEA_LEVEL_NONE
+    if (with_suspensions && place != OWNER && *level != ILEA_ACCESS_NONE
         && is_suspended(membership, &among, place)) {
-        *level = ILEA_LEVEL_NONE;
+        *level = ILEA_ACCESS_NONE;
     }
     return ILEA_ERROR_NONE;
 }

@@ -64,7 +64,7 @@ ILEA_MUST_USE enum ilea_error ilea_membership_take(struct ilea_membership *membe
 
 struct ilea_member {
     struct ilea_agency_id agency;
-    enum ilea_level level;
+    enum ilea_access level;
     struct ilea_reading_public reading;  /* zeros of the owner: its manifest says it */
     char code[ILEA_CODE_SIZE_MAX + 1];   /* empty of the owner */
     bool suspended;
@@ -130,7 +130,7 @@ ILEA_MUST_USE bool ilea_membership_is_ancestor(const struct ilea_membership *mem
 ILEA_MUST_USE enum ilea_error ilea_membership_at(const struct ilea_membership *membership,
                                                  const struct ilea_commit_id *ids, uint32_t count,
                                                  bool with_suspensions, const struct ilea_agency_id *agency,
-                                                 enum ilea_level *level);
+                                                 enum ilea_access *level);
 
 /*
  * May this agency, which is allowed now, have the key of an epoch that is older than its joining? By the history that

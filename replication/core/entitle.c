@@ -40,11 +40,15 @@ on_audience(struct ilea_replicator *r, const struct ilea_event *event)
             bool might = state->may_tell;
             state->may_tell = may_tell(r, i, at);
             if (might == state->may_tell) continue;
-            if (state->may_tell) {
-                announce_to(r, i, at);
-            } else {
+            if (!state->may_tell) {
                 state->out_eager = state->note_due = false; /* nothing more from here on */
+                continue;
             }
+            if (feed->agency == 0 && r->links[i].synced && !state->refused) { /* as when the session began */
+                state->out_eager = true;
+                state->sent_seq = state->remote_seq < told_seq(feed) ? state->remote_seq : told_seq(feed);
+            }
+            announce_to(r, i, at);
         }
     }
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {

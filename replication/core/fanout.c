@@ -62,6 +62,13 @@ can_bring(const struct ilea_replicator *r, uint32_t index, uint32_t at)
         && feed->waits != WAIT_NAMES;
 }
 
+/* Is it known to be for all that follow its agency? */
+static bool
+is_open(const struct feed *feed)
+{
+    return feed->seq > 0 && ilea_scope_is_open(feed->origin.scope);
+}
+
 /* The link that can bring the feed best, `except` left out; NO_INDEX: none can. */
 static uint32_t
 best_source(const struct ilea_replicator *r, uint32_t at, uint32_t except)
@@ -84,12 +91,12 @@ is_to_come(const struct ilea_replicator *r, uint32_t at)
     return best_source(r, at, NO_INDEX) != NO_INDEX;
 }
 
-/* The link to the feed's author, which pushes it unasked; NO_INDEX: there is none. */
+/* The link to the feed's author, which pushes it unasked; NO_INDEX: there is none, or it did not lately. */
 static uint32_t
 author_link(const struct ilea_replicator *r, uint32_t at)
 {
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
-        if (is_author(r, i, at) && is_usable(r, i, at)) return i;
+        if (is_author(r, i, at) && is_usable(r, i, at) && r->now_ms >= r->link_feeds[i][at].shunned_ms) return i;
     }
     return NO_INDEX;
 }
@@ -124,7 +131,9 @@ wait_for_shunned(struct ilea_replicator *r, uint32_t at)
 {
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         const struct link_feed *state = &r->link_feeds[i][at];
-        if (r->now_ms >= state->shunned_ms || !is_usable(r, i, at)) continue;
+        if (r->now_ms >= state->shunned_ms || !is_usable(r, i, at) || !is_wanted(&r->feeds[at], state->remote_seq)) {
+            continue;
+        }
         if (state->shunned_ms < r->stall_check_ms) r->stall_check_ms = state->shunned_ms;
     }
 }
@@ -158,7 +167,9 @@ choose_source(struct ilea_replicator *r, uint32_t at)
         wait_for_shunned(r, at);
         return;
     }
-    uint32_t author = author_link(r, at);
+    /* The author of an open feed will have more of it, even if it did not tell so yet; of an audience's feed it may
+     * keep quiet. */
+    uint32_t author = is_open(feed) ? author_link(r, at) : NO_INDEX;
     take_source(r, at, author != NO_INDEX ? author : best);
 }
 
@@ -200,7 +211,10 @@ heard_of(struct ilea_replicator *r, uint32_t index, uint32_t at, uint64_t seq)
     struct feed *feed = &r->feeds[at];
     struct link_feed *state = &r->link_feeds[index][at];
     bool held_more = is_wanted(feed, state->remote_seq);
-    if (seq > state->remote_seq) state->remote_seq = seq;
+    if (seq > state->remote_seq) {
+        state->remote_seq = seq;
+        state->urged = false;
+    }
     /* Somebody says it has a commit of ours that we forgot. Of a feed that was opened since our node
      * was started that is a lie, and a liar must not make us open one after the other; the commit
      * itself would be believed. */
@@ -366,13 +380,63 @@ on_notes(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     return ILEA_ERROR_NONE;
 }
 
-/* A feed that was asked for and does not come: ask somebody else, or give the session up. */
+/*
+ * What a peer told of a feed that may be an audience's does not come, though asked for twice: it may have learned that
+ * the feed is not for us, and does not say so. Take it that it has no more; a feed that nobody has is forgotten.
+ */
+static void
+doubt(struct ilea_replicator *r, uint32_t index, uint32_t at)
+{
+    struct feed *feed = &r->feeds[at];
+    struct link_feed *state = &r->link_feeds[index][at];
+    if (!state->urged) {
+        send_note(r, index, at, ILEA_NOTE_EAGER);
+        expect(r, at);
+        state->urged = true;
+        return;
+    }
+    state->urged = false;
+    state->remote_seq = feed->seq;
+    feed->eager_link = NO_INDEX;
+    choose_source(r, at);
+    if (feed->seq == 0 && feed->waits == WAIT_NOTHING && !is_to_come(r, at)) remove_feed(r, at);
+}
+
+/* A feed that was asked for and does not come over this link. */
+static void
+on_stall(struct ilea_replicator *r, uint32_t link, uint32_t at)
+{
+    struct feed *feed = &r->feeds[at];
+    uint64_t busy = r->links[link].data_ms; /* with other feeds, or our disk is */
+    if (r->links[link].received_bytes != r->links[link].received_durable) busy = r->now_ms;
+    uint64_t last = feed->progress_ms;
+    if (busy > last && r->now_ms < last + ILEA_BUSY_MS) last = busy;
+    if (r->now_ms < last + ILEA_STALL_MS) return;
+    if (!is_open(feed)) {
+        doubt(r, link, at);
+        return;
+    }
+    if (r->now_ms >= last + ILEA_STALL_END_MS && r->now_ms >= busy + ILEA_STALL_END_MS) {
+        end_session(r, link, ILEA_ERROR_SILENT);
+        return;
+    }
+    uint32_t other = best_source(r, at, link);
+    if (other != NO_INDEX) { /* and not this one again at once: there may be a third */
+        r->link_feeds[link][at].shunned_ms = r->now_ms + ILEA_SHUN_MS;
+        take_source(r, at, other);
+    } else {
+        send_note(r, link, at, ILEA_NOTE_EAGER); /* once more: there was no room for it? */
+    }
+}
+
+/* Feeds that were asked for and do not come: ask somebody else, or give them up. */
 void
 check_stalls(struct ilea_replicator *r)
 {
     if (r->now_ms < r->stall_check_ms) return;
     r->stall_check_ms = ILEA_TIME_NEVER;
-    for (uint32_t at = 0; at < r->feed_count; at++) {
+    for (uint32_t next = r->feed_count; next > 0; next--) {
+        uint32_t at = next - 1; /* one that is removed changes places with the last, which was looked at */
         struct feed *feed = &r->feeds[at];
         if (feed->waits != WAIT_NOTHING) { /* it does not come, and that is as it should be */
             if (r->now_ms >= feed->wait_ms) resume_feed(r, at);
@@ -380,21 +444,11 @@ check_stalls(struct ilea_replicator *r)
         }
         uint32_t link = feed->eager_link;
         if (link == NO_INDEX) choose_source(r, at); /* who was shunned may be asked again */
-        if (link == NO_INDEX || best_source(r, at, NO_INDEX) == NO_INDEX) continue;
-        if (r->stall_check_ms > r->now_ms + ILEA_STALL_MS / 2) r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
-        uint64_t busy = r->links[link].data_ms; /* with other feeds, or our disk is */
-        if (r->links[link].received_bytes != r->links[link].received_durable) busy = r->now_ms;
-        uint64_t last = feed->progress_ms;
-        if (busy > last && r->now_ms < last + ILEA_BUSY_MS) last = busy;
-        if (r->now_ms >= last + ILEA_STALL_END_MS && r->now_ms >= busy + ILEA_STALL_END_MS) {
-            end_session(r, link, ILEA_ERROR_SILENT);
-        } else if (r->now_ms >= last + ILEA_STALL_MS) {
-            uint32_t other = best_source(r, at, link);
-            if (other != NO_INDEX) {
-                take_source(r, at, other);
-            } else {
-                send_note(r, link, at, ILEA_NOTE_EAGER); /* once more: there was no room for it? */
-            }
+        if (link == NO_INDEX || best_source(r, at, NO_INDEX) == NO_INDEX) {
+            wait_for_shunned(r, at);
+            continue;
         }
+        if (r->stall_check_ms > r->now_ms + ILEA_STALL_MS / 2) r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
+        on_stall(r, link, at);
     }
 }

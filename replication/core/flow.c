@@ -214,7 +214,9 @@ note_wait(struct ilea_replicator *r, uint32_t index, uint32_t *at, const struct 
     feed->waits = wanting->waits;
     feed->missing = wanting->missing;
     feed->missing_in = wanting->audience;
-    feed->wait_ms = r->now_ms + ILEA_WAIT_MS;
+    feed->wait_again_ms = feed->wait_again_ms == 0 ? ILEA_WAIT_MS : feed->wait_again_ms * 2;
+    if (feed->wait_again_ms > ILEA_WAIT_MS_MAX) feed->wait_again_ms = ILEA_WAIT_MS_MAX;
+    feed->wait_ms = r->now_ms + feed->wait_again_ms;
     struct link_feed *state = &r->link_feeds[index][*at];
     if (state->remote_seq < commit->header.seq) state->remote_seq = commit->header.seq;
     return ILEA_ERROR_BUSY;
@@ -268,6 +270,7 @@ accept_commit(struct ilea_replicator *r, const struct link *via, uint32_t index,
     if (error != ILEA_ERROR_NONE) return error;
     struct feed *feed = &r->feeds[*at];
     feed->waits = WAIT_NOTHING;
+    feed->wait_again_ms = 0;
     take_current(r, index, *at);
     feed->seq = commit->header.seq;
     feed->head = id;
@@ -355,7 +358,10 @@ end_intake(struct ilea_replicator *r, uint32_t index, const struct intake *intak
     struct link_feed *state = &r->link_feeds[index][at];
     struct feed *feed = &r->feeds[at];
     state->credit_due = true;
-    if (intake->fresh) feed->progress_ms = r->now_ms;
+    if (intake->fresh) {
+        feed->progress_ms = r->now_ms;
+        state->urged = false;
+    }
     state->brought = state->brought || intake->fresh;
     heard_of(r, index, at, feed->seq > state->remote_seq && intake->fresh ? feed->seq : state->remote_seq);
     /* Of a refused feed, repeats were asked for: they may show where the two histories part. */

@@ -61,6 +61,7 @@ struct feed {
     uint32_t revived_by;            /* the link that asked for it when it was archived, or NO_INDEX */
     enum wait waits;
     uint64_t wait_ms;               /* to be tried again then, whatever happens */
+    uint64_t wait_again_ms;         /* and after so long next time */
     struct ilea_commit_id missing;  /* of NAMES: a statement, and of which audience */
     struct ilea_audience_id missing_in;
 };
@@ -79,6 +80,7 @@ struct link_feed {
     bool brought;         /* some of what we hold came from it */
     bool may_tell;        /* it may hear of the feed: all may of an open one, of an audience's who is in it */
     bool paused;          /* told to stop, because what it brought has to wait */
+    bool urged;           /* asked a second time for what does not come */
     uint64_t shunned_ms;  /* it brought what was cut off: others are asked until then */
     uint64_t probed_seq;  /* of another history: asked for what comes after this seq; ILEA_SEQ_NEVER: not yet */
     uint64_t probed_back; /* and so far before where the two were seen to differ */

@@ -81,7 +81,9 @@ check_ready(const struct ilea_replicator *r, const struct ilea_feed_origin *orig
         wanting->waits = WAIT_LEAF;
         return ILEA_ERROR_BUSY;
     }
-    if (origin->scope != ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_NONE;
+    /* Our own feed that comes back after a restore is no news to us: who gives it back may have left us out since. */
+    bool is_own = memcmp(origin->agency.bytes, r->agencies[0].id.bytes, ILEA_ID_SIZE) == 0;
+    if (origin->scope != ILEA_SCOPE_AUDIENCE || is_own) return ILEA_ERROR_NONE;
     if (holds_names(r, &origin->audience, naming_statement(commit), &wanting->missing)) return ILEA_ERROR_NONE;
     wanting->waits = WAIT_NAMES;
     return ILEA_ERROR_BUSY;
@@ -117,8 +119,12 @@ void
 check_waiting(struct ilea_replicator *r, bool has_control)
 {
     for (uint32_t at = 0; at < r->feed_count; at++) {
-        const struct feed *feed = &r->feeds[at];
-        if (feed->waits == WAIT_LEAF && has_control) resume_feed(r, at);
-        if (feed->waits == WAIT_NAMES && holds(r, &feed->missing_in, &feed->missing)) resume_feed(r, at);
+        struct feed *feed = &r->feeds[at];
+        bool has_come = feed->waits == WAIT_LEAF ? has_control
+                                                 : feed->waits == WAIT_NAMES
+                                                       && holds(r, &feed->missing_in, &feed->missing);
+        if (!has_come) continue;
+        feed->wait_again_ms = 0;
+        resume_feed(r, at);
     }
 }

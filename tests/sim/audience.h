@@ -36,7 +36,9 @@ void sim_audience_restore(struct sim_node *node);
 void sim_audience_abandon(struct sim_node *node);
 /* Two neighbours: does `to` lack something that `from` may tell it? */
 const char *sim_audience_compare(const struct sim_node *from, const struct sim_node *to, const struct sim_feed *feed);
-/* At rest: no feed waits, and who holds the same agrees with the oracle. */
+/* Some time later: no feed waits. */
+void sim_audience_check_rest(const struct sim_world *world);
+/* What everybody makes of what it holds is what the oracle makes of it. */
 void sim_audience_check_end(const struct sim_world *world);
 void sim_audience_free(struct sim_world *world);
 
