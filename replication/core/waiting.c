@@ -96,7 +96,7 @@ pause_feed(struct ilea_replicator *r, uint32_t index, uint32_t at)
     struct link_feed *state = &r->link_feeds[index][at];
     trace(r, index, ILEA_TRACE_WAITS, feed->waits == WAIT_LEAF ? ILEA_ERROR_BAD_HASH : ILEA_ERROR_NOT_FOUND, &feed->id);
     if (feed->eager_link == index) feed->eager_link = NO_INDEX;
-    if (!state->paused) send_note(r, index, at, ILEA_NOTE_LAZY);
+    send_note(r, index, at, ILEA_NOTE_LAZY); /* again, too: it pushes, so it thinks that it is to */
     state->paused = true;
     if (r->stall_check_ms > feed->wait_ms) r->stall_check_ms = feed->wait_ms;
     if (feed->waits == WAIT_NAMES) return;
