@@ -166,6 +166,11 @@ trace(struct driver *driver, const struct ilea_effect *effect)
     case ILEA_TRACE_DIVERGED:
         ilea_logger_write(&driver->logger, ILEA_LEVEL_ERROR, "feed_diverged", "peer", code, "feed", feed, NULL);
         break;
+    case ILEA_TRACE_WAITS:
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "waits", "peer", code, "feed", feed, "for",
+                          effect->trace.error == ILEA_ERROR_BAD_HASH ? "an item that is left out" : "what it names",
+                          NULL);
+        break;
     case ILEA_TRACE_REFUSED:
         ilea_logger_write(&driver->logger, ILEA_LEVEL_WARNING, "refused", "peer", code, "feed", feed,
                           "reason", ilea_error_text(effect->trace.error), NULL);

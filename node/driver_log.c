@@ -82,6 +82,37 @@ archived(void *context, const struct ilea_feed_id *id, struct ilea_event_feed *a
 }
 
 static bool
+entitled(void *context, const struct ilea_agency_id *agency, const struct ilea_audience_id *audience)
+{
+    (void)context;
+    (void)agency;
+    (void)audience;
+    return false;
+}
+
+static bool
+holds(void *context, const struct ilea_audience_id *audience, const struct ilea_commit_id *id)
+{
+    (void)context;
+    (void)audience;
+    (void)id;
+    return false;
+}
+
+static bool
+erased(void *context, const struct ilea_agency_id *agency, const struct ilea_feed_id *feed, uint64_t seq,
+       uint32_t index, const uint8_t leaf[ILEA_HASH_SIZE])
+{
+    (void)context;
+    (void)agency;
+    (void)feed;
+    (void)seq;
+    (void)index;
+    (void)leaf;
+    return false;
+}
+
+static bool
 archived_next(void *context, const struct ilea_agency_id *agency, const struct ilea_feed_id *after,
               struct ilea_position *position)
 {
@@ -131,7 +162,8 @@ ilea_driver_replicator_log(struct driver *driver, struct ilea_replicator_log *lo
 {
     *log = (struct ilea_replicator_log){ .commit_size = commit_size, .commit_id = commit_id,
                                          .feed_limit = feed_limit, .archived = archived,
-                                         .archived_next = archived_next,
+                                         .archived_next = archived_next, .entitled = entitled,
+                                         .holds = holds, .erased = erased,
                                          .manifest_size = manifest_size,
                                          .manifest_hash = manifest_hash, .context = driver };
 }

@@ -122,6 +122,13 @@ revive_by_note(struct ilea_replicator *r, uint32_t index, const struct ilea_note
     return revival;
 }
 
+/* Feeds of closed audiences never are: who has them all is nobody else's business. */
+static bool
+may_be_archived(const struct feed *feed)
+{
+    return is_listed(feed) && ilea_scope_is_open(feed->origin.scope);
+}
+
 /*
  * May the peer have archived what we lack? Not if all of its archive is ours, too; what it lists and we
  * archived was counted in. What we have in the table and it does not list, it may have archived already,
@@ -136,14 +143,14 @@ may_lack(struct ilea_replicator *r, uint32_t index, uint32_t of)
     struct ilea_archive with = agency->archive;
     for (uint32_t at = 0; at < r->feed_count; at++) {
         const struct feed *feed = &r->feeds[at];
-        if (feed->agency != of || !is_listed(feed) || r->link_feeds[index][at].remote_seq > 0) continue;
+        if (feed->agency != of || !may_be_archived(feed) || r->link_feeds[index][at].remote_seq > 0) continue;
         add_position(&with, &feed->id, told_seq(feed), told_id(feed));
     }
     if (!is_equal(&state->archive, &with)) return true;
     for (uint32_t at = 0; at < r->feed_count; at++) {
         const struct feed *feed = &r->feeds[at];
         struct link_feed *link_feed = &r->link_feeds[index][at];
-        if (feed->agency != of || !is_listed(feed) || link_feed->remote_seq > 0) continue;
+        if (feed->agency != of || !may_be_archived(feed) || link_feed->remote_seq > 0) continue;
         link_feed->remote_seq = told_seq(feed);
     }
     return false;

@@ -16,7 +16,9 @@
  *  5. FEED of a feed that is known sets it anew: its commits may have become fewer, when the agency's
  *     roots say where it ends. All STOREs of it are durable by then.
  *  6. After each step the driver asks ilea_replicator_deadline() and delivers TIMER then.
- *  7. Time never goes back. `random` is filled freshly for AGENCY, FEED, LINK_UP, MESSAGE and TIMER.
+ *  7. AUDIENCE comes as soon as a commit is durable that changes a closed audience's membership, ours or another's: before
+ *     the STORED or APPENDED that lets anything be passed on which was written by its light.
+ *  8. Time never goes back. `random` is filled freshly for AGENCY, FEED, LINK_UP, MESSAGE and TIMER.
  *
  * An archived feed is closed and complete: a later feed of its agency names its last position. The log holds
  * it, and the replicator only how many there are of an agency and what they add up to, so that a thousand
@@ -46,6 +48,7 @@ enum ilea_event_type {
     ILEA_EVENT_FEED,      /* at start: a feed the log holds and has not archived; later: a feed of our own
                              that was opened, or one that was cut, limited, or proven to be forked */
     ILEA_EVENT_ARCHIVED,  /* a feed was archived just now */
+    ILEA_EVENT_AUDIENCE,  /* who may hear of a closed audience's feeds may have changed */
     ILEA_EVENT_PEER,      /* a link exists to an approved agency, or no longer */
     ILEA_EVENT_LINK_UP,   /* the transport to a peer that we dialled is up */
     ILEA_EVENT_LINK_DOWN, /* the transport is gone; what was sent may be lost */
@@ -70,7 +73,7 @@ struct ilea_event_feed {
     struct ilea_feed_origin origin;
     uint64_t seq;          /* 0: nothing in it (yet) */
     struct ilea_commit_id head;
-    bool current;          /* the feed our own node is writing now */
+    bool current;          /* the feed our own node is writing now, of this scope and audience */
     bool archived;         /* only in answers of config.archived() */
     uint64_t limit_seq;    /* nothing beyond it counts; ILEA_SEQ_NEVER: no limit */
     struct ilea_commit_id limit_id; /* of the commit at limit_seq; zeros: not known */
@@ -103,6 +106,7 @@ struct ilea_event {
             bool approved;
             bool relays; /* feeds of third agencies may go over the link, both ways */
         } peer;
+        struct ilea_audience_id audience;
         enum ilea_error blame;
         struct ilea_span message;
         struct ilea_span side;
@@ -147,7 +151,9 @@ enum ilea_trace {
     ILEA_TRACE_SESSION_READY,
     ILEA_TRACE_SESSION_ENDED, /* error: why */
     ILEA_TRACE_DIVERGED,      /* feed: the peer holds another history of it */
-    ILEA_TRACE_REFUSED        /* error: a commit or feed was not accepted */
+    ILEA_TRACE_REFUSED,       /* error: a commit or feed was not accepted */
+    ILEA_TRACE_WAITS          /* a commit came too early. error: NOT_FOUND, what it names is not here yet; BAD_HASH, an
+                                 item was left out and nothing here says that it is erased */
 };
 
 /* Commits of an IMPORT; nothing of this ends anything: a bundle is no conversation. */

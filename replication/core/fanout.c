@@ -15,11 +15,12 @@ is_author(const struct ilea_replicator *r, uint32_t link, uint32_t feed)
     return r->links[link].agency == r->feeds[feed].agency;
 }
 
-/* Who has archived a feed does not push it unasked, not even its author. */
+/* Who has archived a feed, or was told to stop, does not push it unasked, not even its author. */
 static bool
 is_pushed(const struct ilea_replicator *r, uint32_t link, uint32_t feed)
 {
-    return is_author(r, link, feed) && !r->link_feeds[link][feed].in_archive;
+    const struct link_feed *state = &r->link_feeds[link][feed];
+    return is_author(r, link, feed) && !state->in_archive && !state->paused;
 }
 
 /* What we lack of the feed and want, if a peer holds it up to `seq`. */
@@ -34,6 +35,7 @@ send_note(struct ilea_replicator *r, uint32_t index, uint32_t at, enum ilea_note
 {
     if (!has_room(r, 1, 256)) return; /* the stall check asks again */
     const struct feed *feed = &r->feeds[at];
+    if (mode == ILEA_NOTE_EAGER) r->link_feeds[index][at].paused = false;
     struct ilea_note note = { .feed = feed->id, .seq = within_limit(feed, feed->seq), .mode = mode };
     struct ilea_msgpack_writer writer;
     begin_frame(r, index, ILEA_MESSAGE_NOTE, &writer);
@@ -55,7 +57,16 @@ static bool
 can_bring(const struct ilea_replicator *r, uint32_t index, uint32_t at)
 {
     const struct link_feed *state = &r->link_feeds[index][at];
-    return is_usable(r, index, at) && is_wanted(&r->feeds[at], state->remote_seq) && r->now_ms >= state->shunned_ms;
+    const struct feed *feed = &r->feeds[at];
+    return is_usable(r, index, at) && is_wanted(feed, state->remote_seq) && r->now_ms >= state->shunned_ms
+        && feed->waits != WAIT_NAMES;
+}
+
+/* Is it known to be for all that follow its agency? */
+static bool
+is_open(const struct feed *feed)
+{
+    return feed->seq > 0 && ilea_scope_is_open(feed->origin.scope);
 }
 
 /* The link that can bring the feed best; NO_INDEX: none can. */
@@ -92,12 +103,12 @@ is_to_come(const struct ilea_replicator *r, uint32_t at)
     return best_source(r, at) != NO_INDEX;
 }
 
-/* The link to the feed's author, which pushes it unasked; NO_INDEX: there is none. */
+/* The link to the feed's author, which pushes it unasked; NO_INDEX: there is none, or it did not lately. */
 static uint32_t
 author_link(const struct ilea_replicator *r, uint32_t at)
 {
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
-        if (is_author(r, i, at) && is_usable(r, i, at)) return i;
+        if (is_author(r, i, at) && is_usable(r, i, at) && r->now_ms >= r->link_feeds[i][at].shunned_ms) return i;
     }
     return NO_INDEX;
 }
@@ -133,7 +144,9 @@ wait_for_shunned(struct ilea_replicator *r, uint32_t at)
 {
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         const struct link_feed *state = &r->link_feeds[i][at];
-        if (r->now_ms >= state->shunned_ms || !is_usable(r, i, at)) continue;
+        if (r->now_ms >= state->shunned_ms || !is_usable(r, i, at) || !is_wanted(&r->feeds[at], state->remote_seq)) {
+            continue;
+        }
         if (state->shunned_ms < r->stall_check_ms) r->stall_check_ms = state->shunned_ms;
     }
 }
@@ -167,7 +180,9 @@ choose_source(struct ilea_replicator *r, uint32_t at)
         wait_for_shunned(r, at);
         return;
     }
-    uint32_t author = author_link(r, at);
+    /* The author of an open feed will have more of it, even if it did not tell so yet; of an audience's feed it may
+     * keep quiet. */
+    uint32_t author = is_open(feed) ? author_link(r, at) : NO_INDEX;
     take_source(r, at, author != NO_INDEX ? author : best);
 }
 
@@ -209,7 +224,10 @@ heard_of(struct ilea_replicator *r, uint32_t index, uint32_t at, uint64_t seq)
     struct feed *feed = &r->feeds[at];
     struct link_feed *state = &r->link_feeds[index][at];
     bool held_more = is_wanted(feed, state->remote_seq);
-    if (seq > state->remote_seq) state->remote_seq = seq;
+    if (seq > state->remote_seq) {
+        state->remote_seq = seq;
+        state->urged = false;
+    }
     /* Somebody says it has a commit of ours that we forgot. Of a feed that was opened since our node
      * was started that is a lie, and a liar must not make us open one after the other; the commit
      * itself would be believed. */
@@ -225,7 +243,7 @@ is_note_due(const struct ilea_replicator *r, uint32_t index, uint32_t at)
     const struct link_feed *state = &r->link_feeds[index][at];
     const struct feed *feed = &r->feeds[at];
     return state->note_due && !state->out_eager && state->remote_seq < told_seq(feed)
-        && is_common(r, &r->links[index], feed);
+        && is_common(r, index, at);
 }
 
 static void
@@ -269,25 +287,29 @@ end_fanout(struct ilea_replicator *r, uint32_t index)
 }
 
 void
+announce_to(struct ilea_replicator *r, uint32_t index, uint32_t at)
+{
+    const struct feed *feed = &r->feeds[at];
+    struct link *link = &r->links[index];
+    struct link_feed *state = &r->link_feeds[index][at];
+    if (link->state == SESSION_READY && !link->synced) {
+        state->note_due = true; /* our frontier, on its way, does not tell of this */
+        return;
+    }
+    if (!link->synced || !is_common(r, index, at)) return;
+    if (feed->agency == 0 && !state->out_eager && state->sent_seq == 0 && !state->refused
+        && state->remote_seq == 0 && state->pruned_ms == 0) {
+        state->out_eager = true; /* a feed of our own that was opened during the session */
+    }
+    if (state->out_eager || state->remote_seq >= told_seq(feed)) return;
+    state->note_due = true;
+    set_notes_deadline(r, link);
+}
+
+void
 announce(struct ilea_replicator *r, uint32_t at)
 {
-    struct feed *feed = &r->feeds[at];
-    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
-        struct link *link = &r->links[i];
-        struct link_feed *state = &r->link_feeds[i][at];
-        if (link->state == SESSION_READY && !link->synced) {
-            state->note_due = true; /* our frontier, on its way, does not tell of this */
-            continue;
-        }
-        if (!link->synced || !is_common(r, link, feed)) continue;
-        if (feed->agency == 0 && !state->out_eager && state->sent_seq == 0 && !state->refused
-            && state->remote_seq == 0 && state->pruned_ms == 0) {
-            state->out_eager = true; /* a feed of our own that was opened during the session */
-        }
-        if (state->out_eager || state->remote_seq >= told_seq(feed)) continue;
-        state->note_due = true;
-        set_notes_deadline(r, link);
-    }
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) announce_to(r, i, at);
 }
 
 void
@@ -380,31 +402,71 @@ on_notes(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     return ILEA_ERROR_NONE;
 }
 
-/* A feed that was asked for and does not come: ask somebody else, or give the session up. */
+/*
+ * What a peer told of a feed that may be an audience's does not come, though asked for twice: it may have learned that
+ * the feed is not for us, and does not say so. Take it that it has no more; a feed that nobody has is forgotten.
+ */
+static void
+doubt(struct ilea_replicator *r, uint32_t index, uint32_t at)
+{
+    struct feed *feed = &r->feeds[at];
+    struct link_feed *state = &r->link_feeds[index][at];
+    if (!state->urged) {
+        send_note(r, index, at, ILEA_NOTE_EAGER);
+        expect(r, at);
+        state->urged = true;
+        return;
+    }
+    state->urged = false;
+    state->remote_seq = feed->seq;
+    feed->eager_link = NO_INDEX;
+    choose_source(r, at);
+    if (feed->seq == 0 && feed->waits == WAIT_NOTHING && !is_to_come(r, at)) remove_feed(r, at);
+}
+
+/* A feed that was asked for and does not come over this link. */
+static void
+on_stall(struct ilea_replicator *r, uint32_t link, uint32_t at)
+{
+    struct feed *feed = &r->feeds[at];
+    uint64_t busy = r->links[link].data_ms; /* with other feeds, or our disk is */
+    if (r->links[link].received_bytes != r->links[link].received_durable) busy = r->now_ms;
+    uint64_t last = feed->progress_ms;
+    if (busy > last && r->now_ms < last + ILEA_BUSY_MS) last = busy;
+    if (r->now_ms < last + ILEA_STALL_MS) return;
+    if (!is_open(feed)) {
+        doubt(r, link, at);
+        return;
+    }
+    if (r->now_ms >= last + ILEA_STALL_END_MS && r->now_ms >= busy + ILEA_STALL_END_MS) {
+        end_session(r, link, ILEA_ERROR_SILENT);
+        return;
+    }
+    uint32_t other = next_source(r, at, link);
+    if (other != NO_INDEX) {
+        take_source(r, at, other);
+    } else {
+        send_note(r, link, at, ILEA_NOTE_EAGER); /* once more: there was no room for it? */
+    }
+}
+
+/* Feeds that were asked for and do not come: ask somebody else, or give them up. */
 void
 check_stalls(struct ilea_replicator *r)
 {
     if (r->now_ms < r->stall_check_ms) return;
     r->stall_check_ms = ILEA_TIME_NEVER;
-    for (uint32_t at = 0; at < r->feed_count; at++) {
+    for (uint32_t next = r->feed_count; next > 0; next--) {
+        uint32_t at = next - 1; /* one that is removed changes places with the last, which was looked at */
         struct feed *feed = &r->feeds[at];
+        if (feed->waits != WAIT_NOTHING) { /* it does not come, and that is as it should be */
+            if (r->now_ms >= feed->wait_ms) resume_feed(r, at);
+            else if (feed->wait_ms < r->stall_check_ms) r->stall_check_ms = feed->wait_ms;
+        }
         uint32_t link = feed->eager_link;
         if (link == NO_INDEX) choose_source(r, at); /* who was shunned may be asked again */
         if (link == NO_INDEX || best_source(r, at) == NO_INDEX) continue;
-        r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
-        uint64_t busy = r->links[link].data_ms; /* with other feeds, or our disk is */
-        if (r->links[link].received_bytes != r->links[link].received_durable) busy = r->now_ms;
-        uint64_t last = feed->progress_ms;
-        if (busy > last && r->now_ms < last + ILEA_BUSY_MS) last = busy;
-        if (r->now_ms >= last + ILEA_STALL_END_MS && r->now_ms >= busy + ILEA_STALL_END_MS) {
-            end_session(r, link, ILEA_ERROR_SILENT);
-        } else if (r->now_ms >= last + ILEA_STALL_MS) {
-            uint32_t other = next_source(r, at, link);
-            if (other != NO_INDEX) {
-                take_source(r, at, other);
-            } else {
-                send_note(r, link, at, ILEA_NOTE_EAGER); /* once more: there was no room for it? */
-            }
-        }
+        if (r->stall_check_ms > r->now_ms + ILEA_STALL_MS / 2) r->stall_check_ms = r->now_ms + ILEA_STALL_MS / 2;
+        on_stall(r, link, at);
     }
 }

@@ -85,7 +85,10 @@ add_feed(struct ilea_replicator *r, const struct ilea_feed_id *id, uint32_t agen
     *feed = (struct feed){ .id = *id, .agency = agency, .eager_link = NO_INDEX,
                            .announced_by = NO_INDEX, .revived_by = NO_INDEX,
                            .limit_seq = ILEA_SEQ_NEVER };
-    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) r->link_feeds[i][index].probed_seq = ILEA_SEQ_NEVER;
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        r->link_feeds[i][index].probed_seq = ILEA_SEQ_NEVER;
+        r->link_feeds[i][index].may_tell = true; /* there is nothing to tell yet */
+    }
 
     uint32_t slot = slot_of(id);
     while (r->slots[slot] != 0) slot = (slot + 1) & (ILEA_FEED_SLOTS - 1);
@@ -186,6 +189,7 @@ set_feed(struct ilea_replicator *r, uint32_t index, const struct ilea_event_feed
     feed->archived = from->archived;
     feed->archived_ms = r->now_ms;
     feed->touched = false;
+    entitle_feed(r, index);
 }
 
 bool
@@ -245,7 +249,19 @@ is_shared(const struct ilea_replicator *r, const struct link *link, uint32_t age
 }
 
 bool
-is_common(const struct ilea_replicator *r, const struct link *link, const struct feed *feed)
+is_common(const struct ilea_replicator *r, uint32_t link, uint32_t feed)
 {
-    return is_shared(r, link, feed->agency);
+    return r->link_feeds[link][feed].may_tell && is_shared(r, &r->links[link], r->feeds[feed].agency);
+}
+
+bool
+is_listed_to(const struct ilea_replicator *r, uint32_t link, uint32_t feed)
+{
+    return r->link_feeds[link][feed].may_tell && is_listed(&r->feeds[feed]);
+}
+
+bool
+is_forked_to(const struct ilea_replicator *r, uint32_t link, uint32_t feed)
+{
+    return r->link_feeds[link][feed].may_tell && is_forked(&r->feeds[feed]);
 }

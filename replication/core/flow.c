@@ -49,7 +49,7 @@ pump_feed(struct ilea_replicator *r, uint32_t index, uint32_t at)
     struct link *link = &r->links[index];
     const struct feed *feed = &r->feeds[at];
     struct link_feed *state = &r->link_feeds[index][at];
-    if (!state->out_eager || state->sent_seq >= told_seq(feed) || !is_common(r, link, feed)) {
+    if (!state->out_eager || state->sent_seq >= told_seq(feed) || !is_common(r, index, at)) {
         return false;
     }
     uint64_t bytes;
@@ -66,6 +66,10 @@ pump(struct ilea_replicator *r, uint32_t index)
 {
     struct link *link = &r->links[index];
     if (!link->synced || !flush_trust(r, index)) return;
+    for (uint32_t at = 0; at < r->feed_count; at++) { /* what explains the gaps in others goes before them */
+        if (r->feeds[at].origin.scope != ILEA_SCOPE_CONTROL) continue;
+        while (pump_feed(r, index, at)) {}
+    }
     bool moved = true;
     while (moved) {
         moved = false;
@@ -168,9 +172,12 @@ read_opening(const struct ilea_replicator *r, const struct link *via, const stru
     if (memcmp(id.bytes, commit->header.feed.bytes, sizeof id.bytes) != 0) return ILEA_ERROR_BAD_HASH;
 
     uint32_t agency = find_agency(r, &opening.origin.agency);
-    if (agency == NO_INDEX || !is_carried(r, via, agency)
-        || !ilea_scope_is_open(opening.origin.scope)) {
+    if (agency == NO_INDEX || !is_carried(r, via, agency) || opening.origin.scope == ILEA_SCOPE_AGENCY) {
         return ILEA_ERROR_NOT_FOUND;
+    }
+    if (opening.origin.scope == ILEA_SCOPE_AUDIENCE) { /* who is in it is for its owner to say, whom we hear */
+        uint32_t owner = find_agency(r, &opening.owner);
+        if (owner == NO_INDEX || !r->agencies[owner].followed) return ILEA_ERROR_NOT_FOUND;
     }
     opened->origin = opening.origin;
     const struct ilea_replicator_log *log = &r->config.log;
@@ -193,20 +200,33 @@ open_feed(struct ilea_replicator *r, const struct ilea_feed_id *id, const struct
     feed->origin = opened->origin;
     feed->limit_seq = opened->limit_seq;
     feed->limit_id = opened->limit_id;
+    entitle_feed(r, *at);
     return ILEA_ERROR_NONE;
 }
 
-/* Nothing is withheld from anybody in this version: a slot that comes as its leaf alone was left out on
- * the way, and what is stored so would never be completed. */
-bool
-is_whole(const struct ilea_commit *commit)
+/* A commit that is good came too early. Of a feed that is new, the place is kept: it is to be asked for again. */
+static enum ilea_error
+note_wait(struct ilea_replicator *r, uint32_t index, uint32_t *at, const struct ilea_commit *commit,
+          const struct wanting *wanting)
 {
-    struct ilea_msgpack_reader slots;
-    ilea_msgpack_reader_init(&slots, commit->slots);
-    for (uint32_t i = 0; i < commit->header.item_count; i++) {
-        if (ilea_slot_next(&slots).size == ILEA_HASH_SIZE) return false;
+    struct link *link = &r->links[index];
+    if (*at == NO_INDEX) {
+        if (link->unverified_feeds >= ILEA_UNVERIFIED_FEEDS_MAX) return ILEA_ERROR_FULL;
+        *at = add_feed(r, &commit->header.feed, link->agency); /* of whom it is, its opening will say again */
+        if (*at == NO_INDEX) return ILEA_ERROR_FULL;
+        link->unverified_feeds++;
+        r->feeds[*at].announced_by = index;
     }
-    return true;
+    struct feed *feed = &r->feeds[*at];
+    feed->waits = wanting->waits;
+    feed->missing = wanting->missing;
+    feed->missing_in = wanting->audience;
+    feed->wait_again_ms = feed->wait_again_ms == 0 ? ILEA_WAIT_MS : feed->wait_again_ms * 2;
+    if (feed->wait_again_ms > ILEA_WAIT_MS_MAX) feed->wait_again_ms = ILEA_WAIT_MS_MAX;
+    feed->wait_ms = r->now_ms + feed->wait_again_ms;
+    struct link_feed *state = &r->link_feeds[index][*at];
+    if (state->remote_seq < commit->header.seq) state->remote_seq = commit->header.seq;
+    return ILEA_ERROR_BUSY;
 }
 
 static bool
@@ -235,7 +255,6 @@ accept_commit(struct ilea_replicator *r, const struct link *via, uint32_t index,
         if (!is_carried(r, via, held->agency)) return ILEA_ERROR_NOT_FOUND;
     }
     if (commit->header.seq > opened.limit_seq) return ILEA_ERROR_NOT_FOUND; /* nobody is to have it */
-    if (!is_whole(commit)) return ILEA_ERROR_INVALID;
     struct ilea_commit_id id;
     ilea_commit_id_of(commit->header_bytes, &id);
     enum ilea_error error = ilea_commit_check_items(commit);
@@ -250,9 +269,15 @@ accept_commit(struct ilea_replicator *r, const struct link *via, uint32_t index,
         && !is_same(&id, &opened.limit_id)) {
         return ILEA_ERROR_NOT_FOUND; /* the roots say another one */
     }
+    struct wanting wanting;
+    error = check_ready(r, &opened.origin, commit, &wanting);
+    if (error == ILEA_ERROR_BUSY && index != ILEA_NO_LINK) error = note_wait(r, index, at, commit, &wanting);
+    if (error != ILEA_ERROR_NONE) return error;
     if (first) error = open_feed(r, &commit->header.feed, &opened, at);
     if (error != ILEA_ERROR_NONE) return error;
     struct feed *feed = &r->feeds[*at];
+    feed->waits = WAIT_NOTHING;
+    feed->wait_again_ms = 0;
     take_current(r, index, *at);
     feed->seq = commit->header.seq;
     feed->head = id;
@@ -279,7 +304,6 @@ refuse_commit(struct ilea_replicator *r, uint32_t index, uint32_t at, enum ilea_
     case ILEA_ERROR_UNKNOWN:   /* of a newer version: wait for an upgrade of this node */
     case ILEA_ERROR_NOT_FOUND: /* not followed (any more), under a key that is not good, or beyond a limit */
     case ILEA_ERROR_FULL:
-    case ILEA_ERROR_INVALID:   /* items are left out: another link has all of it */
         trace(r, index, ILEA_TRACE_REFUSED, error, id);
         break;
     default:
@@ -287,7 +311,6 @@ refuse_commit(struct ilea_replicator *r, uint32_t index, uint32_t at, enum ilea_
     }
     if (at == NO_INDEX) return ILEA_ERROR_NONE;
     r->link_feeds[index][at].refused = true;
-    r->link_feeds[index][at].withheld = error == ILEA_ERROR_INVALID;
     prune(r, index, at);
     if (error == ILEA_ERROR_DIVERGED) on_diverged(r, index, at, r->feeds[at].seq);
     return ILEA_ERROR_NONE;
@@ -298,6 +321,7 @@ struct intake {
     uint32_t at;      /* the feed; NO_INDEX: new to us */
     bool is_out;      /* it is in the log, and the table has no room for it */
     bool refused, fresh, repeated;
+    bool waits;       /* the next one has to: what follows in the message is not looked at */
     bool forked;      /* `commit` is another one than ours */
     struct ilea_commit commit;
     struct ilea_span bytes;
@@ -322,10 +346,15 @@ take_commit(struct ilea_replicator *r, uint32_t index, const struct ilea_feed_id
     if (intake->refused) return ILEA_ERROR_NONE;
     /* Its opening was refused, and the peer pushes on. */
     if (intake->at == NO_INDEX && header->seq > 1) return ILEA_ERROR_NOT_FOUND;
-    if (header->seq > held + 1) return ILEA_ERROR_UNEXPECTED; /* a gap */
+    if (header->seq > held + 1) { /* a gap, but where we asked for one: what was on its way when it was told to stop */
+        return r->link_feeds[index][intake->at].paused ? ILEA_ERROR_NONE : ILEA_ERROR_UNEXPECTED;
+    }
     error = accept_commit(r, &r->links[index], index, &intake->at, &intake->commit, intake->bytes);
     if (error == ILEA_ERROR_NONE) intake->fresh = true;
-    return error;
+    if (error != ILEA_ERROR_BUSY) return error;
+    intake->waits = true;
+    pause_feed(r, index, intake->at);
+    return ILEA_ERROR_NONE;
 }
 
 /* What all of a message amounts to. */
@@ -336,7 +365,10 @@ end_intake(struct ilea_replicator *r, uint32_t index, const struct intake *intak
     struct link_feed *state = &r->link_feeds[index][at];
     struct feed *feed = &r->feeds[at];
     state->credit_due = true;
-    if (intake->fresh) feed->progress_ms = r->now_ms;
+    if (intake->fresh) {
+        feed->progress_ms = r->now_ms;
+        state->urged = false;
+    }
     state->brought = state->brought || intake->fresh;
     heard_of(r, index, at, feed->seq > state->remote_seq && intake->fresh ? feed->seq : state->remote_seq);
     /* Of a refused feed, repeats were asked for: they may show where the two histories part. */
@@ -376,7 +408,7 @@ on_commits(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
         link->received_bytes += bytes.size;
         if (link->received_bytes > link->received_limit) return ILEA_ERROR_LIMIT;
         /* A feed that is refused is looked at only for the commit that shows the other history. */
-        if (intake.forked || (intake.refused && intake.at == NO_INDEX)) continue;
+        if (intake.forked || intake.waits || (intake.refused && intake.at == NO_INDEX)) continue;
         intake.bytes = bytes;
         error = take_commit(r, index, &id, &intake);
         if (error == ILEA_ERROR_NONE) continue;
@@ -395,15 +427,18 @@ on_commits(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
 void
 on_stored(struct ilea_replicator *r)
 {
+    bool has_control = false;
     r->storing = false;
     for (uint32_t i = 0; i < r->feed_count; i++) {
         struct feed *feed = &r->feeds[i];
         if (!feed->touched) continue;
         feed->touched = false;
+        has_control = has_control || feed->origin.scope == ILEA_SCOPE_CONTROL;
         feed->durable = feed->seq;
         feed->durable_head = feed->head;
         announce(r, i);
     }
+    check_waiting(r, has_control);
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         struct link *link = &r->links[i];
         if (link->state != SESSION_READY) continue;
@@ -425,6 +460,7 @@ on_appended(struct ilea_replicator *r, const struct ilea_event *event)
     feed->seq = feed->durable = event->appended.seq;
     feed->head = feed->durable_head = event->appended.id;
     announce(r, at);
+    check_waiting(r, feed->origin.scope == ILEA_SCOPE_CONTROL);
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         if (r->links[i].state == SESSION_READY) pump(r, i);
     }

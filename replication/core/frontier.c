@@ -28,57 +28,58 @@ end_of_agency(const struct ilea_replicator *r, uint32_t agency, uint32_t from)
 }
 
 static uint32_t
-count_forks(const struct ilea_replicator *r, uint32_t from, uint32_t end)
+count_forks(const struct ilea_replicator *r, uint32_t index, uint32_t from, uint32_t end)
 {
     uint32_t count = 0;
-    for (uint32_t i = from; i < end; i++) count += is_forked(&r->feeds[r->order[i]]) ? 1 : 0;
+    for (uint32_t i = from; i < end; i++) count += is_forked_to(r, index, r->order[i]) ? 1 : 0;
     return count;
 }
 
 static uint32_t
-count_listed(const struct ilea_replicator *r, uint32_t from, uint32_t end)
+count_listed(const struct ilea_replicator *r, uint32_t index, uint32_t from, uint32_t end)
 {
     uint32_t count = 0;
-    for (uint32_t i = from; i < end; i++) count += is_listed(&r->feeds[r->order[i]]) ? 1 : 0;
+    for (uint32_t i = from; i < end; i++) count += is_listed_to(r, index, r->order[i]) ? 1 : 0;
     return count;
 }
 
 static void
-hash_agency(const struct ilea_replicator *r, struct ilea_hasher *hasher, uint32_t index, uint32_t from,
-            uint32_t end)
+hash_agency(const struct ilea_replicator *r, uint32_t index, struct ilea_hasher *hasher, uint32_t of,
+            uint32_t from, uint32_t end)
 {
-    const struct agency *agency = &r->agencies[index];
+    const struct agency *agency = &r->agencies[of];
     ilea_hash_add(hasher, agency->id.bytes, sizeof agency->id.bytes);
     ilea_hash_add_u64(hasher, agency->manifest_index);
     ilea_hash_add(hasher, agency->manifest_hash, sizeof agency->manifest_hash);
     ilea_hash_add_u64(hasher, agency->archive.count);
     ilea_hash_add(hasher, agency->archive.sum, sizeof agency->archive.sum);
-    ilea_hash_add_u64(hasher, count_forks(r, from, end));
+    ilea_hash_add_u64(hasher, count_forks(r, index, from, end));
     for (uint32_t i = from; i < end; i++) {
         const struct feed *feed = &r->feeds[r->order[i]];
-        if (!is_forked(feed)) continue;
+        if (!is_forked_to(r, index, r->order[i])) continue;
         ilea_hash_add(hasher, feed->id.bytes, sizeof feed->id.bytes);
         ilea_hash_add(hasher, feed->fork, sizeof feed->fork);
     }
-    ilea_hash_add_u64(hasher, count_listed(r, from, end));
+    ilea_hash_add_u64(hasher, count_listed(r, index, from, end));
     for (uint32_t i = from; i < end; i++) {
         const struct feed *feed = &r->feeds[r->order[i]];
-        if (!is_listed(feed)) continue;
+        if (!is_listed_to(r, index, r->order[i])) continue;
         ilea_hash_add(hasher, feed->id.bytes, sizeof feed->id.bytes);
         ilea_hash_add_u64(hasher, told_seq(feed));
         ilea_hash_add(hasher, told_id(feed)->bytes, ILEA_ID_SIZE);
     }
 }
 
-/* What we hold of the agencies that both follow. */
+/* What we hold of the agencies that both follow, and the peer may be told of. */
 static void
-hash_entries(const struct ilea_replicator *r, const struct link *link, uint8_t hash[ILEA_HASH_SIZE])
+hash_entries(const struct ilea_replicator *r, uint32_t index, uint8_t hash[ILEA_HASH_SIZE])
 {
+    const struct link *link = &r->links[index];
     struct ilea_hasher hasher;
     ilea_hash_begin(&hasher, ILEA_DOMAIN_FRONTIER);
     for (uint32_t i = 0, from = 0; i < r->agency_count; i++) {
         uint32_t agency = r->agency_order[i], end = end_of_agency(r, agency, from);
-        if (is_shared(r, link, agency)) hash_agency(r, &hasher, agency, from, end);
+        if (is_shared(r, link, agency)) hash_agency(r, index, &hasher, agency, from, end);
         from = end;
     }
     ilea_hash_end(&hasher, hash);
@@ -94,7 +95,7 @@ send_frontier_hash(struct ilea_replicator *r, uint32_t index)
     }
     uint8_t follows[ILEA_HASH_SIZE], entries[ILEA_HASH_SIZE];
     hash_follows(r, link, follows);
-    hash_entries(r, link, entries);
+    hash_entries(r, index, entries);
     struct ilea_msgpack_writer writer;
     begin_frame(r, index, ILEA_MESSAGE_FRONTIER, &writer);
     ilea_msgpack_put_array(&writer, 3);
@@ -112,9 +113,10 @@ struct group { uint32_t agency, from, end; };
 
 /* MessagePack wants counts first, so a part is planned before it is written. */
 static uint32_t
-plan_part(const struct ilea_replicator *r, const struct link *link, struct cursor *at,
+plan_part(const struct ilea_replicator *r, uint32_t index, struct cursor *at,
           struct group groups[ILEA_AGENCIES_MAX])
 {
+    const struct link *link = &r->links[index];
     uint32_t count = 0, room = ILEA_FRONTIER_ENTRIES_MAX;
     while (at->agency < r->agency_count && count < ILEA_AGENCIES_MAX) {
         uint32_t agency = r->agency_order[at->agency], end = end_of_agency(r, agency, at->feed);
@@ -122,8 +124,8 @@ plan_part(const struct ilea_replicator *r, const struct link *link, struct curso
         if (is_carried(r, link, agency)) {
             struct group group = { agency, at->feed, at->feed };
             for (; group.end < end; group.end++) {
-                const struct feed *feed = &r->feeds[r->order[group.end]];
-                uint32_t weight = (is_forked(feed) ? 1u : 0u) + (is_listed(feed) ? 1u : 0u);
+                uint32_t feed = r->order[group.end];
+                uint32_t weight = (is_forked_to(r, index, feed) ? 1u : 0u) + (is_listed_to(r, index, feed) ? 1u : 0u);
                 if (weight > room) break;
                 room -= weight;
             }
@@ -139,23 +141,24 @@ plan_part(const struct ilea_replicator *r, const struct link *link, struct curso
 }
 
 static void
-put_group(const struct ilea_replicator *r, struct ilea_msgpack_writer *writer, const struct group *group)
+put_group(const struct ilea_replicator *r, uint32_t index, struct ilea_msgpack_writer *writer,
+          const struct group *group)
 {
     const struct agency *agency = &r->agencies[group->agency];
     ilea_message_put_group_head(writer, &agency->id, agency->manifest_index, agency->manifest_hash,
                                 &agency->archive);
-    ilea_msgpack_put_array(writer, count_forks(r, group->from, group->end));
+    ilea_msgpack_put_array(writer, count_forks(r, index, group->from, group->end));
     for (uint32_t i = group->from; i < group->end; i++) {
         const struct feed *feed = &r->feeds[r->order[i]];
-        if (!is_forked(feed)) continue;
+        if (!is_forked_to(r, index, r->order[i])) continue;
         ilea_msgpack_put_array(writer, 2);
         ilea_msgpack_put_bin(writer, feed->id.bytes, sizeof feed->id.bytes);
         ilea_msgpack_put_bin(writer, feed->fork, sizeof feed->fork);
     }
-    ilea_msgpack_put_array(writer, count_listed(r, group->from, group->end));
+    ilea_msgpack_put_array(writer, count_listed(r, index, group->from, group->end));
     for (uint32_t i = group->from; i < group->end; i++) {
         const struct feed *feed = &r->feeds[r->order[i]];
-        if (!is_listed(feed)) continue;
+        if (!is_listed_to(r, index, r->order[i])) continue;
         ilea_message_put_position(writer, &feed->id, told_seq(feed), told_id(feed));
     }
 }
@@ -184,7 +187,7 @@ send_list(struct ilea_replicator *r, uint32_t index)
             return;
         }
         struct group groups[ILEA_AGENCIES_MAX];
-        uint32_t count = plan_part(r, link, &at, groups);
+        uint32_t count = plan_part(r, index, &at, groups);
         struct ilea_msgpack_writer writer;
         begin_frame(r, index, ILEA_MESSAGE_FRONTIER, &writer);
         ilea_msgpack_put_array(&writer, 4);
@@ -192,7 +195,7 @@ send_list(struct ilea_replicator *r, uint32_t index)
         ilea_msgpack_put_uint(&writer, at.agency == r->agency_count ? 1 : 0);
         put_follows(r, link, &writer);
         ilea_msgpack_put_array(&writer, count);
-        for (uint32_t i = 0; i < count; i++) put_group(r, &writer, &groups[i]);
+        for (uint32_t i = 0; i < count; i++) put_group(r, index, &writer, &groups[i]);
         end_frame(r, index, &writer);
     } while (at.agency < r->agency_count);
 }
@@ -224,7 +227,7 @@ take_as_equal(struct ilea_replicator *r, uint32_t index)
     }
     for (uint32_t i = 0; i < r->feed_count; i++) {
         const struct feed *feed = &r->feeds[i];
-        bool is_held = is_common(r, link, feed);
+        bool is_held = is_common(r, index, i);
         r->link_feeds[index][i].remote_seq = is_held ? told_seq(feed) : 0;
         r->link_feeds[index][i].fork_known = is_held && is_forked(feed);
     }
@@ -238,7 +241,7 @@ on_hash(struct ilea_replicator *r, uint32_t index, const struct ilea_frontier_ha
     link->hash_received = true;
     memcpy(link->told_follows_hash, theirs->follows, sizeof link->told_follows_hash);
     uint8_t entries[ILEA_HASH_SIZE];
-    hash_entries(r, link, entries);
+    hash_entries(r, index, entries);
     if (memcmp(link->follows_hash, theirs->follows, sizeof link->follows_hash) != 0
         || memcmp(entries, theirs->entries, sizeof entries) != 0) {
         if (!link->list_sent) send_list(r, index);

@@ -36,7 +36,7 @@ is_all_archived(const struct ilea_replicator *r, const struct ilea_event_feed *h
     return held->archived;
 }
 
-/* One commit. NONE: it was taken, or is known. NOT_FOUND among others: refused. UNEXPECTED: it has to wait. */
+/* One commit. NONE: it was taken, or is known. NOT_FOUND among others: refused. UNEXPECTED, BUSY: it has to wait. */
 static enum ilea_error
 take_one(struct ilea_replicator *r, struct import *import, const struct ilea_feed_id *id)
 {
@@ -81,7 +81,7 @@ import_commits(struct ilea_replicator *r, struct import *import, struct ilea_spa
         import->bytes = ilea_commits_next(&commits);
         enum ilea_error error = take_one(r, import, &id);
         if (error == ILEA_ERROR_NONE) continue;
-        if (error == ILEA_ERROR_UNEXPECTED && !import->refused) {
+        if ((error == ILEA_ERROR_UNEXPECTED || error == ILEA_ERROR_BUSY) && !import->refused) {
             import->counts.waiting++;
             continue;
         }

@@ -44,6 +44,8 @@ enum {
     ILEA_ARCHIVE_MS = 60000,   /* an archived feed is held for a peer that lacks it, since it last took some */
     ILEA_ARCHIVE_CHECK_MS = 250,
     ILEA_NOTE_DELAY_MS = 250,  /* announcements to lazy links are gathered for so long */
+    ILEA_WAIT_MS = 10000,      /* a commit that came too early is asked for again after so long; then twice as long */
+    ILEA_WAIT_MS_MAX = 3600000,
     ILEA_SHUN_MS = 10000,      /* who brought a wrong branch of a feed is not asked for it again for so long */
     ILEA_WANTS_MAX = 16,       /* damaged commits being asked for at once */
     ILEA_WANT_MS = 1000,       /* between two WANTs on a link */

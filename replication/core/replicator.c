@@ -102,7 +102,13 @@ on_feed(struct ilea_replicator *r, const struct ilea_event *event)
     bool is_forked_now = !is_zero(now->fork, sizeof now->fork)
                          && memcmp(now->fork, feed->fork, sizeof now->fork) != 0;
     set_feed(r, index, now);
-    for (uint32_t i = 0; now->current && i < r->feed_count; i++) r->feeds[i].current = false;
+    for (uint32_t i = 0; now->current && i < r->feed_count; i++) { /* our node writes one a scope and audience */
+        const struct ilea_feed_origin *other = &r->feeds[i].origin;
+        if (other->scope == now->origin.scope
+            && memcmp(other->audience.bytes, now->origin.audience.bytes, ILEA_AUDIENCE_ID_SIZE) == 0) {
+            r->feeds[i].current = false;
+        }
+    }
     feed->current = now->current;
     if (is_new) feed->resumed = now->current && now->seq > 0;
     if (now->limit_seq != ILEA_SEQ_NEVER && has_room(r, 1, 0)) take_current(r, 0, index);
@@ -128,6 +134,7 @@ on_peer(struct ilea_replicator *r, const struct ilea_event *event)
     link->agency = agency;
     link->relays = event->peer.relays;
     link->transport = event->peer.transport;
+    entitle_link(r, event->link);
 }
 
 /* Session, number, state: then the message itself. */
@@ -220,6 +227,7 @@ ilea_replicator_step(struct ilea_replicator *r, const struct ilea_event *event,
     case ILEA_EVENT_AGENCY: on_agency(r, event); break;
     case ILEA_EVENT_FEED: on_feed(r, event); break;
     case ILEA_EVENT_ARCHIVED: on_archived(r, event); break;
+    case ILEA_EVENT_AUDIENCE: on_audience(r, event); break;
     case ILEA_EVENT_PEER: on_peer(r, event); break;
     case ILEA_EVENT_LINK_UP: on_link_up(r, event->link); break;
     case ILEA_EVENT_LINK_DOWN:
@@ -264,8 +272,10 @@ ilea_replicator_link_status(const struct ilea_replicator *r, uint32_t index,
         && r->link_agencies[index][0].manifest_index >= r->agencies[0].manifest_index;
     for (uint32_t i = 0; i < r->feed_count; i++) {
         const struct feed *feed = &r->feeds[i];
-        if (!is_common(r, link, feed)) continue;
+        if (!is_common(r, index, i)) continue;
         uint64_t theirs = within_limit(feed, r->link_feeds[index][i].remote_seq);
+        if (r->link_feeds[index][i].paused && feed->waits == WAIT_NAMES) status->waiting++;
+        if (r->link_feeds[index][i].withheld) status->withheld++;
         if (theirs > feed->seq) status->missing_commits += theirs - feed->seq;
         /* What others bring to them they need not tell us: count what we push. */
         bool pushed = r->link_feeds[index][i].out_eager

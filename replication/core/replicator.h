@@ -41,6 +41,17 @@ struct ilea_replicator_log {
     uint32_t (*manifest_size)(void *context, const struct ilea_agency_id *agency, uint64_t index);
     bool (*manifest_hash)(void *context, const struct ilea_agency_id *agency, uint64_t index,
                           uint8_t hash[ILEA_HASH_SIZE]);
+    /* May an agency hear of the feeds of a closed audience: is it allowed by the statements that we hold? The author of
+     * a feed always may. false: nobody may, where we hold none. */
+    bool (*entitled)(void *context, const struct ilea_agency_id *agency,
+                     const struct ilea_audience_id *audience);
+    /* Is this commit, with a control statement of the audience, held? */
+    bool (*holds)(void *context, const struct ilea_audience_id *audience,
+                  const struct ilea_commit_id *id);
+    /* Does the agency say that its item there is erased, and leave this leaf? */
+    bool (*erased)(void *context, const struct ilea_agency_id *agency,
+                   const struct ilea_feed_id *feed, uint64_t seq, uint32_t index,
+                   const uint8_t leaf[ILEA_HASH_SIZE]);
     void *context;
 };
 
@@ -75,6 +86,8 @@ struct ilea_link_status {
     uint64_t lag_commits;    /* commits still to go: those we push and it has not acknowledged, and those
                               * it has and we lack */
     uint64_t missing_commits; /* the second part: still to come from this peer */
+    uint32_t waiting;        /* feeds it brought too early, which come again as soon as what they need is here */
+    uint32_t withheld;       /* feeds from which it leaves out items that nothing here says are erased */
 };
 void ilea_replicator_link_status(const struct ilea_replicator *replicator, uint32_t link,
                                  struct ilea_link_status *status);

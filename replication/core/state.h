@@ -24,6 +24,9 @@ enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_BINDING, SESSION_RE
 
 #define NO_INDEX UINT32_MAX
 
+/* What a feed's next commit waits for: a signed commit that is good, and comes too early. */
+enum wait { WAIT_NOTHING, WAIT_NAMES, WAIT_LEAF };
+
 enum { FOLLOW_BYTES = ILEA_AGENCIES_MAX / 8 };
 
 struct agency {
@@ -56,6 +59,11 @@ struct feed {
     uint64_t archived_ms;           /* when it was, or a peer last took some of it */
     uint64_t closed_seq;            /* a peer has it archived at this seq; 0: none said so */
     uint32_t revived_by;            /* the link that asked for it when it was archived, or NO_INDEX */
+    enum wait waits;
+    uint64_t wait_ms;               /* to be tried again then, whatever happens */
+    uint64_t wait_again_ms;         /* and after so long next time */
+    struct ilea_commit_id missing;  /* of NAMES: a statement, and of which audience */
+    struct ilea_audience_id missing_in;
 };
 
 /* What is between one peer and one feed. */
@@ -67,10 +75,13 @@ struct link_feed {
     bool note_due;        /* to be announced */
     bool credit_due;      /* accepted from it and not yet acknowledged */
     bool refused;         /* it has another history, or one we cannot read: not in this session */
-    bool withheld;        /* it left items out, so it was refused */
+    bool withheld;        /* it leaves out items that are not known to be erased */
     bool fork_known;      /* it has the proof that we have */
     bool in_archive;      /* it has the feed archived: it does not push it unasked */
     bool brought;         /* some of what we hold came from it */
+    bool may_tell;        /* it may hear of the feed: all may of an open one, of an audience's who is in it */
+    bool paused;          /* told to stop, because what it brought has to wait */
+    bool urged;           /* asked a second time for what does not come */
     uint64_t shunned_ms;  /* it brought what was cut off: others are asked until then */
     uint64_t probed_seq;  /* of another history: asked for what comes after this seq; ILEA_SEQ_NEVER: not yet */
     uint64_t probed_back; /* and so far before where the two were seen to differ */
@@ -200,7 +211,34 @@ bool link_follows(const struct link *link, uint32_t agency);
 bool is_carried(const struct ilea_replicator *r, const struct link *link, uint32_t agency);
 /* And the peer follows it, too. */
 bool is_shared(const struct ilea_replicator *r, const struct link *link, uint32_t agency);
-bool is_common(const struct ilea_replicator *r, const struct link *link, const struct feed *feed);
+/* And it may be told of this feed. */
+bool is_common(const struct ilea_replicator *r, uint32_t link, uint32_t feed);
+/* Listed, and to this peer. */
+bool is_listed_to(const struct ilea_replicator *r, uint32_t link, uint32_t feed);
+bool is_forked_to(const struct ilea_replicator *r, uint32_t link, uint32_t feed);
+
+/* entitle.c */
+void entitle_feed(struct ilea_replicator *r, uint32_t feed); /* its scope is known now: who may hear of it? */
+void entitle_link(struct ilea_replicator *r, uint32_t link); /* another agency is at its end */
+void on_audience(struct ilea_replicator *r, const struct ilea_event *event);
+
+/* waiting.c */
+/* Are all items there, but for those that their author is known to have erased? */
+bool is_whole(const struct ilea_replicator *r, const struct ilea_agency_id *agency, const struct ilea_commit *commit);
+/* What a commit lacks. */
+struct wanting {
+    enum wait waits;
+    struct ilea_audience_id audience; /* of NAMES: where the statement is missing */
+    struct ilea_commit_id missing;
+};
+/* Has the time come for a commit that is good? BUSY: no, because of *wanting. MALFORMED: it never comes. */
+enum ilea_error check_ready(const struct ilea_replicator *r, const struct ilea_feed_origin *origin,
+                            const struct ilea_commit *commit, struct wanting *wanting);
+/* The feed's next commit came over this link and waits: who brought it is told to stop. */
+void pause_feed(struct ilea_replicator *r, uint32_t link, uint32_t feed);
+void resume_feed(struct ilea_replicator *r, uint32_t feed);
+/* Something was stored: what waited for it goes on. */
+void check_waiting(struct ilea_replicator *r, bool has_control);
 
 /* effects.c */
 bool has_room(const struct ilea_replicator *r, uint32_t effects, size_t bytes);
@@ -294,7 +332,6 @@ enum ilea_error take_wanted(struct ilea_replicator *r, uint32_t link, const stru
 void send_commits(struct ilea_replicator *r, uint32_t link, const struct ilea_feed_id *id, uint64_t seq_first,
                   uint32_t count, uint64_t bytes);
 /* No slot is a leaf alone. */
-bool is_whole(const struct ilea_commit *commit);
 void pump(struct ilea_replicator *r, uint32_t link);
 void send_credit(struct ilea_replicator *r, uint32_t link);
 /* Take one commit that comes next in its feed: everything is checked, then accepted. *at: the feed, or NO_INDEX for
@@ -316,6 +353,7 @@ bool is_to_come(const struct ilea_replicator *r, uint32_t feed); /* a peer holds
 void choose_source(struct ilea_replicator *r, uint32_t feed);
 void shun_sources(struct ilea_replicator *r, uint32_t feed); /* what we held of it was of the wrong branch */
 void announce(struct ilea_replicator *r, uint32_t feed);     /* its durable position rose */
+void announce_to(struct ilea_replicator *r, uint32_t link, uint32_t feed);
 void send_note(struct ilea_replicator *r, uint32_t link, uint32_t feed, enum ilea_note_mode mode);
 void prune(struct ilea_replicator *r, uint32_t link, uint32_t feed);
 /* A peer holds more of a feed than we do: if we write it, its future is taken. */

@@ -77,7 +77,7 @@ send_own_manifests(struct ilea_replicator *r, uint32_t index)
 static bool
 lacks_fork(const struct ilea_replicator *r, uint32_t index, uint32_t at)
 {
-    return is_forked(&r->feeds[at]) && !r->link_feeds[index][at].fork_known;
+    return is_forked_to(r, index, at) && !r->link_feeds[index][at].fork_known;
 }
 
 static bool
@@ -133,7 +133,7 @@ begin_trust(struct ilea_replicator *r, uint32_t index)
         if (r->link_agencies[index][i].told && is_shared(r, link, i)) set_manifests_due(r, index, i);
     }
     for (uint32_t at = 0; at < r->feed_count; at++) {
-        if (!lacks_fork(r, index, at) || !is_common(r, link, &r->feeds[at])) continue;
+        if (!lacks_fork(r, index, at) || !is_common(r, index, at)) continue;
         r->link_agencies[index][r->feeds[at].agency].forks_due = true;
         link->trust_due = true;
     }
@@ -166,7 +166,7 @@ spread_fork(struct ilea_replicator *r, uint32_t at)
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         struct link *link = &r->links[i];
         r->link_feeds[i][at].fork_known = i == shown_by;
-        if (!link->synced || !is_common(r, link, &r->feeds[at]) || !lacks_fork(r, i, at)) continue;
+        if (!link->synced || !is_common(r, i, at) || !lacks_fork(r, i, at)) continue;
         r->link_agencies[i][r->feeds[at].agency].forks_due = true;
         link->trust_due = true;
         (void)flush_trust(r, i);

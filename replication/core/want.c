@@ -101,14 +101,15 @@ on_want(struct ilea_replicator *r, const struct ilea_event *event)
 
 /* Where a commit of ours is that a peer wants, and how far it may be told; false: it is not for the peer. */
 static bool
-is_for_peer(const struct ilea_replicator *r, const struct link *link, const struct ilea_feed_id *id, uint64_t seq)
+is_for_peer(const struct ilea_replicator *r, uint32_t index, const struct ilea_feed_id *id, uint64_t seq)
 {
     struct ilea_event_feed held;
     uint32_t at = find_feed(r, id);
-    if (at != NO_INDEX) return is_common(r, link, &r->feeds[at]) && seq <= told_seq(&r->feeds[at]);
+    if (at != NO_INDEX) return is_common(r, index, at) && seq <= told_seq(&r->feeds[at]);
     if (!r->config.log.archived(r->config.log.context, id, &held)) return false;
     uint32_t agency = find_agency(r, &held.origin.agency);
-    return agency != NO_INDEX && is_shared(r, link, agency) && seq <= held.seq && seq <= held.limit_seq;
+    return agency != NO_INDEX && ilea_scope_is_open(held.origin.scope) && is_shared(r, &r->links[index], agency)
+        && seq <= held.seq && seq <= held.limit_seq;
 }
 
 enum ilea_error
@@ -120,7 +121,7 @@ on_want_frame(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     enum ilea_error error = ilea_want_decode(body, &id, &seq);
     if (error != ILEA_ERROR_NONE) return error;
     if (!link->hash_received) return ILEA_ERROR_UNEXPECTED;
-    if (!link->synced || r->now_ms < link->want_ms || !is_for_peer(r, link, &id, seq)) return ILEA_ERROR_NONE;
+    if (!link->synced || r->now_ms < link->want_ms || !is_for_peer(r, index, &id, seq)) return ILEA_ERROR_NONE;
     uint32_t size = r->config.log.commit_size(r->config.log.context, &id, seq);
     if (size == 0 || size > link->sent_limit - link->sent_bytes || !has_room(r, 1, 0)) return ILEA_ERROR_NONE;
     link->want_ms = r->now_ms + ILEA_WANT_MS / 2;
@@ -161,7 +162,7 @@ take_wanted(struct ilea_replicator *r, uint32_t index, const struct ilea_feed_id
         return ILEA_ERROR_NONE; /* another one, perhaps of a fork: by the usual way */
     }
     *is_taken = true;
-    if (!is_whole(&commit)) return ILEA_ERROR_NONE; /* somebody else has all of it */
+    if (!is_whole(r, &origin.agency, &commit)) return ILEA_ERROR_NONE; /* somebody else has all of it */
     enum ilea_error error = ilea_commit_check_items(&commit);
     if (error == ILEA_ERROR_NONE) error = ilea_commit_verify(&commit, &came, &r->config.network, &origin.node);
     if (error != ILEA_ERROR_NONE) return error;

@@ -13,7 +13,7 @@ static bool
 is_closed(const struct sim_node *node, const struct sim_feed *feed)
 {
     const struct sim_log *log = &node->storage.logs[feed->index];
-    if (log->durable == 0 || sim_trust_is_forked(node, feed)) return false;
+    if (log->durable == 0 || feed->origin.scope == ILEA_SCOPE_AUDIENCE || sim_trust_is_forked(node, feed)) return false;
     const struct sim_commit *last = log->commits[log->durable - 1];
     for (uint32_t i = 0; i < feed->naming_count; i++) {
         const struct sim_naming *naming = &feed->namings[i];

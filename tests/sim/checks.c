@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crypto/assert.h"
+#include "tests/sim/audience.h"
 #include "tests/sim/side.h"
 #include "tests/sim/trust.h"
 #include "tests/sim/view.h"
@@ -239,8 +240,13 @@ sim_has_converged(const struct sim_world *world, bool say)
             const struct sim_feed *feed = world->feeds[j];
             for (uint32_t k = 0; k < i; k++) {
                 const struct sim_node *other = &world->nodes[k];
-                if (!sim_can_reach(world, feed->author, i, k)) continue;
-                const char *wrong = compare(node, other, feed);
+                bool is_closed = feed->origin.scope == ILEA_SCOPE_AUDIENCE;
+                if (is_closed ? !sim_is_carried(world, feed->author, i, k)
+                              : !sim_can_reach(world, feed->author, i, k)) {
+                    continue;
+                }
+                const char *wrong = is_closed ? sim_audience_compare(node, other, feed) : compare(node, other, feed);
+                if (is_closed && wrong == NULL) wrong = sim_audience_compare(other, node, feed);
                 if (wrong == NULL) continue;
                 if (!say) return false;
                 equal = false;
@@ -299,6 +305,7 @@ sim_check_end(struct sim_world *world)
         if (!world->nodes[i].byzantine) check_taken(world, &world->nodes[i]);
     }
     sim_check_views(world);
+    sim_audience_check_end(world);
 }
 
 void
@@ -319,6 +326,7 @@ sim_check_quiet(struct sim_world *world)
         }
     }
     sim_check_receipts(world);
+    sim_audience_check_rest(world);
 }
 
 void

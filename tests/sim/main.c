@@ -1,7 +1,7 @@
 /*
  * main.c - run seeds:
  *
- *   sim [--seeds A..B | --seed N | --fresh COUNT] [--nodes N] [--verbose]
+ *   sim [--audiences] [--seeds A..B | --seed N | --fresh COUNT] [--nodes N] [--verbose]
  *   sim --story NAME | --stories
  *
  * Without a seed, one that is fresh; --fresh: so many. Prints seed, events and trace hash; a run
@@ -23,6 +23,7 @@
 struct options {
     uint64_t first, last;
     uint32_t nodes;
+    enum sim_theme theme;
     bool verbose;
     const char *story;
     bool all_stories;
@@ -33,8 +34,8 @@ static void
 on_abort(int signal_number)
 {
     (void)signal_number;
-    char line[80];
-    int size = snprintf(line, sizeof line, "replay: sim --seed %" PRIu64 " --verbose\n",
+    char line[120];
+    int size = snprintf(line, sizeof line, "replay, with the same --audiences: sim --seed %" PRIu64 " --verbose\n",
                         sim_random_seed());
     if (size > 0) (void)!write(STDERR_FILENO, line, (size_t)size);
     _exit(1);
@@ -88,6 +89,8 @@ parse(int count, char **words, struct options *options)
     for (int i = 1; i < count; i++) {
         if (strcmp(words[i], "--verbose") == 0) {
             options->verbose = true;
+        } else if (strcmp(words[i], "--audiences") == 0) {
+            options->theme = SIM_THEME_AUDIENCES;
         } else if (strcmp(words[i], "--stories") == 0) {
             options->all_stories = true;
         } else if (i + 1 == count) {
@@ -119,7 +122,7 @@ run_seeds(const struct options *options)
 {
     uint64_t events = 0;
     for (uint64_t seed = options->first;; seed++) {
-        struct sim_result result = sim_scenario_run(seed, options->nodes, options->verbose);
+        struct sim_result result = sim_scenario_run(options->theme, seed, options->nodes, options->verbose);
         events += result.events;
         if (options->last - options->first < 20) {
             printf("seed %" PRIu64 ": %" PRIu64 " events, trace %016" PRIx64 ", ok\n", seed,
@@ -127,7 +130,7 @@ run_seeds(const struct options *options)
         }
         /* One in a hundred twice, and every single one: the same seed is the same run. */
         if (seed % 100 == 0 || options->first == options->last) {
-            struct sim_result again = sim_scenario_run(seed, options->nodes, false);
+            struct sim_result again = sim_scenario_run(options->theme, seed, options->nodes, false);
             if (again.trace != result.trace) {
                 (void)fprintf(stderr, "FAILED: seed %" PRIu64 " does not repeat itself\n", seed);
                 abort();
@@ -144,7 +147,7 @@ main(int count, char **words)
 {
     struct options options;
     if (!parse(count, words, &options)) {
-        (void)fprintf(stderr, "usage: sim [--seeds A..B | --seed N | --fresh COUNT] [--nodes N]"
+        (void)fprintf(stderr, "usage: sim [--audiences] [--seeds A..B | --seed N | --fresh COUNT] [--nodes N]"
                               " [--verbose]"
                               " | --story NAME | --stories\n");
         return 2;

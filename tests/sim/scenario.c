@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crypto/assert.h"
+#include "tests/sim/audience.h"
 #include "tests/sim/byzantine.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/network.h"
@@ -29,6 +30,8 @@ enum {
     FAULT_COPY = 16384,  /* a restored node goes on with a feed whose end it forgot */
     FAULT_NO_RELAY = 32768,
     FAULTS_ALL = 65535,
+    FAULTS_HONEST = FAULT_LOSS | FAULT_REPEAT | FAULT_REORDER | FAULT_DELAY | FAULT_CUT | FAULT_CRASH | FAULT_RESTORE
+                    | FAULT_SLOW_SYNC | FAULT_STALE | FAULT_RESET,
 
     SETTLE_MS_MAX = 120000
 };
@@ -40,6 +43,7 @@ struct plan {
     enum topology topology;
     uint64_t fault_ms;
     uint32_t liars;
+    enum sim_theme theme;
 };
 
 static void
@@ -183,20 +187,33 @@ plan_theft(struct sim_world *world, const struct plan *plan)
     sim_push(world, plan->fault_ms + 100, (struct sim_event){ .kind = SIM_RECOVER, .node = victim });
 }
 
+/* All write into audiences, change them, and leave them. */
+static void
+plan_audiences(struct sim_world *world, const struct plan *plan)
+{
+    struct sim_random *random = &world->random;
+    uint64_t acts = sim_between(random, 10, SIM_CONTROLS_MAX);
+    for (uint64_t i = 0; i < acts; i++) {
+        uint32_t node = (uint32_t)sim_below(random, plan->nodes);
+        sim_push(world, sim_below(random, plan->fault_ms + 4000), (struct sim_event){ .kind = SIM_AUDIENCE, .node = node });
+    }
+}
+
 static void
 plan_world(struct sim_world *world, struct plan *plan, uint32_t nodes)
 {
     struct sim_random *random = &world->random;
-    plan->nodes = nodes != 0 ? nodes : (uint32_t)sim_between(random, 2, SIM_NODES_MAX);
+    bool closed = plan->theme == SIM_THEME_AUDIENCES;
+    plan->nodes = nodes != 0 ? nodes : (uint32_t)sim_between(random, 2, closed ? SIM_NODES_MAX : SIM_FEW_NODES);
     plan->topology = (enum topology)sim_below(random, TOPOLOGIES);
     plan->fault_ms = sim_between(random, 5000, 60000);
-    plan->faults = (uint32_t)(sim_next(random) & sim_next(random)) & FAULTS_ALL;
+    plan->faults = (uint32_t)(sim_next(random) & sim_next(random)) & (closed ? FAULTS_HONEST : FAULTS_ALL);
     plan->liars = 0;
     world->faultless = sim_chance(random, 100);
     if (world->faultless) {
         plan->faults = 0;
         plan->topology = MESH;
-    } else if (plan->nodes >= 3 && sim_chance(random, 400)) {
+    } else if (!closed && plan->nodes >= 3 && sim_chance(random, 400)) {
         plan->liars = (uint32_t)sim_between(random, 1, plan->nodes >= 5 ? 2 : 1);
     }
     sim_add_nodes(world, plan->nodes);
@@ -208,7 +225,7 @@ plan_world(struct sim_world *world, struct plan *plan, uint32_t nodes)
             node->liars[j].habits = (uint32_t)sim_below(random, SIM_HABITS_ALL) + 1;
         }
     }
-    bool picky = sim_chance(random, 250);
+    bool picky = !closed && sim_chance(random, 250);
     for (uint32_t i = 0; picky && i < plan->nodes; i++) {
         for (uint32_t j = 0; j < plan->nodes; j++) {
             if (i != j) world->nodes[i].follows[j] = sim_chance(random, 700);
@@ -216,6 +233,7 @@ plan_world(struct sim_world *world, struct plan *plan, uint32_t nodes)
     }
     for (uint32_t i = 0; i < plan->nodes; i++) plan_node(world, &world->nodes[i], plan);
     for (uint32_t i = 0; i < world->link_count; i++) plan_link(world, i, plan);
+    if (closed) plan_audiences(world, plan);
     for (uint32_t i = 0; (plan->faults & FAULT_ROTATE) != 0 && i < plan->nodes; i++) {
         if (!sim_chance(random, 400)) continue;
         sim_push(world, sim_below(random, plan->fault_ms + 2000),
@@ -239,7 +257,10 @@ sim_fault_crash(struct sim_world *world, const struct sim_event *event)
     bool boot = sim_chance(&world->random, 500);
     sim_say(world, node, "crashes%s", boot ? " with its machine" : "");
     sim_node_stop(node);
-    if (boot) sim_writer_abandon(node); /* the guard went with the machine's memory */
+    if (boot) { /* the guard went with the machine's memory */
+        sim_writer_abandon(node);
+        sim_audience_abandon(node);
+    }
     sim_push(world, sim_between(&world->random, 10, 20000),
              (struct sim_event){ .kind = SIM_RESTART, .node = node->index });
 }
@@ -272,11 +293,12 @@ sim_fault_restore(struct sim_world *world, const struct sim_event *event)
     for (uint32_t i = 0; i < world->feed_count; i++) {
         const struct sim_feed *feed = world->feeds[i];
         const struct sim_log *log = &node->storage.logs[i];
-        if (log->durable == 0 || sim_chance(random, 300)) continue;
+        if (log->durable == 0 || feed->origin.scope != ILEA_SCOPE_PEERS || sim_chance(random, 300)) continue;
         if (held_by_others(world, node, feed) < log->durable) continue;
         sim_storage_cut(node, feed, (uint32_t)sim_below(random, log->durable));
         if (feed == node->writer.feed) lost_own = true;
     }
+    sim_audience_restore(node);
     struct sim_feed *feed = node->writer.feed;
     if (feed == NULL || !unnoticed || node->storage.logs[feed->index].durable == 0 || !lost_own) {
         sim_writer_abandon(node);
@@ -311,10 +333,10 @@ sim_scenario_settle(struct sim_world *world, uint64_t ms_max)
 }
 
 struct sim_result
-sim_scenario_run(uint64_t seed, uint32_t nodes, bool verbose)
+sim_scenario_run(enum sim_theme theme, uint64_t seed, uint32_t nodes, bool verbose)
 {
     struct sim_world *world = sim_world_new(seed, verbose);
-    struct plan plan;
+    struct plan plan = { .theme = theme };
     plan_world(world, &plan, nodes);
     sim_say(world, NULL, "%u nodes, topology %u, faults %x, %u liars, %lu s%s", plan.nodes,
             (unsigned)plan.topology, plan.faults, plan.liars, (unsigned long)plan.fault_ms / 1000,

@@ -11,8 +11,11 @@ struct sim_result {
     uint64_t trace, events;
 };
 
+/* What a run is about: what all agencies share, or closed audiences beside it. */
+enum sim_theme { SIM_THEME_OPEN, SIM_THEME_AUDIENCES };
+
 /* `nodes` 0: drawn. */
-struct sim_result sim_scenario_run(uint64_t seed, uint32_t nodes, bool verbose);
+struct sim_result sim_scenario_run(enum sim_theme theme, uint64_t seed, uint32_t nodes, bool verbose);
 /* Until all agree, `ms_max` at most. */
 void sim_scenario_settle(struct sim_world *world, uint64_t ms_max);
 

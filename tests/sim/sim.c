@@ -7,6 +7,7 @@
 
 #include "crypto/assert.h"
 #include "tests/sim/archive.h"
+#include "tests/sim/audience.h"
 #include "tests/sim/byzantine.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/network.h"
@@ -167,6 +168,7 @@ sim_world_free(struct sim_world *world)
     for (uint32_t i = 0; i < world->heap_count; i++) free(world->heap[i].bytes);
     free(world->heap);
     sim_trust_free(world);
+    sim_audience_free(world);
     free(world->effects);
     ilea_commit_builder_free(world->builder);
     free(world);
@@ -430,7 +432,7 @@ reincarnate(struct sim_node *node, const struct ilea_effect *effect)
 static void
 tell_trace(struct sim_node *node, const struct ilea_effect *effect)
 {
-    static const char *const names[] = { "ready", "ended", "diverged", "refused" };
+    static const char *const names[] = { "ready", "ended", "diverged", "refused", "waits" };
     if (effect->trace.what == ILEA_TRACE_SESSION_READY) node->sessions++;
     if (effect->trace.what == ILEA_TRACE_DIVERGED) node->diverged++;
     if (effect->trace.what == ILEA_TRACE_REFUSED) node->refused++;
@@ -556,6 +558,19 @@ tell_peer(struct sim_node *node, uint32_t other, bool approved)
     sim_step(node, event);
 }
 
+static bool
+erased(void *context, const struct ilea_agency_id *agency, const struct ilea_feed_id *feed, uint64_t seq,
+       uint32_t index, const uint8_t leaf[ILEA_HASH_SIZE])
+{
+    (void)context;
+    (void)agency;
+    (void)feed;
+    (void)seq;
+    (void)index;
+    (void)leaf;
+    return false;
+}
+
 void
 sim_node_start(struct sim_node *node)
 {
@@ -568,7 +583,8 @@ sim_node_start(struct sim_node *node)
         .network = world->network, .agency = node->agency, .node = node->public_key,
         .transport = node->transport,
         .log = { .commit_size = commit_size, .commit_id = commit_id, .feed_limit = sim_trust_feed_limit,
-                 .archived = archived, .archived_next = sim_archive_next,
+                 .archived = archived, .archived_next = sim_archive_next, .entitled = sim_audience_entitled,
+                 .holds = sim_audience_holds, .erased = erased,
                  .manifest_size = sim_trust_manifest_size, .manifest_hash = sim_trust_manifest_hash,
                  .context = node } };
     node->replicator = ilea_replicator_init(node->memory, &config);
@@ -715,6 +731,7 @@ hear(struct sim_node *node, const struct sim_event *event)
     case SIM_WRITE: sim_write(node); break;
     case SIM_ROTATE: sim_rotate(node); break;
     case SIM_SIDE: sim_side_tick(node); break;
+    case SIM_AUDIENCE: sim_audience_act(node); break;
     default: on_link(node, event); break;
     }
 }
@@ -762,6 +779,7 @@ dispatch(struct sim_world *world, struct sim_event *event)
     case SIM_LINK_DOWN:
     case SIM_ROTATE:
     case SIM_SIDE:
+    case SIM_AUDIENCE:
     case SIM_WRITE: dispatch_to_node(world, event); break;
     case SIM_CONNECT: sim_network_connect(world, event->link); break;
     case SIM_RESET:

@@ -10,8 +10,8 @@
  *   view.c       decrypt and merge, as a reader    story.c      runs told by hand
  *   trust.c      manifests, limits and forks, as   story_trust.c  the same, of keys and forks
  *                a driver judges and keeps them    thief.c      somebody with stolen keys
- *   archive.c    what is closed at a node         bundle.c     what comes by no link
- *   archive.c    what is closed at a node          side.c       receipts, beside the feeds
+ *   archive.c    what is closed at a node          bundle.c     what comes by no link
+ *   side.c       receipts, beside the feeds        audience.c   closed audiences
  *
  * A check that fails ends the process with the line that replays the run.
  */
@@ -20,6 +20,7 @@
 
 #include "replication/core/message.h"
 #include "replication/core/replicator.h"
+#include "replication/record/audience.h"
 #include "replication/record/change.h"
 #include "replication/record/commit.h"
 #include "replication/record/fork.h"
@@ -27,7 +28,10 @@
 #include "tests/sim/random.h"
 
 enum {
-    SIM_NODES_MAX = 7,
+    SIM_NODES_MAX = 10,
+    SIM_FEW_NODES = 7,    /* so many at most, where the run is not about audiences */
+    SIM_AUDIENCES_MAX = 4,
+    SIM_CONTROLS_MAX = 256, /* statements of all audiences */
     SIM_LINKS_MAX = SIM_NODES_MAX * (SIM_NODES_MAX - 1) / 2,
     SIM_FEEDS_MAX = 5200,
     SIM_FEED_SLOTS = 16384,
@@ -61,8 +65,52 @@ struct sim_commit {
     uint8_t leaf[ILEA_HASH_SIZE];
     struct sim_commit *fork; /* another commit of the same feed and seq */
     bool forged;             /* by who stole the key, or in a copy of the node */
+    struct sim_set *known;   /* in an audience: the statements that its author held */
     uint32_t named_count;    /* of an opening: the positions that it names */
     struct ilea_position *named;
+};
+
+/* Statements, by their number in the world. */
+struct sim_set {
+    uint64_t words[SIM_CONTROLS_MAX / 64];
+};
+
+struct sim_act {
+    enum ilea_member_act_kind kind;
+    uint32_t member;       /* node */
+    enum ilea_access access;
+};
+
+/* A control statement of an audience. */
+struct sim_control {
+    struct sim_commit *commit;
+    uint32_t audience;
+    enum ilea_statement_kind kind; /* AUDIENCE or SUSPEND */
+    uint64_t rank;         /* the number of an AUDIENCE */
+    uint32_t act_count;
+    struct sim_act acts[SIM_NODES_MAX];
+    uint32_t subject;      /* of a SUSPEND */
+    struct sim_set before; /* all that its author held */
+    uint8_t *content;
+    size_t size;
+};
+
+struct sim_audience {
+    struct ilea_audience_id id;
+    uint32_t owner;        /* node */
+    uint8_t salt[ILEA_AUDIENCE_SALT_SIZE];
+};
+
+/* What the engine makes of what a node holds. */
+struct sim_seen {
+    struct sim_set held;
+    struct ilea_membership *membership;
+};
+
+/* A node's own feed in an audience. */
+struct sim_line {
+    struct sim_feed *feed; /* NULL: to be opened */
+    struct sim_set named;  /* what its last statement names, and what comes before that */
 };
 
 /* An opening that names a position of a feed. */
@@ -239,6 +287,9 @@ struct sim_node {
     struct sim_writer writer;
     struct sim_event *deferred; /* arrived while the node was in a sync */
     uint32_t deferred_count, deferred_capacity;
+    struct sim_line closed[SIM_AUDIENCES_MAX];
+    uint32_t taken_count, taken_capacity; /* commits of audiences, in the order in which the log took them */
+    const struct sim_commit **taken;
     uint64_t sessions;      /* that became ready */
     uint64_t reincarnations, diverged, refused, forks_found;
     struct ilea_imported imported; /* in the bundle that was brought last */
@@ -281,6 +332,7 @@ enum sim_event_kind {
     SIM_APPROVE, /* or revoke */
     SIM_ROTATE,
     SIM_SIDE,
+    SIM_AUDIENCE, /* somebody does something in some audience */
     SIM_ROB,     /* `way`: whom; `run`: enum sim_deed */
     SIM_RECOVER,
     SIM_CALM
@@ -315,6 +367,11 @@ struct sim_world {
     struct sim_manifest **manifests;
     uint32_t proof_count, proof_capacity;
     struct sim_proof **proofs;
+    uint32_t audience_count;
+    struct sim_audience audiences[SIM_AUDIENCES_MAX];
+    uint32_t control_count;
+    struct sim_control *controls[SIM_CONTROLS_MAX];
+    struct sim_seen seen[SIM_NODES_MAX][SIM_AUDIENCES_MAX];
     struct ilea_commit_builder *builder;
     struct ilea_effects *effects;
     struct sim_made made[SIM_NODES_MAX][SIM_NODES_MAX]; /* by holder and author */

@@ -5,6 +5,7 @@
 
 #include "crypto/assert.h"
 #include "tests/sim/archive.h"
+#include "tests/sim/audience.h"
 
 static void
 append(struct sim_log *log, struct sim_commit *commit)
@@ -44,7 +45,12 @@ sim_storage_put(struct sim_node *node, struct sim_commit *commit, bool own)
             sim_fail(node->world, node, "a commit is stored on top of another history");
         }
     }
+    sim_audience_check_put(node, commit);
     append(log, commit);
+    if (commit->known != NULL) {
+        node->taken = sim_grow(node->taken, node->taken_count, &node->taken_capacity, sizeof *node->taken);
+        node->taken[node->taken_count++] = commit;
+    }
     storage->pending = sim_grow(storage->pending, storage->pending_count, &storage->pending_capacity,
                                 sizeof *storage->pending);
     storage->pending[storage->pending_count++] = (struct sim_pending){ commit, own };
@@ -99,6 +105,7 @@ sim_storage_synced(struct sim_node *node)
     storage->syncing = 0;
     for (uint32_t i = 0; i < count; i++) storage->logs[done[i].commit->feed->index].durable++;
     start_sync(node);
+    for (uint32_t i = 0; i < count; i++) sim_audience_durable(node, done[i].commit);
 
     bool others_left = false;
     for (uint32_t i = 0; i < storage->pending_count; i++) {

@@ -64,7 +64,7 @@ static void
 forge_commits(struct sim_node *thief, struct sim_node *victim, enum sim_deed deed)
 {
     struct sim_random *random = &thief->world->random;
-    struct sim_feed *feed = deed == SIM_DEED_OPEN ? sim_writer_feed(victim, victim->stolen)
+    struct sim_feed *feed = deed == SIM_DEED_OPEN ? sim_writer_feed(victim, victim->stolen, ILEA_SCOPE_PEERS, NULL)
                                                   : choose_feed(thief, victim, 1);
     if (feed == NULL) return;
     const struct sim_log *log = &thief->storage.logs[feed->index];

@@ -29,10 +29,9 @@ note_namings(struct sim_world *world, struct sim_commit *commit, const struct il
     }
 }
 
-/* Registers a commit's bytes under its feed and seq; a second one of the same seq is a fork. */
-static struct sim_commit *
-register_commit(struct sim_feed *feed, uint64_t seq, const struct ilea_commit_id *id,
-                struct ilea_span bytes)
+struct sim_commit *
+sim_writer_register(struct sim_feed *feed, uint64_t seq, const struct ilea_commit_id *id,
+                    struct ilea_span bytes)
 {
     struct sim_commit *commit = calloc(1, sizeof *commit);
     ilea_assert(commit != NULL && bytes.size <= UINT32_MAX);
@@ -76,6 +75,7 @@ free_commit(struct sim_commit *commit)
         for (uint32_t i = 0; i < commit->change_count; i++) free(commit->changes[i].plaintext);
         free(commit->changes);
         free(commit->named);
+        free(commit->known);
         free(commit->bytes);
         free(commit);
         commit = fork;
@@ -106,7 +106,10 @@ collect_predecessors(const struct sim_node *node, struct ilea_position *position
     for (uint32_t i = 0; i < node->world->feed_count; i++) {
         const struct sim_feed *feed = node->world->feeds[i];
         const struct sim_log *log = &node->storage.logs[i];
-        if (feed->author != node->index || log->durable == 0 || log->archived) continue;
+        if (feed->author != node->index || log->durable == 0 || log->archived
+            || feed->origin.scope != ILEA_SCOPE_PEERS) {
+            continue;
+        }
         const struct sim_commit *last = log->commits[log->durable - 1];
         positions[count++] = (struct ilea_position){ feed->id, last->seq, last->id };
     }
@@ -155,7 +158,8 @@ add_epoch(struct sim_node *node, uint64_t number)
 }
 
 struct sim_feed *
-sim_writer_feed(struct sim_node *node, const struct ilea_sign_secret *secret)
+sim_writer_feed(struct sim_node *node, const struct ilea_sign_secret *secret, enum ilea_scope scope,
+                const struct ilea_audience_id *audience)
 {
     struct sim_world *world = node->world;
     struct sim_feed *feed = calloc(1, sizeof *feed);
@@ -164,7 +168,8 @@ sim_writer_feed(struct sim_node *node, const struct ilea_sign_secret *secret)
     feed->index = world->feed_count;
     feed->author = node->index;
     feed->secret = secret;
-    feed->origin = (struct ilea_feed_origin){ .agency = node->agency, .scope = ILEA_SCOPE_PEERS };
+    feed->origin = (struct ilea_feed_origin){ .agency = node->agency, .scope = scope };
+    if (audience != NULL) feed->origin.audience = *audience;
     ilea_sign_secret_public(secret, &feed->origin.node);
     sim_fill(&world->random, feed->origin.incarnation, sizeof feed->origin.incarnation);
     ilea_feed_id_of(&world->network, &feed->origin, &feed->id);
@@ -195,7 +200,7 @@ open_feed(struct sim_node *node)
     ilea_assert(positions != NULL);
     uint32_t count = collect_predecessors(node, positions);
     if (count > ILEA_PREDECESSORS_MAX) count = ILEA_PREDECESSORS_MAX;
-    struct sim_feed *feed = sim_writer_feed(node, node->secret);
+    struct sim_feed *feed = sim_writer_feed(node, node->secret, ILEA_SCOPE_PEERS, NULL);
     node->writer.feed = feed;
     node->writer.run = 0;
     memset(node->writer.leaf, 0, sizeof node->writer.leaf);
@@ -207,7 +212,7 @@ open_feed(struct sim_node *node)
     struct ilea_span bytes;
     struct ilea_commit_id id;
     ilea_commit_end(world->builder, node->secret, &bytes, &id);
-    struct sim_commit *commit = register_commit(feed, 1, &id, bytes);
+    struct sim_commit *commit = sim_writer_register(feed, 1, &id, bytes);
     note_namings(world, commit, positions, count);
     free(positions);
     sim_storage_put(node, commit, true);
@@ -233,7 +238,7 @@ sim_writer_forge_blank(struct sim_world *world, struct sim_feed *feed, uint64_t 
     struct ilea_span bytes;
     struct ilea_commit_id id;
     ilea_commit_end(world->builder, feed->secret, &bytes, &id);
-    struct sim_commit *commit = register_commit(feed, seq, &id, bytes);
+    struct sim_commit *commit = sim_writer_register(feed, seq, &id, bytes);
     commit->forged = true;
     return commit;
 }
@@ -434,7 +439,7 @@ sim_writer_forge(struct sim_node *node, uint64_t seq, const struct ilea_commit_i
     struct ilea_span bytes;
     struct ilea_commit_id id;
     ilea_commit_end(world->builder, feed->secret, &bytes, &id);
-    struct sim_commit *commit = register_commit(feed, seq, &id, bytes);
+    struct sim_commit *commit = sim_writer_register(feed, seq, &id, bytes);
     commit->changes = changes;
     commit->change_count = made;
     commit->run = node->writer.run;

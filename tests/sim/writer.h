@@ -20,7 +20,11 @@ void sim_writer_abandon(struct sim_node *node);
 struct sim_commit *sim_writer_forge(struct sim_node *node, uint64_t seq,
                                     const struct ilea_commit_id *prev);
 /* A new feed of the node's agency, under one of its keys; nothing in it. */
-struct sim_feed *sim_writer_feed(struct sim_node *node, const struct ilea_sign_secret *secret);
+struct sim_feed *sim_writer_feed(struct sim_node *node, const struct ilea_sign_secret *secret, enum ilea_scope scope,
+                                 const struct ilea_audience_id *audience);
+/* A commit's bytes under its feed and seq; a second one of the same seq is a fork. */
+struct sim_commit *sim_writer_register(struct sim_feed *feed, uint64_t seq, const struct ilea_commit_id *id,
+                                       struct ilea_span bytes);
 /* The same with nothing to read in it, in any feed: for thieves. */
 struct sim_commit *sim_writer_forge_blank(struct sim_world *world, struct sim_feed *feed, uint64_t seq,
                                           const struct ilea_commit_id *prev);
