@@ -108,7 +108,8 @@ static uint32_t
 author_link(const struct ilea_replicator *r, uint32_t at)
 {
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
-        if (is_author(r, i, at) && is_usable(r, i, at) && r->now_ms >= r->link_feeds[i][at].shunned_ms) return i;
+        const struct link_feed *state = &r->link_feeds[i][at];
+        if (is_author(r, i, at) && is_usable(r, i, at) && !state->doubted && r->now_ms >= state->shunned_ms) return i;
     }
     return NO_INDEX;
 }
@@ -180,9 +181,7 @@ choose_source(struct ilea_replicator *r, uint32_t at)
         wait_for_shunned(r, at);
         return;
     }
-    /* The author of an open feed will have more of it, even if it did not tell so yet; of an audience's feed it may
-     * keep quiet. */
-    uint32_t author = is_open(feed) ? author_link(r, at) : NO_INDEX;
+    uint32_t author = author_link(r, at);
     take_source(r, at, author != NO_INDEX ? author : best);
 }
 
@@ -226,7 +225,7 @@ heard_of(struct ilea_replicator *r, uint32_t index, uint32_t at, uint64_t seq)
     bool held_more = is_wanted(feed, state->remote_seq);
     if (seq > state->remote_seq) {
         state->remote_seq = seq;
-        state->urged = false;
+        state->urged = state->doubted = false;
     }
     /* Somebody says it has a commit of ours that we forgot. Of a feed that was opened since our node
      * was started that is a lie, and a liar must not make us open one after the other; the commit
@@ -418,6 +417,7 @@ doubt(struct ilea_replicator *r, uint32_t index, uint32_t at)
         return;
     }
     state->urged = false;
+    state->doubted = true;
     state->remote_seq = feed->seq;
     feed->eager_link = NO_INDEX;
     choose_source(r, at);

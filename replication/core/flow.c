@@ -367,7 +367,7 @@ end_intake(struct ilea_replicator *r, uint32_t index, const struct intake *intak
     state->credit_due = true;
     if (intake->fresh) {
         feed->progress_ms = r->now_ms;
-        state->urged = false;
+        state->urged = state->doubted = false;
     }
     state->brought = state->brought || intake->fresh;
     heard_of(r, index, at, feed->seq > state->remote_seq && intake->fresh ? feed->seq : state->remote_seq);

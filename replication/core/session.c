@@ -47,7 +47,7 @@ clear_session(struct ilea_replicator *r, uint32_t index)
     for (uint32_t i = 0; i < r->feed_count; i++) {
         struct link_feed *state = &r->link_feeds[index][i];
         state->out_eager = state->note_due = state->credit_due = state->refused = false;
-        state->fork_known = state->in_archive = state->withheld = state->paused = state->urged = false;
+        state->fork_known = state->in_archive = state->withheld = state->paused = state->urged = state->doubted = false;
         state->sent_seq = state->probed_back = 0;
         state->probed_seq = ILEA_SEQ_NEVER;
     }

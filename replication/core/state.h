@@ -82,6 +82,7 @@ struct link_feed {
     bool may_tell;        /* it may hear of the feed: all may of an open one, of an audience's who is in it */
     bool paused;          /* told to stop, because what it brought has to wait */
     bool urged;           /* asked a second time for what does not come */
+    bool doubted;         /* nor came it then */
     uint64_t shunned_ms;  /* it brought what was cut off: others are asked until then */
     uint64_t probed_seq;  /* of another history: asked for what comes after this seq; ILEA_SEQ_NEVER: not yet */
     uint64_t probed_back; /* and so far before where the two were seen to differ */

@@ -29,7 +29,9 @@ count_held(const struct sim_node *node, uint32_t author)
 {
     uint64_t held = 0;
     for (uint32_t i = 0; i < node->world->feed_count; i++) {
-        if (node->world->feeds[i]->author == author) held += node->storage.logs[i].durable;
+        const struct sim_feed *feed = node->world->feeds[i];
+        bool counts = feed->author == author && feed->origin.scope != ILEA_SCOPE_AUDIENCE;
+        if (counts) held += node->storage.logs[i].durable;
     }
     return held;
 }
