@@ -8,6 +8,7 @@
 #include "node/command_act.h"
 #include "node/command_fork.h"
 #include "node/command_key.h"
+#include "node/command_review.h"
 #include "node/date.h"
 #include "node/trust.h"
 
@@ -27,9 +28,15 @@ add(json_t *list, const char *what, const char *run, const char *format, ...)
 static void
 add_proposals(struct ilea_command_act *act, json_t *list)
 {
-    unsigned count = 0;
+    unsigned count = 0, waiting, returned;
     struct ilea_proposal_row row = { .number = 0 };
+    ilea_command_review_counts(act->txn, &waiting, &returned);
     while (ilea_log_proposal_next(act->txn, row.number, &row) == ILEA_ERROR_NONE) count++;
+    count -= waiting + returned < count ? waiting + returned : count;
+    if (waiting == 1) add(list, "review", "ilea review list", "a release waits for review");
+    if (waiting > 1) add(list, "review", "ilea review list", "%u releases wait for review", waiting);
+    if (returned == 1) add(list, "returned", "ilea review list", "a release was returned");
+    if (returned > 1) add(list, "returned", "ilea review list", "%u releases were returned", returned);
     if (count == 1) add(list, "proposals", "ilea admin pending", "a decision waits for signatures");
     if (count > 1) add(list, "proposals", "ilea admin pending", "%u decisions wait for signatures", count);
 }

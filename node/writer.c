@@ -364,6 +364,14 @@ ilea_writer_decide(struct ilea_writer *writer, const struct ilea_trust_request *
         enum ilea_error error = begin_local(writer);
         if (error != ILEA_ERROR_NONE) return error;
         error = ilea_trust_decide(&writer->node, request, ilea_wall_ms(), answer);
+        if (error == ILEA_ERROR_BUSY) { /* the view lags behind */
+            ilea_author_abort(writer->node.author);
+            error = ilea_node_build_view(&writer->node);
+            if (error == ILEA_ERROR_NONE) error = ilea_author_begin(writer->node.author, ilea_wall_ms());
+            if (error == ILEA_ERROR_NONE) {
+                error = ilea_trust_decide(&writer->node, request, ilea_wall_ms(), answer);
+            }
+        }
         return end_local(writer, error, answer->error);
     }
     struct ilea_msgpack_writer body = request_writer(writer);
