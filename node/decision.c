@@ -16,6 +16,7 @@ static const struct ilea_decision_kind kinds[] = {
     { "peer.manifest", ILEA_DECIDER_NODE, true, false, "take in new keys of" },
     { "peer.vouch", ILEA_DECIDER_ONE, true, false, "vouch for" },
     { "peer.invite", ILEA_DECIDER_ONE, false, false, "invite an agency" },
+    { "policy.four-eyes", ILEA_DECIDER_NODE, false, false, "note whether releases need a second admin" },
     { "policy.set", ILEA_DECIDER_QUORUM, false, false, "set the policy" },
     { "admin.add", ILEA_DECIDER_GROWING, false, true, "add an admin" },
     { "admin.remove", ILEA_DECIDER_QUORUM, false, true, "remove an admin" },

@@ -9,6 +9,19 @@
 #include "node/driver_state.h"
 #include "node/trust.h"
 
+/* What ilea.conf says of four eyes counts from now on. What is wrong with it the command line, which reads it too,
+ * says. */
+static bool
+look_at_policy(struct driver *driver)
+{
+    char reason[ILEA_REASON_SIZE];
+    if (ilea_node_policy_again(driver->node, reason) != ILEA_ERROR_NONE) return true;
+    enum ilea_error error = ilea_driver_transaction(driver);
+    if (error == ILEA_ERROR_NONE) error = ilea_node_note_four_eyes(driver->node);
+    if (error != ILEA_ERROR_NONE) ilea_driver_recover(driver, "note", error);
+    return error == ILEA_ERROR_NONE;
+}
+
 /* Go on with a PUTS request; false if it has to wait. */
 static bool
 do_puts(struct driver *driver, struct ilea_control_client *client, struct ilea_span body,
@@ -18,8 +31,7 @@ do_puts(struct driver *driver, struct ilea_control_client *client, struct ilea_s
     ilea_msgpack_reader_init(&reader, body);
     uint32_t count = ilea_msgpack_get_array(&reader, ILEA_CONTROL_PUTS_MAX);
     if (!client->is_answering) {
-        char reason[ILEA_REASON_SIZE]; /* said by the command line, which reads the same file */
-        (void)!ilea_node_policy_again(driver->node, reason);
+        if (!look_at_policy(driver)) return false;
         client->is_answering = true;
         client->put_index = 0;
         ilea_msgpack_put_array(&client->answer, count);

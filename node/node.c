@@ -243,6 +243,21 @@ ilea_node_build_view(struct ilea_node *node)
 }
 
 enum ilea_error
+ilea_node_note_four_eyes(struct ilea_node *node)
+{
+    struct ilea_policy policy;
+    struct ilea_transaction *txn = ilea_author_transaction(node->author);
+    enum ilea_error error = ilea_log_policy(txn, &policy);
+    if (error != ILEA_ERROR_NONE || policy.four_eyes == node->config.four_eyes) return error;
+    policy.four_eyes = node->config.four_eyes;
+    error = ilea_log_put_policy(txn, &policy);
+    const struct ilea_audit_pair pairs[] = { { "by", "configuration" },
+                                             { "four-eyes", policy.four_eyes ? "yes" : "no" },
+                                             { NULL, NULL } };
+    return error == ILEA_ERROR_NONE ? ilea_audit_note(node->author, "policy.four-eyes", NULL, pairs) : error;
+}
+
+enum ilea_error
 ilea_node_policy_again(struct ilea_node *node, char *reason)
 {
     struct ilea_config config;

@@ -124,6 +124,7 @@ struct ilea_agency_row {
 struct ilea_policy {
     uint32_t approvals; /* how many admins sign a decision: 1..16 */
     bool unverified;    /* approval without a compared code is allowed */
+    bool four_eyes;     /* as the configuration was seen last, so that a change of it is noted */
 };
 
 struct ilea_epoch_row {
