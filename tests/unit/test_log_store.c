@@ -257,7 +257,6 @@ test_log_proposals(void **state)
     assert_int_equal(got.returned_ms, 9);
     assert_int_equal(got.returned_by[31], 7);
     assert_int_equal(got.reason.size, ILEA_ACT_VALUE_MAX);
-    ILEA_TEST_OK(ilea_log_delete_proposal(txn, row.number));
     ILEA_TEST_OK(ilea_log_delete_proposal(txn, 3));
     ILEA_TEST_OK(ilea_log_delete_proposal(txn, 1));
     ILEA_TEST_OK(ilea_log_proposal_next(txn, 0, &got));
@@ -267,7 +266,7 @@ test_log_proposals(void **state)
     assert_int_equal(ilea_log_proposal(txn, 3, &got), ILEA_ERROR_NOT_FOUND);
     row = (struct ilea_proposal_row){ .act = span("act") };
     ILEA_TEST_OK(ilea_log_put_proposal(txn, &row));
-    assert_int_equal(row.number, 5); /* and none again */
+    assert_int_equal(row.number, 4); /* and not 3 again */
     ilea_transaction_abort(txn);
 }
 
