@@ -89,9 +89,9 @@ write_and_print(const struct ilea_command *command, struct ilea_put *put)
     if (code == 0) code = write_one(&send, put, &single);
     bool is_written = code == 0;
     if (is_written) code = ilea_command_send_ask(&send);
-    if (is_written && (code == 0 || single.result.outcome != ILEA_PUT_REVIEW)) {
-        print_written(command, &single, &send); /* a draft, though it could not be asked for */
-    }
+    bool is_draft = is_written
+        && (single.result.outcome == ILEA_PUT_CREATED || single.result.outcome == ILEA_PUT_UPDATED);
+    if (is_written && (code == 0 || is_draft)) print_written(command, &single, &send); /* though it was not asked for */
     ilea_command_send_end(&send);
     return code;
 }

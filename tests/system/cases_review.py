@@ -259,7 +259,7 @@ def review_killed(place):
         release = asked(fr.load(path, "misp-galaxy"))[0]
         writer = support.Background(lambda stopping, release=release: fr.run("review", "approve", release, "--admin",
                                                                              second, check_code=False))
-        time.sleep(rng.random() * 0.12)
+        time.sleep(rng.random() * 0.05)
         fr.kill()
         writer.finish()
         left = [entry for entry in releases(fr) if entry["release"] == release]
