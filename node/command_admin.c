@@ -232,7 +232,7 @@ admin_list(const struct ilea_command *command)
         json_array_append_new(list, json_pack("{s:s,s:s,s:o}", "name", name, "key", hex, "file",
                                               here ? json_string(file) : json_null()));
     }
-    struct ilea_config config;
+    struct ilea_config config = { .four_eyes = false };
     struct ilea_policy policy = { .approvals = 1 };
     char reason[ILEA_REASON_SIZE];
     if (code == 0 && ilea_home_config(command->home, &config, reason) == ILEA_ERROR_NONE
@@ -240,11 +240,12 @@ admin_list(const struct ilea_command *command)
         if (!command->json) {
             (void)printf("approvals %u, approving without a code is %s; change it: ilea admin policy\n",
                          policy.approvals, policy.unverified ? "allowed" : "not allowed");
+            if (config.four_eyes) (void)puts("four_eyes: what leaves the agency waits for a second admin: ilea review");
         }
     }
     if (code == 0 && command->json) {
-        ilea_command_print(json_pack("{s:O,s:I,s:b}", "admins", list, "approvals", (json_int_t)policy.approvals,
-                                     "unverified", policy.unverified ? 1 : 0));
+        ilea_command_print(json_pack("{s:O,s:I,s:b,s:b}", "admins", list, "approvals", (json_int_t)policy.approvals,
+                                     "unverified", policy.unverified ? 1 : 0, "four_eyes", config.four_eyes ? 1 : 0));
     }
     json_decref(list);
     ilea_command_act_end(&act);

@@ -375,13 +375,13 @@ ilea_command_review_of(const struct ilea_command *command, const struct ilea_rec
         json_object_del(json, "not");
     }
     end_review(&review);
-    return json != NULL ? json : json_null();
+    return json;
 }
 
 void
 ilea_command_review_print(const json_t *review)
 {
-    if (!json_is_object(review)) return;
+    if (review == NULL) return;
     (void)fputs("review: release ", stdout);
     print_head(review);
 }

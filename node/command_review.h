@@ -7,9 +7,9 @@
 #include "node/command.h"
 #include "replication/store/log_store.h"
 
-/* Whether a record of ours waits for review, or was returned, and why (new reference; null: neither). */
+/* Whether a record of ours waits for review, or was returned, and why (new reference); NULL: neither. */
 json_t *ilea_command_review_of(const struct ilea_command *command, const struct ilea_record_info *info);
-/* The same in words on stdout; nothing if it is null. */
+/* The same in words on stdout; nothing if it is NULL. */
 void ilea_command_review_print(const json_t *review);
 
 /* How many releases wait for review, and how many were returned. */

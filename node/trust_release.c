@@ -11,6 +11,8 @@
 #include "node/trust_state.h"
 #include "replication/record/uuid.h"
 
+_Static_assert((int)ILEA_RELEASE_SIZE_MAX <= (int)ILEA_PAYLOAD_SIZE_MAX, "any release can wait");
+
 /* What an item writes: `put` borrows it. */
 static enum ilea_error
 put_of(const struct ilea_release_item *item, struct ilea_put *put)
