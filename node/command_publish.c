@@ -99,8 +99,8 @@ print_preview(const struct ilea_record_info *info, const struct preview *preview
                      json_string_value(json_object_get(entry, "text")));
     }
     if (preview->reviewers != NULL) {
-        char line[ILEA_ADMINS_MAX * (ILEA_ADMIN_NAME_SIZE + 2) + 100] = "It waits until another admin than who asks has "
-                                                                        "approved it; admins:";
+        char line[ILEA_ADMINS_MAX * (ILEA_ADMIN_NAME_SIZE + 2) + 100];
+        (void)snprintf(line, sizeof line, "It waits until another admin than who asks has approved it; admins:");
         json_array_foreach(preview->reviewers, i, entry) {
             size_t used = strlen(line);
             (void)snprintf(line + used, sizeof line - used, "%s %s", i == 0 ? "" : ",", json_string_value(entry));
@@ -160,8 +160,8 @@ preview_publish(const struct ilea_command *command)
     }
     if (code == 0) code = find_reviewers(command, &preview);
     if (code == 0 && command->json) {
-        ilea_command_print(json_pack("{s:{s:s,s:s,s:s,s:b,s:O,s:O,s:O*}}", "publish", "ref", info.ref, "to", "all-peers",
-                                     "tlp", ilea_label_name(preview.label), "dry_run", 1, "gets", preview.gets, "not",
+        ilea_command_print(json_pack("{s:{s:s,s:s,s:s,s:b,s:O,s:O,s:O*}}", "publish", "ref", info.ref, "to",
+                                     "all-peers", "tlp", ilea_label_name(preview.label), "dry_run", 1, "gets", preview.gets, "not",
                                      preview.not, "reviewers", preview.reviewers));
     } else if (code == 0) {
         print_preview(&info, &preview);

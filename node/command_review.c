@@ -99,6 +99,7 @@ release_json(struct review *review, bool details)
     struct ilea_release_item item;
     struct ilea_release left = review->release;
     bool is_stale = false;
+    const struct ilea_agency_id *own = &ilea_log_identity(review->act.log)->agency;
     ilea_time_format(review->row.made_ms, asked);
     ilea_command_hex(left.hash, sizeof left.hash, digest);
     if (review->row.sig_count > 0) {
@@ -107,7 +108,7 @@ release_json(struct review *review, bool details)
     }
     json_t *records = json_array();
     while (ilea_release_next(&left, &item)) {
-        json_t *record = ilea_release_look(review->snapshot, &ilea_log_identity(review->act.log)->agency, &item, details);
+        json_t *record = ilea_release_look(review->snapshot, own, &item, details);
         is_stale = is_stale || json_is_true(json_object_get(record, "stale"));
         json_array_append_new(records, record);
     }

@@ -69,7 +69,7 @@ static void
 take_put(struct ilea_command_send *send, uint64_t tag, enum ilea_error error, const struct ilea_put_result *result)
 {
     struct ilea_command_kept *kept = send->first;
-    if (error == ILEA_ERROR_NONE && result->outcome == ILEA_PUT_REVIEW && kept == NULL) { /* it was not so a moment ago */
+    if (error == ILEA_ERROR_NONE && result->outcome == ILEA_PUT_REVIEW && kept == NULL) { /* it is news */
         struct ilea_put_result refused = *result;
         (void)snprintf(refused.reason, sizeof refused.reason, "four_eyes is on since this moment: try again");
         send->answer(send->context, tag, ILEA_ERROR_PERMISSION, &refused);
@@ -94,7 +94,8 @@ static void
 take_draft(struct ilea_command_send *send, enum ilea_error error, const struct ilea_put_result *result)
 {
     const struct ilea_command_draft *draft = &send->drafts[send->draft_at++];
-    if (error == ILEA_ERROR_NONE && result->outcome == ILEA_PUT_REVIEW) error = add_item(send, draft->type, result, NULL);
+    bool is_asked = error == ILEA_ERROR_NONE && result->outcome == ILEA_PUT_REVIEW;
+    if (is_asked) error = add_item(send, draft->type, result, NULL);
     if (error == ILEA_ERROR_NONE) return;
     (void)ilea_command_fail(EX_DATAERR, "%s is a draft and was not asked for: %s", draft->ref,
                             result->reason[0] != '\0' ? result->reason : ilea_error_text(error));

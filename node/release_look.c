@@ -63,7 +63,8 @@ apply(const struct ilea_record *record, const struct ilea_put *put, struct ilea_
         const struct ilea_field *field = ilea_field_by_number(type, entry->field);
         bool goes = false;
         for (uint32_t k = 0; k < put->entry_count && !goes; k++) goes = removes(put, &put->entries[k], entry, type);
-        if (!goes) after->entries[after->entry_count++] = record->entries[ilea_record_shown(record, field, first, siblings)];
+        uint32_t shown = ilea_record_shown(record, field, first, siblings);
+        if (!goes) after->entries[after->entry_count++] = record->entries[shown];
         i = first + siblings;
     }
     uint32_t kept = after->entry_count;

@@ -75,7 +75,7 @@ def put_past_the_command(agency, title):
 
 @test
 def review_ways_out(place):
-    """new --to, publish, set, import and a put past the command: all wait; approved, they arrive; the rest is as before."""
+    """new --to, publish, set, import, a put past the command: all wait; approved, they arrive; the rest as before."""
     (fr, nl), second = two_eyes_more(place)
     set_four_eyes(fr, None)
     shared, _ = fr.new("Shared before")
@@ -101,7 +101,7 @@ def review_ways_out(place):
         text = file.read()
     changed = place.write("changed.jsonl", text.replace('"value": "', '"value": "wombat '))
     answer = fr.load(changed, "misp-galaxy")
-    same((answer["created"], answer["updated"], answer["waiting"], answer["bad"]), (0, 0, 40, 0), "an import of changes")
+    same((answer["created"], answer["updated"], answer["waiting"], answer["bad"]), (0, 0, 40, 0), "changes imported")
     ways["import of changes"] = asked(answer)
     more = make_rows(place, "more.jsonl", "misp-galaxy", 60, "wombat")
     answer = fr.load(more, "misp-galaxy")
@@ -215,7 +215,7 @@ def check_refusals(fr, place, second):
 
 @test
 def review_refusals(place):
-    """Own approval, the same key under another name, stale, twice, unknown, one admin alone, a full queue, bad words."""
+    """Own approval, the same key under another name, stale, twice, unknown, one admin, a full queue, bad words."""
     (fr, nl), second = two_eyes_more(place)
     shutil.copy(os.path.join(fr.home, "keys", "admin-admin.key"), place.path("other-name.key"))
     check_refusals(fr, place, second)
