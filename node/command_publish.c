@@ -161,7 +161,8 @@ preview_publish(const struct ilea_command *command)
     if (code == 0) code = find_reviewers(command, &preview);
     if (code == 0 && command->json) {
         ilea_command_print(json_pack("{s:{s:s,s:s,s:s,s:b,s:O,s:O,s:O*}}", "publish", "ref", info.ref, "to",
-                                     "all-peers", "tlp", ilea_label_name(preview.label), "dry_run", 1, "gets", preview.gets, "not",
+                                     "all-peers",
+                                     "tlp", ilea_label_name(preview.label), "dry_run", 1, "gets", preview.gets, "not",
                                      preview.not, "reviewers", preview.reviewers));
     } else if (code == 0) {
         print_preview(&info, &preview);
