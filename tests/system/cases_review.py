@@ -221,6 +221,16 @@ def review_refusals(place):
     check_refusals(fr, place, second)
     fr.start()
     check_refusals(fr, place, second)
+    # Who is no admin any more neither asks nor approves.
+    third = add_admin(fr, "third")
+    ref, _ = fr.new("By the third", to=None)
+    number = asked(fr.json("publish", ref, "--to", "all-peers", "--admin", third))[0]
+    fr.run("admin", "remove", "third", "--admin", "admin")
+    wait_for("two admins", lambda: len(fr.json("admin", "list")["admins"]) == 2, 10)
+    fr.run("review", "approve", number, "--admin", third, check_code=NOPERM)
+    result = fr.run("review", "approve", number, "--admin", second, check_code=NOPERM)
+    check("return it" in result.err, "not said what to do:", result)
+    fr.run("review", "return", number, "--admin", second, "--reason", "ask anew")
     # At most 64 wait, and none of them keeps a decision out.
     rows = [fr.new(f"Many {i}", to=None)[0] for i in range(65)]
     for ref in rows[:64]:
