@@ -339,14 +339,6 @@ proposal_json(struct ilea_command_act *act, const struct ilea_proposal_row *row,
                      proposed->has_subject ? json_string(id) : json_null());
 }
 
-/* Releases have a list of their own: ilea review. */
-static bool
-is_release(const struct ilea_act *act)
-{
-    const struct ilea_decision_kind *kind = ilea_decision_kind(act->kind);
-    return kind != NULL && kind->decider == ILEA_DECIDER_REVIEW;
-}
-
 json_t *
 ilea_command_proposals(struct ilea_command_act *act)
 {
@@ -355,7 +347,7 @@ ilea_command_proposals(struct ilea_command_act *act)
     struct ilea_proposal_row row = { .number = 0 };
     while (proposed != NULL && ilea_log_proposal_next(act->txn, row.number, &row) == ILEA_ERROR_NONE) {
         char text[300];
-        if (ilea_act_decode(row.act, proposed) != ILEA_ERROR_NONE || is_release(proposed)) continue;
+        if (ilea_act_decode(row.act, proposed) != ILEA_ERROR_NONE || ilea_trust_is_release(row.act)) continue;
         describe(act, proposed, text, sizeof text);
         json_array_append_new(list, proposal_json(act, &row, proposed, text));
     }
@@ -415,10 +407,7 @@ load_proposal(struct ilea_command_act *act, uint8_t **bytes, size_t *size)
     }
     memcpy(*bytes, row.act.data, row.act.size);
     *size = row.act.size;
-    struct ilea_act *proposed = malloc(sizeof *proposed);
-    bool refused = proposed != NULL && ilea_act_decode(row.act, proposed) == ILEA_ERROR_NONE && is_release(proposed);
-    free(proposed);
-    if (!refused) return 0;
+    if (!ilea_trust_is_release(row.act)) return 0;
     return ilea_command_fail(EX_NOINPUT, "%u is a release: ilea review approve %u, or ilea review return %u --reason "
                                          "TEXT", row.number, row.number, row.number);
 }

@@ -46,11 +46,9 @@ end_review(struct review *review)
 static bool
 next_release(struct review *review)
 {
-    static const char kind[] = "record.release";
     while (ilea_log_proposal_next(review->act.txn, review->row.number, &review->row) == ILEA_ERROR_NONE) {
-        if (ilea_act_decode(review->row.act, review->request) == ILEA_ERROR_NONE
-            && review->request->kind.size == strlen(kind)
-            && memcmp(review->request->kind.data, kind, strlen(kind)) == 0
+        if (ilea_trust_is_release(review->row.act)
+            && ilea_act_decode(review->row.act, review->request) == ILEA_ERROR_NONE
             && ilea_release_decode(review->row.payload, &review->release) == ILEA_ERROR_NONE) {
             return true;
         }
@@ -215,18 +213,22 @@ review_list(const struct ilea_command *command)
     return code;
 }
 
+/* The one word after the verb. */
+static int
+one_word(const struct ilea_command *command)
+{
+    if (command->word_count == 3) return 0;
+    return ilea_command_usage("the number of a release, or a record's ref, is wanted; see: ilea review list");
+}
+
 /* The release with the number, or with the record, that was typed. `waiting`: not one that was returned. */
 static int
-find_release(struct review *review, bool waiting)
+find_release(struct review *review, const char *word, bool waiting)
 {
-    const struct ilea_command *command = review->act.command;
-    const char *word = command->word_count == 3 ? command->words[2] : "";
     uint64_t number = 0;
     struct ilea_record_info info = { .type_number = 0 };
     bool is_number = ilea_command_number(word, &number);
-    if (command->word_count != 3) {
-        return ilea_command_usage("the number of a release, or a record's ref, is wanted; see: ilea review list");
-    }
+    review->row.number = 0;
     if (!is_number && ilea_snapshot_by_ref(review->snapshot, word, &info) != ILEA_ERROR_NONE) {
         return ilea_command_fail(EX_NOINPUT, "no release or record %.60s; see: ilea review list", word);
     }
@@ -270,8 +272,9 @@ static int
 review_show(const struct ilea_command *command)
 {
     struct review review;
+    if (one_word(command) != 0) return EX_USAGE;
     int code = begin_review(&review, command, "record.return", false);
-    if (code == 0) code = find_release(&review, false);
+    if (code == 0) code = find_release(&review, command->words[2], false);
     json_t *json = code == 0 ? release_json(&review, true) : NULL, *record;
     if (code == 0 && command->json) {
         ilea_command_print(json_incref(json));
@@ -296,26 +299,39 @@ copy_act(const struct review *review, size_t *size)
     return bytes;
 }
 
+/* Approve the release that one word names. */
+static int
+approve_one(struct review *review, const char *word)
+{
+    struct ilea_control_decision answer;
+    size_t size = 0;
+    int code = find_release(review, word, true);
+    if (code != 0) return code;
+    uint8_t *bytes = copy_act(review, &size);
+    if (bytes == NULL) return ilea_command_fail(EX_OSERR, "out of memory");
+    code = ilea_command_act_sign(&review->act, (struct ilea_span){ bytes, size }, &answer);
+    if (code == 0) {
+        char title[100];
+        (void)snprintf(title, sizeof title, "release %u is approved and sent: %u record%s", review->row.number,
+                       review->release.count, review->release.count == 1 ? "" : "s");
+        code = ilea_command_act_print(review->act.command, &answer, title, NULL);
+    }
+    free(bytes);
+    return code;
+}
+
 static int
 review_approve(const struct ilea_command *command)
 {
     struct review review;
-    struct ilea_control_decision answer;
-    uint8_t *bytes = NULL;
-    size_t size = 0;
-    int code = begin_review(&review, command, "record.release", true);
-    if (code == 0) code = find_release(&review, true);
-    if (code == 0 && (bytes = copy_act(&review, &size)) == NULL) code = ilea_command_fail(EX_OSERR, "out of memory");
-    if (code == 0) code = ilea_command_act_sign(&review.act, (struct ilea_span){ bytes, size }, &answer);
-    if (code == 0) {
-        char title[100];
-        (void)snprintf(title, sizeof title, "release %u is approved and sent: %u record%s", review.row.number,
-                       review.release.count, review.release.count == 1 ? "" : "s");
-        code = ilea_command_act_print(command, &answer, title, NULL);
+    if (command->word_count < 3) return ilea_command_usage("review approve takes releases; see: ilea review list");
+    int code = begin_review(&review, command, "record.release", true), last = code;
+    for (int i = 2; code == 0 && i < command->word_count; i++) { /* one that fails does not keep the others back */
+        int one = approve_one(&review, command->words[i]);
+        if (one != 0) last = one;
     }
-    free(bytes);
     end_review(&review);
-    return code;
+    return last;
 }
 
 static int
@@ -327,8 +343,9 @@ review_return(const struct ilea_command *command)
     if (command->reason == NULL || command->reason[0] == '\0') {
         return ilea_command_usage("review return needs --reason TEXT");
     }
+    if (one_word(command) != 0) return EX_USAGE;
     int code = begin_review(&review, command, "record.return", true);
-    if (code == 0) code = find_release(&review, true);
+    if (code == 0) code = find_release(&review, command->words[2], true);
     if (code == 0) {
         struct ilea_span first = ilea_act_value(review.request, "record");
         ilea_command_hex(review.request->hash, sizeof review.request->hash, hash);

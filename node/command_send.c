@@ -35,20 +35,19 @@ static enum ilea_error
 add_item(struct ilea_command_send *send, uint32_t type, const struct ilea_put_result *result,
          const struct ilea_command_kept *put)
 {
-    uint32_t capacity = send->item_capacity;
-    void *items = send->items, *refs = send->refs;
-    bool has_room = grow(&items, send->item_count, &capacity, sizeof *send->items);
+    void *items = send->items;
+    bool has_room = grow(&items, send->item_count, &send->item_capacity, sizeof *send->items);
     send->items = items;
-    has_room = has_room && grow(&refs, send->item_count, &send->item_capacity, sizeof *send->refs);
-    send->refs = refs;
     uint8_t *copy = has_room && put != NULL ? malloc(put->size) : NULL;
     if (!has_room || (put != NULL && copy == NULL)) return ILEA_ERROR_NO_MEMORY;
     if (put != NULL) memcpy(copy, put->bytes, put->size);
-    struct ilea_release_item *item = &send->items[send->item_count];
+    struct ilea_command_item *row = &send->items[send->item_count++];
+    struct ilea_release_item *item = &row->item;
+    row->waits = false;
+    (void)snprintf(row->ref, sizeof row->ref, "%s", result->ref);
     *item = (struct ilea_release_item){ .type = type, .record = result->id, .label = result->label,
                                         .put = { copy, put != NULL ? put->size : 0 } };
     memcpy(item->base, result->base, sizeof item->base);
-    (void)snprintf(send->refs[send->item_count++], sizeof *send->refs, "%s", result->ref);
     return ILEA_ERROR_NONE;
 }
 
@@ -114,10 +113,17 @@ take_answer(void *context, uint64_t tag, enum ilea_error error, const struct ile
 static int
 begin_act(struct ilea_command_send *send)
 {
-    if (send->act_begun) return 0;
+    struct ilea_command_act *act = &send->act;
+    if (send->act_begun) { /* a long import later: what is there now */
+        enum ilea_error error = ilea_transaction_begin(ilea_log_environment(act->log), false, &act->txn);
+        if (error == ILEA_ERROR_NONE) error = ilea_chain_last(act->txn, &act->act.agency, &act->own);
+        act->act.made_ms = ilea_wall_ms();
+        return error == ILEA_ERROR_NONE ? 0 : ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s",
+                                                               ilea_error_text(error));
+    }
     send->act_begun = true;
-    int code = ilea_command_act_begin(&send->act, send->command, "record.release", true);
-    if (code != 0 || send->act.own.admin_count > 1) return code;
+    int code = ilea_command_act_begin(act, send->command, "record.release", true);
+    if (code != 0 || act->own.admin_count > 1) return code;
     return ilea_command_fail(EX_NOPERM, "four_eyes = yes and there is one admin: nobody else could approve; add one "
                                         "first: ilea admin add NAME");
 }
@@ -135,6 +141,8 @@ ilea_command_send_begin(struct ilea_command_send *send, const struct ilea_comman
     if (send->four_eyes && ilea_command_scope(command) == ILEA_SCOPE_PEERS) {
         int code = begin_act(send);
         if (code != 0) return code;
+        ilea_transaction_abort(send->act.txn); /* not for as long as an import takes */
+        send->act.txn = NULL;
     }
     return ilea_command_writer(command, take_answer, send, &send->writer);
 }
@@ -209,12 +217,87 @@ static enum ilea_error
 encode(struct ilea_command_send *send, uint32_t from, uint32_t *count, uint8_t *bytes, size_t *size)
 {
     size_t used = 64;
-    for (*count = 0; from + *count < send->item_count && *count < ILEA_RELEASE_RECORDS_MAX; (*count)++) {
-        used += 1 + 5 + 18 + 1 + 34 + 5 + send->items[from + *count].put.size;
+    uint32_t most = send->item_count - from < ILEA_RELEASE_RECORDS_MAX ? send->item_count - from
+                                                                       : ILEA_RELEASE_RECORDS_MAX;
+    struct ilea_release_item *items = calloc(most, sizeof *items);
+    *count = 0;
+    if (items == NULL) return ILEA_ERROR_NO_MEMORY;
+    for (; *count < most; (*count)++) {
+        items[*count] = send->items[from + *count].item;
+        used += 1 + 5 + 18 + 1 + 34 + 5 + items[*count].put.size;
         if (used > ILEA_RELEASE_SIZE_MAX) break;
     }
-    if (*count == 0) return ILEA_ERROR_LIMIT;
-    return ilea_release_encode(send->items + from, *count, bytes, ILEA_RELEASE_SIZE_MAX, size);
+    enum ilea_error error = *count == 0 ? ILEA_ERROR_LIMIT
+                                        : ilea_release_encode(items, *count, bytes, ILEA_RELEASE_SIZE_MAX, size);
+    free(items);
+    return error;
+}
+
+static int
+compare_items(const void *a, const void *b)
+{
+    const struct ilea_release_item *one = a, *other = b;
+    int order = memcmp(one->record.bytes, other->record.bytes, sizeof one->record.bytes);
+    return order != 0 ? order : (one->type > other->type) - (one->type < other->type);
+}
+
+static void
+free_put(struct ilea_command_item *item)
+{
+    union { const uint8_t *from; void *to; } put = { .from = item->item.put.data };
+    free(put.to);
+}
+
+/* Take an item out that waits in a release already; a message if there it has another content. */
+static void
+drop_waiting(struct ilea_command_send *send, struct ilea_command_item *item, const struct ilea_release_item *waiting,
+             uint32_t number)
+{
+    bool is_same = waiting->label == item->item.label && waiting->put.size == item->item.put.size
+        && memcmp(waiting->base, item->item.base, sizeof waiting->base) == 0
+        && (waiting->put.size == 0 || memcmp(waiting->put.data, item->item.put.data, waiting->put.size) == 0);
+    if (is_same) {
+        struct ilea_command_request *last = &send->requests[send->request_count > 0 ? send->request_count - 1 : 0];
+        bool is_listed = send->request_count > 0 && last->number == number;
+        if (is_listed) last->records++;
+        else if (send->request_count < ILEA_COMMAND_REQUESTS_MAX) {
+            send->requests[send->request_count++] = (struct ilea_command_request){ number, 1, false };
+        }
+    } else {
+        (void)ilea_command_fail(EX_CANTCREAT, "%s waits in release %u as it was before: take that back first with ilea "
+                                              "review return %u --reason TEXT", item->ref, number, number);
+        send->failure = ILEA_ERROR_EXISTS;
+    }
+    item->waits = true;
+}
+
+/* What waits already is not asked for again. */
+static enum ilea_error
+drop_all_waiting(struct ilea_command_send *send)
+{
+    struct ilea_proposal_row row = { .number = 0 };
+    struct ilea_release release;
+    struct ilea_release_item waiting;
+    enum ilea_error error;
+    qsort(send->items, send->item_count, sizeof *send->items, compare_items); /* the item comes first in each */
+    while ((error = ilea_log_proposal_next(send->act.txn, row.number, &row)) == ILEA_ERROR_NONE) {
+        if (!ilea_trust_is_release(row.act) || row.returned_ms != 0
+            || ilea_release_decode(row.payload, &release) != ILEA_ERROR_NONE) {
+            continue;
+        }
+        while (ilea_release_next(&release, &waiting)) {
+            struct ilea_command_item *item =
+                bsearch(&waiting, send->items, send->item_count, sizeof *send->items, compare_items);
+            if (item != NULL) drop_waiting(send, item, &waiting, row.number);
+        }
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < send->item_count; i++) {
+        if (send->items[i].waits) free_put(&send->items[i]);
+        else send->items[kept++] = send->items[i];
+    }
+    send->item_count = kept;
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
 }
 
 /* `first`: how its first record is called. */
@@ -243,7 +326,7 @@ request(struct ilea_command_send *send, struct ilea_span payload, const char *fi
     int code = ilea_command_act_send(act, payload, &answer);
     if (code == 0) {
         send->requests[send->request_count++] =
-            (struct ilea_command_request){ .number = answer.proposal, .records = count };
+            (struct ilea_command_request){ .number = answer.proposal, .records = count, .is_new = true };
     }
     return code;
 }
@@ -254,9 +337,12 @@ request_all(struct ilea_command_send *send)
     uint8_t *bytes = malloc(ILEA_RELEASE_SIZE_MAX);
     int code = bytes != NULL ? begin_act(send) : ilea_command_fail(EX_OSERR, "out of memory");
     uint32_t count = 0;
+    if (code == 0 && drop_all_waiting(send) != ILEA_ERROR_NONE) {
+        code = ilea_command_fail(EX_DATAERR, "what waits for review cannot be read; run ilea verify");
+    }
     for (uint32_t from = 0; code == 0 && from < send->item_count; from += count) {
         size_t size = 0;
-        const char *first = send->refs[from];
+        const char *first = send->items[from].ref;
         if (send->request_count == ILEA_COMMAND_REQUESTS_MAX) {
             code = ilea_command_fail(EX_DATAERR, "more records than %d releases hold: approve these, and run the same "
                                                  "again for the rest", ILEA_COMMAND_REQUESTS_MAX);
@@ -298,12 +384,8 @@ ilea_command_send_end(struct ilea_command_send *send)
         free(send->first);
         send->first = next;
     }
-    for (uint32_t i = 0; i < send->item_count; i++) {
-        union { const uint8_t *from; void *to; } put = { .from = send->items[i].put.data };
-        free(put.to);
-    }
+    for (uint32_t i = 0; i < send->item_count; i++) free_put(&send->items[i]);
     free(send->items);
-    free(send->refs);
     free(send->drafts);
     *send = (struct ilea_command_send){ .command = NULL };
 }
@@ -311,11 +393,13 @@ ilea_command_send_end(struct ilea_command_send *send)
 void
 ilea_command_send_print(const struct ilea_command_send *send)
 {
+    if (send->request_count == 0) return;
     for (uint32_t i = 0; i < send->request_count; i++) {
         const struct ilea_command_request *made = &send->requests[i];
-        (void)printf("release %u, %u record%s, waits for another admin: ilea review approve %u\n", made->number,
-                     made->records, made->records == 1 ? "" : "s", made->number);
+        (void)printf("release %u, %u record%s, waits%s for another admin\n", made->number, made->records,
+                     made->records == 1 ? "" : "s", made->is_new ? "" : " already");
     }
+    (void)puts("They look: ilea review show NUMBER; and say: ilea review approve NUMBER...");
 }
 
 json_t *
@@ -324,8 +408,9 @@ ilea_command_send_json(const struct ilea_command_send *send)
     if (send->request_count == 0) return NULL;
     json_t *list = json_array();
     for (uint32_t i = 0; i < send->request_count; i++) {
-        json_array_append_new(list, json_pack("{s:I,s:I}", "release", (json_int_t)send->requests[i].number, "records",
-                                              (json_int_t)send->requests[i].records));
+        json_array_append_new(list, json_pack("{s:I,s:I,s:b}", "release", (json_int_t)send->requests[i].number, "records",
+                                              (json_int_t)send->requests[i].records, "new",
+                                              send->requests[i].is_new ? 1 : 0));
     }
     return list;
 }

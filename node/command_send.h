@@ -25,11 +25,15 @@ struct ilea_command_send {
     struct ilea_command_kept *first, *last;
     struct ilea_command_draft { uint32_t type; struct ilea_record_id id; char ref[48]; } *drafts;
     uint32_t draft_count, draft_capacity, draft_at;
-    struct ilea_release_item *items;   /* their puts are heap */
-    char (*refs)[48];                  /* of the items */
+    struct ilea_command_item {
+        struct ilea_release_item item; /* first; its put is heap */
+        char ref[48];
+        bool waits;                    /* in an earlier release */
+    } *items;
     uint32_t item_count, item_capacity;
-    enum ilea_error failure;           /* out of memory on the way */
-    struct ilea_command_request { uint32_t number, records; } requests[ILEA_COMMAND_REQUESTS_MAX]; /* that were made */
+    enum ilea_error failure;           /* on the way; it was said */
+    /* That were made, and those that were made before and hold some of the same. */
+    struct ilea_command_request { uint32_t number, records; bool is_new; } requests[ILEA_COMMAND_REQUESTS_MAX];
     uint32_t request_count;
 };
 

@@ -35,7 +35,7 @@ static const char help[] =
     "  set REF FIELD=VALUE...              FIELD+=V, FIELD-=V: sets; FIELD= removes\n"
     "  publish REF --to all-peers [--tlp LABEL] [--dry-run]\n"
     "  retract REF --reason TEXT           still there, marked as withdrawn\n"
-    "  review list | show N | approve N | return N --reason TEXT\n"
+    "  review list | show N | approve N... | return N --reason TEXT\n"
     "  where REF-OR-ID                     which agencies have it and can read it\n"
     "  import FILE --profile NAME [--to AUDIENCE]\n"
     "    NAME: records cordis-project h2020-topic misp-galaxy org; FILE: also .gz, -\n"

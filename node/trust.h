@@ -30,6 +30,9 @@ enum {
 ILEA_MUST_USE enum ilea_error ilea_trust_decide(struct ilea_node *node, const struct ilea_trust_request *request,
                                                 uint64_t now_ms, struct ilea_control_decision *answer);
 
+/* Whether an act that waits is a release, which has its own list: ilea review. */
+bool ilea_trust_is_release(struct ilea_span act);
+
 /* What counts now: the stricter of configuration and log. */
 ILEA_MUST_USE enum ilea_error ilea_trust_policy(struct ilea_transaction *txn, const struct ilea_config *config,
                                                 struct ilea_policy *policy);

@@ -48,7 +48,6 @@ enum ilea_error ilea_trust_do_own(struct decide *decide);
 enum ilea_error ilea_trust_find_named(struct decide *decide, bool is_release, uint32_t *number);
 
 /* trust_release.c */
-bool ilea_trust_is_release(struct ilea_span act);
 enum ilea_error ilea_trust_check_release(struct decide *decide); /* BUSY: once the view shows all */
 enum ilea_error ilea_trust_do_release(struct decide *decide);
 /* A request was stored: say so in the audit feed. */

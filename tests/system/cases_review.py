@@ -103,6 +103,7 @@ def review_ways_out(place):
     answer = fr.load(changed, "misp-galaxy")
     same((answer["created"], answer["updated"], answer["waiting"], answer["bad"]), (0, 0, 40, 0), "changes imported")
     ways["import of changes"] = asked(answer)
+    same([entry["new"] for entry in fr.load(changed, "misp-galaxy")["releases"]], [False], "the same import again")
     more = make_rows(place, "more.jsonl", "misp-galaxy", 60, "wombat")
     answer = fr.load(more, "misp-galaxy")
     same((answer["created"], answer["waiting"]), (60, 0), "an import of new ones: drafts")
@@ -126,8 +127,10 @@ def review_ways_out(place):
     check(max(len(line) for line in text.splitlines()) <= 80 and "migration" in text, "the page:", text)
     check(any(item["what"] == "review" for item in fr.status()["attention"]), "status does not tell of it")
 
-    for numbers in ways.values():
-        same(fr.json("review", "approve", numbers[0], "--admin", second)["outcome"], "done", "approved")
+    numbers = [numbers[0] for numbers in ways.values()]
+    same(fr.json("review", "approve", numbers[0], "--admin", second)["outcome"], "done", "approved")
+    result = fr.run("review", "approve", *numbers, "--admin", second, check_code=NOINPUT)  # the first is gone
+    same((result.err.count("\n"), result.out.count("approved and sent")), (1, len(numbers) - 1), "several at once")
     wait_converged([fr, nl])
     got = titles(nl)
     same(len(got), 103, "records there")
@@ -187,6 +190,9 @@ def review_return(place):
 def check_refusals(fr, place, second):
     ref, _ = ask_new(fr, "A need")
     number = releases(fr, "waiting")[0]["release"]
+    again = fr.json("publish", ref, "--to", "all-peers")
+    same((again["outcome"], again["releases"]), ("unchanged", [{"release": number, "records": 1, "new": False}]),
+         "asked for again")
     for admin in ("admin", place.path("other-name.key")):  # the same key under another name, too
         result = fr.run("review", "approve", number, "--admin", admin, check_code=NOPERM)
         check(result.err.count("\n") == 1 and "another admin" in result.err, "not said why:", result)
@@ -197,7 +203,7 @@ def check_refusals(fr, place, second):
                         (["review", "return", number, "--admin", second, "--reason", "a\nb"], DATAERR),
                         (["admin", "sign", number, "--admin", second], NOINPUT),
                         (["admin", "reject", number, "--admin", second], NOINPUT),
-                        (["publish", ref, "--to", "all-peers"], CANTCREAT),
+                        (["publish", ref, "--to", "all-peers", "--tlp", "clear"], CANTCREAT),
                         (["publish", ref, "--to", "all-peers", "--tlp", "red"], DATAERR)):
         result = fr.run(*words, check_code=code)
         same(result.err.count("\n"), 1, "lines of " + repr(result.err))
