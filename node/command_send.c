@@ -408,9 +408,9 @@ ilea_command_send_json(const struct ilea_command_send *send)
     if (send->request_count == 0) return NULL;
     json_t *list = json_array();
     for (uint32_t i = 0; i < send->request_count; i++) {
-        json_array_append_new(list, json_pack("{s:I,s:I,s:b}", "release", (json_int_t)send->requests[i].number, "records",
-                                              (json_int_t)send->requests[i].records, "new",
-                                              send->requests[i].is_new ? 1 : 0));
+        const struct ilea_command_request *made = &send->requests[i];
+        json_array_append_new(list, json_pack("{s:I,s:I,s:b}", "release", (json_int_t)made->number, "records",
+                                              (json_int_t)made->records, "new", made->is_new ? 1 : 0));
     }
     return list;
 }
