@@ -8,7 +8,6 @@
 #include "node/command_act.h"
 #include "node/command_fork.h"
 #include "node/command_key.h"
-#include "node/command_review.h"
 #include "node/date.h"
 #include "node/trust.h"
 
@@ -26,13 +25,16 @@ add(json_t *list, const char *what, const char *run, const char *format, ...)
 }
 
 static void
-add_proposals(struct ilea_command_act *act, json_t *list)
+add_proposals(struct ilea_command_act *act, uint64_t now_ms, json_t *list)
 {
-    unsigned count = 0, waiting, returned;
+    const uint64_t kept_ms = (uint64_t)ILEA_PROPOSAL_DAYS * 24 * 60 * 60 * 1000;
+    unsigned count = 0, waiting = 0, returned = 0;
     struct ilea_proposal_row row = { .number = 0 };
-    ilea_command_review_counts(act->txn, &waiting, &returned);
-    while (ilea_log_proposal_next(act->txn, row.number, &row) == ILEA_ERROR_NONE) count++;
-    count -= waiting + returned < count ? waiting + returned : count;
+    while (ilea_log_proposal_next(act->txn, row.number, &row) == ILEA_ERROR_NONE) {
+        if (!ilea_trust_is_release(row.act)) count++;
+        else if (row.returned_ms == 0) waiting++;
+        else if (row.returned_ms + kept_ms > now_ms) returned++; /* later nobody will ask for it anew */
+    }
     if (waiting == 1) add(list, "review", "ilea review list", "a release waits for review");
     if (waiting > 1) add(list, "review", "ilea review list", "%u releases wait for review", waiting);
     if (returned == 1) add(list, "returned", "ilea review list", "a release was returned");
@@ -132,7 +134,7 @@ ilea_command_attention(const struct ilea_command *command)
     if (ilea_command_act_begin(&act, command, "attention", false) == 0) {
         uint64_t now_ms = ilea_wall_ms();
         add_clock(&act, now_ms, list);
-        add_proposals(&act, list);
+        add_proposals(&act, now_ms, list);
         add_agencies(&act, now_ms, list);
         add_forks(&act, list);
         add_keys(&act, list);

@@ -403,15 +403,3 @@ ilea_command_review_print(const json_t *review)
     (void)fputs("review: release ", stdout);
     print_head(review);
 }
-
-void
-ilea_command_review_counts(struct ilea_transaction *txn, unsigned *waiting, unsigned *returned)
-{
-    struct review review = { .act.txn = txn, .request = malloc(sizeof *review.request) };
-    *waiting = *returned = 0;
-    while (review.request != NULL && next_release(&review)) {
-        if (review.row.returned_ms == 0) (*waiting)++;
-        else (*returned)++;
-    }
-    free(review.request);
-}

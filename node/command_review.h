@@ -1,18 +1,14 @@
 /*
- * command_review.h - what a record's page and status say of releases; review itself is command_review.c's.
+ * command_review.h - what a record's page says of releases; review itself is command_review.c's.
  */
 #ifndef ILEA_NODE_COMMAND_REVIEW_H
 #define ILEA_NODE_COMMAND_REVIEW_H
 
 #include "node/command.h"
-#include "replication/store/log_store.h"
 
 /* Whether a record of ours waits for review, or was returned, and why (new reference); NULL: neither. */
 json_t *ilea_command_review_of(const struct ilea_command *command, const struct ilea_record_info *info);
 /* The same in words on stdout; nothing if it is NULL. */
 void ilea_command_review_print(const json_t *review);
-
-/* How many releases wait for review, and how many were returned. */
-void ilea_command_review_counts(struct ilea_transaction *txn, unsigned *waiting, unsigned *returned);
 
 #endif

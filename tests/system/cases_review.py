@@ -238,7 +238,9 @@ def review_refusals(place):
     check("return it" in result.err, "not said what to do:", result)
     fr.run("review", "return", number, "--admin", second, "--reason", "ask anew")
     # At most 64 wait, and none of them keeps a decision out.
-    rows = [fr.new(f"Many {i}", to=None)[0] for i in range(65)]
+    fr.json("import", make_rows(place, "many.jsonl", "misp-galaxy", 65, "many"), "--profile", "misp-galaxy")
+    rows = [record["ref"] for record in fr.export().values() if "ref" in record and "many" in str(record)]
+    same(len(rows), 65, "drafts")
     for ref in rows[:64]:
         fr.run("publish", ref, "--to", "all-peers")
     result = fr.run("publish", rows[64], "--to", "all-peers", check_code=IOERR)
