@@ -313,7 +313,7 @@ ilea_command_show(const struct ilea_command *command)
     int code = ilea_command_find_record(command, command->words[1], &replica, &snapshot, &info);
     json_t *record = code == 0 ? ilea_command_record(snapshot, &info) : NULL;
     if (code == 0 && record == NULL) code = ilea_command_fail(EX_OSERR, "out of memory");
-    json_t *review = code == 0 ? ilea_command_review_of(command, &info) : NULL;
+    json_t *review = code == 0 ? ilea_command_review_of(command, snapshot, &info.agency) : NULL;
     if (review != NULL) json_object_set_new(record, "review", review);
     if (code == 0 && command->json) {
         ilea_command_print(json_incref(record));

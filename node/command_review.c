@@ -88,44 +88,50 @@ add_reach(struct review *review, json_t *json)
     json_object_set_new(json, "not", not);
 }
 
+/* What the release at hand says of itself. */
+static json_t *
+head_json(struct review *review)
+{
+    char time[ILEA_TIME_SIZE], by[ILEA_ADMIN_NAME_SIZE] = "", digest[2 * ILEA_HASH_SIZE + 1];
+    const struct ilea_proposal_row *row = &review->row;
+    struct ilea_sign_public admin;
+    ilea_time_format(row->made_ms, time);
+    ilea_command_hex(review->release.hash, sizeof review->release.hash, digest);
+    if (row->sig_count > 0) {
+        memcpy(admin.bytes, row->sigs.data, sizeof admin.bytes);
+        ilea_command_admin_name(review->act.txn, &admin, by);
+    }
+    json_t *json = json_pack("{s:I,s:s,s:s,s:s,s:s,s:s}", "release", (json_int_t)row->number, "state",
+                             row->returned_ms != 0 ? "returned" : "waiting", "asked", time, "asked_by", by, "to",
+                             ilea_scope_name(review->release.scope), "digest", digest);
+    if (row->returned_ms == 0) return json;
+    ilea_time_format(row->returned_ms, time);
+    memcpy(admin.bytes, row->returned_by, sizeof admin.bytes);
+    ilea_command_admin_name(review->act.txn, &admin, by);
+    json_object_set_new(json, "returned", json_string(time));
+    json_object_set_new(json, "returned_by", json_string(by));
+    json_object_set_new(json, "reason", json_stringn((const char *)row->reason.data, row->reason.size));
+    return json;
+}
+
 /* The release at hand. `details`: with what it writes. */
 static json_t *
 release_json(struct review *review, bool details)
 {
-    char asked[ILEA_TIME_SIZE], by[ILEA_ADMIN_NAME_SIZE] = "", digest[2 * ILEA_HASH_SIZE + 1];
-    struct ilea_sign_public admin;
     struct ilea_release_item item;
     struct ilea_release left = review->release;
-    bool is_stale = false;
     const struct ilea_agency_id *own = &ilea_log_identity(review->act.log)->agency;
-    ilea_time_format(review->row.made_ms, asked);
-    ilea_command_hex(left.hash, sizeof left.hash, digest);
-    if (review->row.sig_count > 0) {
-        memcpy(admin.bytes, review->row.sigs.data, sizeof admin.bytes);
-        ilea_command_admin_name(review->act.txn, &admin, by);
-    }
-    json_t *records = json_array();
+    json_t *json = head_json(review), *records = json_array();
+    bool is_stale = false;
     while (ilea_release_next(&left, &item)) {
         json_t *record = ilea_release_look(review->snapshot, own, &item, details);
         is_stale = is_stale || json_is_true(json_object_get(record, "stale"));
         json_array_append_new(records, record);
     }
-    json_t *json = json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:o}", "release", (json_int_t)review->row.number, "state",
-                             review->row.returned_ms != 0 ? "returned" : is_stale ? "stale" : "waiting", "asked", asked,
-                             "asked_by", by, "to", ilea_scope_name(review->release.scope), "digest", digest, "records",
-                             records);
-    if (review->row.returned_ms == 0) {
-        add_reach(review, json);
-        return json;
-    }
-    char returned[ILEA_TIME_SIZE];
-    ilea_time_format(review->row.returned_ms, returned);
-    memcpy(admin.bytes, review->row.returned_by, sizeof admin.bytes);
-    ilea_command_admin_name(review->act.txn, &admin, by);
-    json_object_set_new(json, "returned", json_string(returned));
-    json_object_set_new(json, "returned_by", json_string(by));
-    json_object_set_new(json, "reason",
-                        json_stringn((const char *)review->row.reason.data, review->row.reason.size));
+    json_object_set_new(json, "records", records);
+    if (review->row.returned_ms != 0) return json;
+    if (is_stale) json_object_set_new(json, "state", json_string("stale"));
+    add_reach(review, json);
     return json;
 }
 
@@ -376,23 +382,43 @@ ilea_command_review(const struct ilea_command *command)
     return ilea_command_usage("review takes list, show, approve or return");
 }
 
-json_t *
-ilea_command_review_of(const struct ilea_command *command, const struct ilea_record_info *info)
+/* The release at hand, if it holds the snapshot's current record. */
+static json_t *
+review_of_record(struct review *review, const struct ilea_view_row *record)
 {
-    struct review review;
-    json_t *json = NULL;
-    struct ilea_record_id id = info->id;
-    int code = begin_review(&review, command, "record.return", false);
-    bool is_ours =
-        code == 0 && memcmp(info->agency.bytes, ilea_log_identity(review.act.log)->agency.bytes, ILEA_ID_SIZE) == 0;
-    while (is_ours && json == NULL && next_release(&review)) {
-        if (!ilea_release_names(review.release, info->type_number, &id)) continue;
-        json = release_json(&review, false);
-        json_object_del(json, "records");
-        json_object_del(json, "gets");
-        json_object_del(json, "not");
+    struct ilea_release left = review->release;
+    struct ilea_release_item item;
+    uint8_t base[ILEA_HASH_SIZE];
+    while (ilea_release_next(&left, &item)) {
+        if (item.type != record->type || memcmp(item.record.bytes, record->id.bytes, sizeof record->id.bytes) != 0) {
+            continue;
+        }
+        json_t *json = head_json(review);
+        ilea_release_base(record->scope, record->state, base);
+        bool is_stale = review->row.returned_ms == 0 && memcmp(base, item.base, sizeof base) != 0;
+        if (is_stale) json_object_set_new(json, "state", json_string("stale"));
+        return json;
     }
-    end_review(&review);
+    return NULL;
+}
+
+json_t *
+ilea_command_review_of(const struct ilea_command *command, struct ilea_snapshot *snapshot,
+                       const struct ilea_agency_id *owner)
+{
+    struct review review = { .request = malloc(sizeof *review.request) };
+    json_t *json = NULL;
+    char path[ILEA_PATH_SIZE];
+    ilea_home_path(command->home, "log", path);
+    bool is_ours = review.request != NULL && ilea_log_open(path, true, &review.act.log) == ILEA_ERROR_NONE
+        && memcmp(owner->bytes, ilea_log_identity(review.act.log)->agency.bytes, sizeof owner->bytes) == 0
+        && ilea_transaction_begin(ilea_log_environment(review.act.log), false, &review.act.txn) == ILEA_ERROR_NONE;
+    while (is_ours && json == NULL && next_release(&review)) {
+        json = review_of_record(&review, ilea_snapshot_row(snapshot));
+    }
+    ilea_transaction_abort(review.act.txn);
+    ilea_log_close(review.act.log);
+    free(review.request);
     return json;
 }
 

@@ -6,8 +6,10 @@
 
 #include "node/command.h"
 
-/* Whether a record of ours waits for review, or was returned, and why (new reference); NULL: neither. */
-json_t *ilea_command_review_of(const struct ilea_command *command, const struct ilea_record_info *info);
+/* Whether the snapshot's current record, if it is ours, waits for review, or was returned, and why (new reference);
+ * NULL: neither, or the log cannot be read. */
+json_t *ilea_command_review_of(const struct ilea_command *command, struct ilea_snapshot *snapshot,
+                               const struct ilea_agency_id *owner);
 /* The same in words on stdout; nothing if it is NULL. */
 void ilea_command_review_print(const json_t *review);
 
