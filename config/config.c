@@ -65,6 +65,7 @@ on_entry(void *context, const char *section, const char *name, const char *value
     if (strcmp(name, "guard") == 0) return set_value(parse, parse->config->guard, name, value);
     if (strcmp(name, "approvals") == 0) return set_approvals(parse, value);
     if (strcmp(name, "unverified") == 0) return set_flag(parse, &parse->config->unverified, name, value);
+    if (strcmp(name, "four_eyes") == 0) return set_flag(parse, &parse->config->four_eyes, name, value);
     if (strcmp(name, "generation") == 0) {
         return set_value(parse, parse->config->generation, name, value);
     }

@@ -7,6 +7,7 @@
  *     guard = /run/ilea                  ; memory-backed folder for the feed guard
  *     approvals = 2                      ; admins who must sign a decision, 1 to 16; default 1
  *     unverified = yes                   ; peers may be approved without comparing a code; default no
+ *     four_eyes = yes                    ; nothing leaves before a second admin approved it; default no
  *     generation = /path                 ; file that changes when this machine is put back to a snapshot
  *
  * Unknown sections and keys are errors: a misspelt one must not be silently ignored.
@@ -28,6 +29,7 @@ struct ilea_config {
     char guard[ILEA_CONFIG_VALUE_SIZE];  /* "" if not set */
     uint32_t approvals;                  /* 1 to ILEA_APPROVALS_MAX */
     bool unverified;
+    bool four_eyes;
     char generation[ILEA_CONFIG_VALUE_SIZE]; /* "" if not set */
 };
 

@@ -113,6 +113,18 @@ ilea_author_now(const struct ilea_author *author)
 }
 
 void
+ilea_author_set_four_eyes(struct ilea_author *author, bool four_eyes)
+{
+    author->four_eyes = four_eyes;
+}
+
+bool
+ilea_author_sees_all(const struct ilea_author *author)
+{
+    return author->view_txn != NULL && author->view_position >= author->position;
+}
+
+void
 ilea_author_note_audit(struct ilea_author *author)
 {
     author->audited = true;

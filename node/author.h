@@ -7,7 +7,8 @@
  *
  * It keeps the rules of writing: a record changes only by its owner; a change names the values it
  * replaces; a feed goes on only with the guard's permission, else a new incarnation is opened; what all
- * peers may read is encrypted under an epoch whose readers are exactly the agencies approved now.
+ * peers may read is encrypted under an epoch whose readers are exactly the agencies approved now; with four eyes
+ * nothing that others would read is written but what a second admin approved (trust_release.c).
  */
 #ifndef ILEA_NODE_AUTHOR_H
 #define ILEA_NODE_AUTHOR_H
@@ -15,17 +16,27 @@
 #include "node/guard.h"
 #include "node/keys.h"
 #include "replication/record/put.h"
+#include "replication/record/release.h"
 #include "replication/store/log_store.h"
 #include "replication/store/view_store.h"
 
 struct ilea_author;
 
-enum ilea_put_outcome { ILEA_PUT_CREATED = 1, ILEA_PUT_UPDATED, ILEA_PUT_UNCHANGED };
+enum ilea_put_outcome {
+    ILEA_PUT_CREATED = 1,
+    ILEA_PUT_UPDATED,
+    ILEA_PUT_UNCHANGED,
+    ILEA_PUT_REVIEW        /* others would read it, and somebody has to approve that first: nothing was written */
+};
 
 struct ilea_put_result {
     enum ilea_put_outcome outcome;
     struct ilea_record_id id;
     char ref[48];                    /* "" where the type has none */
+    /* REVIEW: what a release says of it. */
+    bool is_shared;                  /* others have the record already */
+    uint32_t label;                  /* that would go with it */
+    uint8_t base[ILEA_HASH_SIZE];    /* of the record as it stands; zeros: there is none yet */
     char reason[ILEA_REASON_SIZE];   /* on failure: one line for people */
 };
 
@@ -64,6 +75,17 @@ struct ilea_transaction *ilea_author_transaction(struct ilea_author *author);
  */
 ILEA_MUST_USE enum ilea_error ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
                                               struct ilea_put_result *result);
+
+/* With four eyes ilea_author_put() writes nothing that others would read, but that a record is withdrawn. */
+void ilea_author_set_four_eyes(struct ilea_author *author, bool four_eyes);
+/* What a put would come to: UNCHANGED or REVIEW, or why it is refused; nothing is written. As ilea_author_put(). */
+ILEA_MUST_USE enum ilea_error ilea_author_review(struct ilea_author *author, const struct ilea_put *put,
+                                                 struct ilea_put_result *result);
+/* As ilea_author_put() without four eyes: for what was approved. */
+ILEA_MUST_USE enum ilea_error ilea_author_release(struct ilea_author *author, const struct ilea_put *put,
+                                                  struct ilea_put_result *result);
+/* Whether the view that the group commit sees shows all that was written before it. */
+bool ilea_author_sees_all(const struct ilea_author *author);
 
 /* Of the group commit: whose it is, with which keys, and the wall clock it was begun with. */
 const struct ilea_log_identity *ilea_author_identity(const struct ilea_author *author);

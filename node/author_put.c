@@ -389,6 +389,20 @@ check_kept(const struct ilea_author *author, const struct ilea_type *type, struc
     return ILEA_ERROR_NONE;
 }
 
+/* The one gate on the way out: whether a change, whose ops are in author->ops, has to be approved first. That a record
+ * is withdrawn may always be said at once. */
+static bool
+is_held(const struct ilea_author *author, enum ilea_scope scope)
+{
+    if (author->gate != ILEA_GATE_POLICY) return author->gate == ILEA_GATE_CLOSED;
+    if (!author->four_eyes || scope == ILEA_SCOPE_AGENCY) return false;
+    for (uint32_t i = 0; i < author->op_count; i++) {
+        if (author->ops[i].field != ILEA_FIELD_WITHDRAWN) return true;
+    }
+    return false;
+}
+
+/* Outcome REVIEW: it was held. */
 static enum ilea_error
 write_ops(struct ilea_author *author, const struct ilea_put *put, enum ilea_scope scope,
           struct ilea_put_result *result)
@@ -400,6 +414,11 @@ write_ops(struct ilea_author *author, const struct ilea_put *put, enum ilea_scop
     if (!ilea_label_may_go(label, scope)) {
         return refuse(result, ILEA_ERROR_INVALID, "what is %s does not go to all peers: tlp must be green or clear",
                       ilea_label_name(label));
+    }
+    if (is_held(author, scope)) {
+        result->outcome = ILEA_PUT_REVIEW;
+        result->label = label;
+        return ILEA_ERROR_NONE;
     }
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, author->encoded_ops, sizeof author->encoded_ops);
@@ -473,13 +492,14 @@ create(struct ilea_author *author, const struct ilea_put *put, const struct ilea
     if (error != ILEA_ERROR_NONE) return error;
     enum ilea_scope scope = put->scope == 0 ? ILEA_SCOPE_AGENCY : (enum ilea_scope)put->scope;
     uint32_t ref = 0;
-    if (type != NULL) error = add_ref(author, type, &ref);
-    if (error == ILEA_ERROR_NONE) error = difference(author, put, type, result);
+    error = difference(author, put, type, result);
+    bool takes_number = type != NULL && !is_held(author, scope);
+    if (error == ILEA_ERROR_NONE && takes_number) error = add_ref(author, type, &ref);
     if (error == ILEA_ERROR_NONE && author->op_count == 0) {
         return refuse(result, ILEA_ERROR_INVALID, "a record without any field");
     }
     if (error == ILEA_ERROR_NONE) error = write_ops(author, put, scope, result);
-    if (error != ILEA_ERROR_NONE) return error;
+    if (error != ILEA_ERROR_NONE || result->outcome == ILEA_PUT_REVIEW) return error;
     if (put->has_id) add_pending(author, &result->id);
     result->outcome = ILEA_PUT_CREATED;
     return name_record(author, type, ref, NULL, result);
@@ -522,6 +542,11 @@ update(struct ilea_author *author, const struct ilea_put *put, const struct ilea
     }
     error = write_ops(author, put, publish ? ILEA_SCOPE_PEERS : row->scope, result);
     if (error != ILEA_ERROR_NONE) return error;
+    if (result->outcome == ILEA_PUT_REVIEW) {
+        result->is_shared = row->scope == ILEA_SCOPE_PEERS;
+        ilea_release_base(row->scope, row->state, result->base);
+        return ILEA_ERROR_NONE;
+    }
     add_pending(author, &result->id);
     result->outcome = ILEA_PUT_UPDATED;
     return ILEA_ERROR_NONE;
@@ -586,6 +611,27 @@ ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
         return error == ILEA_ERROR_NOT_FOUND ? refuse(result, error, "no such record") : error;
     }
     return create(author, put, type, result);
+}
+
+static enum ilea_error
+put_through(struct ilea_author *author, enum ilea_gate gate, const struct ilea_put *put, struct ilea_put_result *result)
+{
+    author->gate = gate;
+    enum ilea_error error = ilea_author_put(author, put, result);
+    author->gate = ILEA_GATE_POLICY;
+    return error;
+}
+
+enum ilea_error
+ilea_author_review(struct ilea_author *author, const struct ilea_put *put, struct ilea_put_result *result)
+{
+    return put_through(author, ILEA_GATE_CLOSED, put, result);
+}
+
+enum ilea_error
+ilea_author_release(struct ilea_author *author, const struct ilea_put *put, struct ilea_put_result *result)
+{
+    return put_through(author, ILEA_GATE_OPEN, put, result);
 }
 
 bool

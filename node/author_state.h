@@ -51,6 +51,13 @@ struct ilea_author_epoch {
 
 struct ilea_author_reader;
 
+/* What becomes of a change that others would read. */
+enum ilea_gate {
+    ILEA_GATE_POLICY = 0, /* with four eyes it is held */
+    ILEA_GATE_CLOSED,     /* whatever would be written is held */
+    ILEA_GATE_OPEN        /* it was approved */
+};
+
 struct ilea_author {
     struct ilea_log *log;
     const struct ilea_log_identity *identity;
@@ -72,6 +79,8 @@ struct ilea_author {
     uint32_t own_count, own_capacity;
     bool own_loaded;
     bool own_changed;                      /* in this group commit: an abort forgets them */
+    bool four_eyes;
+    enum ilea_gate gate;                   /* of the put at hand */
 
     /* During a group commit. */
     struct ilea_transaction *txn, *view_txn;

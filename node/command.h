@@ -91,6 +91,9 @@ int ilea_command_update_record(const struct ilea_command *command, uint32_t scop
 /* A record's JSON object (new reference); NULL: out of memory. */
 json_t *ilea_command_record(struct ilea_snapshot *snapshot, const struct ilea_record_info *info);
 
+/* A value of such an object, behind its name, wrapped to 80 columns. */
+void ilea_command_print_value(const char *name, json_t *value);
+
 /* A number without sign; false if `text` is none. */
 bool ilea_command_number(const char *text, uint64_t *number);
 
@@ -122,6 +125,7 @@ int ilea_command_set(const struct ilea_command *command);
 int ilea_command_bundle(const struct ilea_command *command);
 int ilea_command_frontier(const struct ilea_command *command);
 int ilea_command_publish(const struct ilea_command *command);
+int ilea_command_review(const struct ilea_command *command);
 int ilea_command_retract(const struct ilea_command *command);
 int ilea_command_compact(const struct ilea_command *command);
 int ilea_command_import(const struct ilea_command *command);

@@ -232,7 +232,7 @@ admin_list(const struct ilea_command *command)
         json_array_append_new(list, json_pack("{s:s,s:s,s:o}", "name", name, "key", hex, "file",
                                               here ? json_string(file) : json_null()));
     }
-    struct ilea_config config;
+    struct ilea_config config = { .four_eyes = false };
     struct ilea_policy policy = { .approvals = 1 };
     char reason[ILEA_REASON_SIZE];
     if (code == 0 && ilea_home_config(command->home, &config, reason) == ILEA_ERROR_NONE
@@ -240,11 +240,12 @@ admin_list(const struct ilea_command *command)
         if (!command->json) {
             (void)printf("approvals %u, approving without a code is %s; change it: ilea admin policy\n",
                          policy.approvals, policy.unverified ? "allowed" : "not allowed");
+            if (config.four_eyes) (void)puts("four_eyes: what leaves the agency waits for a second admin: ilea review");
         }
     }
     if (code == 0 && command->json) {
-        ilea_command_print(json_pack("{s:O,s:I,s:b}", "admins", list, "approvals", (json_int_t)policy.approvals,
-                                     "unverified", policy.unverified ? 1 : 0));
+        ilea_command_print(json_pack("{s:O,s:I,s:b,s:b}", "admins", list, "approvals", (json_int_t)policy.approvals,
+                                     "unverified", policy.unverified ? 1 : 0, "four_eyes", config.four_eyes ? 1 : 0));
     }
     json_decref(list);
     ilea_command_act_end(&act);
@@ -346,7 +347,7 @@ ilea_command_proposals(struct ilea_command_act *act)
     struct ilea_proposal_row row = { .number = 0 };
     while (proposed != NULL && ilea_log_proposal_next(act->txn, row.number, &row) == ILEA_ERROR_NONE) {
         char text[300];
-        if (ilea_act_decode(row.act, proposed) != ILEA_ERROR_NONE) continue;
+        if (ilea_act_decode(row.act, proposed) != ILEA_ERROR_NONE || ilea_trust_is_release(row.act)) continue;
         describe(act, proposed, text, sizeof text);
         json_array_append_new(list, proposal_json(act, &row, proposed, text));
     }
@@ -406,7 +407,9 @@ load_proposal(struct ilea_command_act *act, uint8_t **bytes, size_t *size)
     }
     memcpy(*bytes, row.act.data, row.act.size);
     *size = row.act.size;
-    return 0;
+    if (!ilea_trust_is_release(row.act)) return 0;
+    return ilea_command_fail(EX_NOINPUT, "%u is a release: ilea review approve %u, or ilea review return %u --reason "
+                                         "TEXT", row.number, row.number, row.number);
 }
 
 static int

@@ -25,11 +25,20 @@ add(json_t *list, const char *what, const char *run, const char *format, ...)
 }
 
 static void
-add_proposals(struct ilea_command_act *act, json_t *list)
+add_proposals(struct ilea_command_act *act, uint64_t now_ms, json_t *list)
 {
-    unsigned count = 0;
+    const uint64_t kept_ms = (uint64_t)ILEA_PROPOSAL_DAYS * 24 * 60 * 60 * 1000;
+    unsigned count = 0, waiting = 0, returned = 0;
     struct ilea_proposal_row row = { .number = 0 };
-    while (ilea_log_proposal_next(act->txn, row.number, &row) == ILEA_ERROR_NONE) count++;
+    while (ilea_log_proposal_next(act->txn, row.number, &row) == ILEA_ERROR_NONE) {
+        if (!ilea_trust_is_release(row.act)) count++;
+        else if (row.returned_ms == 0) waiting++;
+        else if (row.returned_ms + kept_ms > now_ms) returned++; /* later nobody will ask for it anew */
+    }
+    if (waiting == 1) add(list, "review", "ilea review list", "a release waits for review");
+    if (waiting > 1) add(list, "review", "ilea review list", "%u releases wait for review", waiting);
+    if (returned == 1) add(list, "returned", "ilea review list", "a release was returned");
+    if (returned > 1) add(list, "returned", "ilea review list", "%u releases were returned", returned);
     if (count == 1) add(list, "proposals", "ilea admin pending", "a decision waits for signatures");
     if (count > 1) add(list, "proposals", "ilea admin pending", "%u decisions wait for signatures", count);
 }
@@ -125,7 +134,7 @@ ilea_command_attention(const struct ilea_command *command)
     if (ilea_command_act_begin(&act, command, "attention", false) == 0) {
         uint64_t now_ms = ilea_wall_ms();
         add_clock(&act, now_ms, list);
-        add_proposals(&act, list);
+        add_proposals(&act, now_ms, list);
         add_agencies(&act, now_ms, list);
         add_forks(&act, list);
         add_keys(&act, list);

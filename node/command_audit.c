@@ -43,6 +43,12 @@ entry_json(struct ilea_transaction *txn, const struct ilea_audit_entry *entry)
                              "time_ms", (json_int_t)entry->time_ms, "made", made, "kind", entry->act.kind.data,
                              entry->act.kind.size, "signed_by", admins, "pairs", ilea_command_pairs(&entry->act),
                              "hash", hash);
+    struct ilea_sign_public author;
+    if (ilea_hex_parse(ilea_act_value(&entry->act, "author"), author.bytes, sizeof author.bytes)) {
+        char name[ILEA_ADMIN_NAME_SIZE];
+        ilea_command_admin_name(txn, &author, name);
+        json_object_set_new(json, "asked_by", json_string(name));
+    }
     if (entry->act.has_subject) {
         char id[2 * ILEA_ID_SIZE + 1];
         ilea_command_hex(entry->act.subject.bytes, ILEA_ID_SIZE, id);
@@ -64,6 +70,8 @@ print_entry(const json_t *json)
     json_object_foreach(json_object_get(json, "pairs"), key, value) {
         if (json_string_length(value) <= 40) (void)printf("  %s=%s", key, json_string_value(value));
     }
+    const char *asked_by = json_string_value(json_object_get(json, "asked_by"));
+    if (asked_by != NULL) (void)printf("  asked by %s", asked_by);
     size_t i;
     json_array_foreach(json_object_get(json, "signed_by"), i, value) {
         (void)printf("%s%s", i == 0 ? "  by " : ", ", json_string_value(json_object_get(value, "name")));

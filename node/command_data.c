@@ -6,14 +6,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "node/command.h"
+#include "node/command_send.h"
 #include "node/json.h"
 #include "node/jsonl.h"
 #include "node/profile.h"
 #include "node/put_builder.h"
 
 struct import {
-    uint64_t created, updated, unchanged, bad;
+    uint64_t created, updated, unchanged, waiting, bad;
     enum ilea_error fatal;
     struct ilea_progress progress;
 };
@@ -42,14 +42,15 @@ take_answer(void *context, uint64_t line, enum ilea_error error, const struct il
     case ILEA_PUT_CREATED: import->created++; break;
     case ILEA_PUT_UPDATED: import->updated++; break;
     case ILEA_PUT_UNCHANGED: import->unchanged++; break;
+    case ILEA_PUT_REVIEW: import->waiting++; break;
     }
     ilea_progress_show(&import->progress, "records",
-                       import->created + import->updated + import->unchanged);
+                       import->created + import->updated + import->unchanged + import->waiting);
 }
 
 static enum ilea_error
 import_lines(struct import *import, struct ilea_jsonl *input, const struct ilea_profile *profile,
-             struct ilea_put_builder *builder, uint32_t scope, struct ilea_writer *writer)
+             struct ilea_put_builder *builder, uint32_t scope, struct ilea_command_send *send)
 {
     char reason[ILEA_REASON_SIZE];
     for (;;) {
@@ -65,7 +66,7 @@ import_lines(struct import *import, struct ilea_jsonl *input, const struct ilea_
         error = ilea_profile_map(profile, object, builder, reason);
         if (error == ILEA_ERROR_NONE) {
             builder->put->scope = scope;
-            error = ilea_writer_put(writer, line, builder->put);
+            error = ilea_command_send_put(send, line, builder->put);
             if (error == ILEA_ERROR_LIMIT) {
                 (void)snprintf(reason, sizeof reason, "the record is too large");
             } else if (error != ILEA_ERROR_NONE) {
@@ -77,20 +78,26 @@ import_lines(struct import *import, struct ilea_jsonl *input, const struct ilea_
         json_decref(object);
         if (import->fatal != ILEA_ERROR_NONE) return import->fatal;
     }
-    return ilea_writer_flush(writer);
+    return ilea_command_send_flush(send);
 }
 
 static int
-report(const struct ilea_command *command, const struct import *import, enum ilea_error error)
+report(const struct ilea_command *command, const struct import *import, const struct ilea_command_send *send,
+       enum ilea_error error)
 {
     if (command->json) {
-        ilea_command_print(json_pack("{s:I,s:I,s:I,s:I}", "created", (json_int_t)import->created, "updated",
+        json_t *waiting = send->four_eyes ? json_integer((json_int_t)import->waiting) : NULL;
+        ilea_command_print(json_pack("{s:I,s:I,s:I,s:I,s:o*,s:o*}", "created", (json_int_t)import->created, "updated",
                                      (json_int_t)import->updated, "unchanged",
-                                     (json_int_t)import->unchanged, "bad", (json_int_t)import->bad));
+                                     (json_int_t)import->unchanged, "bad", (json_int_t)import->bad, "waiting",
+                                     waiting, "releases", ilea_command_send_json(send)));
     } else {
-        (void)printf("%llu created, %llu updated, %llu unchanged, %llu bad\n",
+        (void)printf("%llu created, %llu updated, %llu unchanged, %llu bad",
                      (unsigned long long)import->created, (unsigned long long)import->updated,
                      (unsigned long long)import->unchanged, (unsigned long long)import->bad);
+        if (send->four_eyes) (void)printf(", %llu wait", (unsigned long long)import->waiting);
+        (void)putchar('\n');
+        ilea_command_send_print(send);
     }
     if (error != ILEA_ERROR_NONE) {
         return ilea_command_fail(ilea_exit_code(error), "import stopped: %s; at least what is counted is in; "
@@ -122,20 +129,22 @@ ilea_command_import(const struct ilea_command *command)
     }
     struct import import = { .fatal = ILEA_ERROR_NONE };
     struct ilea_put_builder builder;
-    struct ilea_writer *writer = NULL;
+    struct ilea_command_send send = { .command = command };
     int code = 0;
     if (ilea_put_builder_init(&builder) != ILEA_ERROR_NONE) code = ilea_command_fail(EX_OSERR, "out of memory");
     if (code == 0) {
         ilea_progress_begin(&import.progress);
-        code = ilea_command_writer(command, take_answer, &import, &writer);
+        code = ilea_command_send_begin(&send, command, take_answer, &import);
         if (code == 0) {
-            error = import_lines(&import, &input, profile, &builder, (uint32_t)scope, writer);
+            error = import_lines(&import, &input, profile, &builder, (uint32_t)scope, &send);
             ilea_progress_end(&import.progress);
-            code = report(command, &import, error);
+            int asked = ilea_command_send_ask(&send);
+            code = report(command, &import, &send, error);
+            if (code == 0) code = asked;
         }
         ilea_put_builder_deinit(&builder);
     }
-    ilea_writer_close(writer);
+    ilea_command_send_end(&send);
     ilea_jsonl_close(&input);
     ilea_profile_close(profile);
     return code;

@@ -4,7 +4,7 @@
 #include <sysexits.h>
 
 #include "node/agency.h"
-#include "node/command.h"
+#include "node/command_act.h"
 #include "node/reach.h"
 #include "replication/record/label.h"
 #include "replication/record/schema.h"
@@ -14,6 +14,7 @@ struct preview {
     struct ilea_snapshot *snapshot;
     uint32_t label;
     json_t *gets, *not;
+    json_t *reviewers;                /* with four eyes: the admins, one of whom has to ask and another to approve */
 };
 
 /* The areas of the record in the snapshot: the author asks the same of the record that it writes. */
@@ -97,9 +98,40 @@ print_preview(const struct ilea_record_info *info, const struct preview *preview
         (void)printf("%-16s does not: %s\n", json_string_value(json_object_get(entry, "code")),
                      json_string_value(json_object_get(entry, "text")));
     }
+    if (preview->reviewers != NULL) {
+        char line[ILEA_ADMINS_MAX * (ILEA_ADMIN_NAME_SIZE + 2) + 100];
+        (void)snprintf(line, sizeof line, "It waits until another admin than who asks has approved it; admins:");
+        json_array_foreach(preview->reviewers, i, entry) {
+            size_t used = strlen(line);
+            (void)snprintf(line + used, sizeof line - used, "%s %s", i == 0 ? "" : ",", json_string_value(entry));
+        }
+        ilea_command_say(stdout, line);
+    }
     (void)printf("%zu get it, %zu do not; whoever is approved later gets it, too, as far as\n"
                  "the approval allows. Nothing was written.\n",
                  json_array_size(preview->gets), json_array_size(preview->not));
+}
+
+/* With four eyes: who may ask and approve. */
+static int
+find_reviewers(const struct ilea_command *command, struct preview *preview)
+{
+    char reason[ILEA_REASON_SIZE] = "ilea.conf cannot be read";
+    struct ilea_config config;
+    struct ilea_command_act act;
+    if (ilea_home_config(command->home, &config, reason) != ILEA_ERROR_NONE) {
+        return ilea_command_fail(EX_CONFIG, "%s", reason);
+    }
+    if (!config.four_eyes) return 0;
+    int code = ilea_command_act_begin(&act, command, "record.release", false);
+    preview->reviewers = json_array();
+    for (uint32_t i = 0; code == 0 && i < act.own.admin_count; i++) {
+        char name[ILEA_ADMIN_NAME_SIZE];
+        ilea_command_admin_name(act.txn, &act.own.admins[i], name);
+        json_array_append_new(preview->reviewers, json_string(name));
+    }
+    ilea_command_act_end(&act);
+    return code;
 }
 
 /* Who would get it, by the rule that seals keys; nothing is written. The exit code is what publishing would give. */
@@ -126,15 +158,18 @@ preview_publish(const struct ilea_command *command)
         enum ilea_error error = collect(log, &preview);
         if (error != ILEA_ERROR_NONE) code = ilea_command_fail(ilea_exit_code(error), "%s", ilea_error_text(error));
     }
+    if (code == 0) code = find_reviewers(command, &preview);
     if (code == 0 && command->json) {
-        ilea_command_print(json_pack("{s:{s:s,s:s,s:s,s:b,s:O,s:O}}", "publish", "ref", info.ref, "to", "all-peers",
+        ilea_command_print(json_pack("{s:{s:s,s:s,s:s,s:b,s:O,s:O,s:O*}}", "publish", "ref", info.ref, "to",
+                                     "all-peers",
                                      "tlp", ilea_label_name(preview.label), "dry_run", 1, "gets", preview.gets, "not",
-                                     preview.not ));
+                                     preview.not, "reviewers", preview.reviewers));
     } else if (code == 0) {
         print_preview(&info, &preview);
     }
     json_decref(preview.gets);
     json_decref(preview.not);
+    json_decref(preview.reviewers);
     ilea_log_close(log);
     ilea_snapshot_end(preview.snapshot);
     ilea_replica_close(replica);

@@ -5,7 +5,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "node/command.h"
+#include "node/command_review.h"
+#include "node/command_send.h"
 #include "node/json.h"
 #include "node/put_builder.h"
 #include "node/value.h"
@@ -49,11 +50,11 @@ resolve(void *context, struct ilea_span text, struct ilea_record_id *id)
 
 /* Write one put and say how it went; the answer is in *single. */
 static int
-write_one(struct ilea_writer *writer, const struct ilea_put *put, struct single *single)
+write_one(struct ilea_command_send *send, struct ilea_put *put, struct single *single)
 {
     single->answered = false;
-    enum ilea_error error = ilea_writer_put(writer, 0, put);
-    if (error == ILEA_ERROR_NONE) error = ilea_writer_flush(writer);
+    enum ilea_error error = ilea_command_send_put(send, 0, put);
+    if (error == ILEA_ERROR_NONE) error = ilea_command_send_flush(send);
     if (error == ILEA_ERROR_NONE && single->answered) error = single->error;
     if (error == ILEA_ERROR_NONE) return 0;
     const char *reason = single->answered && single->result.reason[0] != '\0' ? single->result.reason
@@ -61,33 +62,37 @@ write_one(struct ilea_writer *writer, const struct ilea_put *put, struct single 
     return ilea_command_fail(ilea_exit_code(error), "nothing was written: %s", reason);
 }
 
-static int
-print_written(const struct ilea_command *command, const struct single *single)
+static void
+print_written(const struct ilea_command *command, const struct single *single, const struct ilea_command_send *send)
 {
-    static const char *const outcomes[] = { "", "created", "updated", "unchanged" };
+    static const char *const outcomes[] = { "", "created", "updated", "unchanged", "waiting" };
     char id[ILEA_UUID_TEXT_SIZE];
     ilea_uuid_print(&single->result.id, id);
     if (command->json) {
-        ilea_command_print(json_pack("{s:s,s:s,s:s}", "ref", single->result.ref, "id", id, "outcome",
-                                     outcomes[single->result.outcome]));
+        ilea_command_print(json_pack("{s:s,s:s,s:s,s:o*}", "ref", single->result.ref, "id", id, "outcome",
+                                     outcomes[single->result.outcome], "releases", ilea_command_send_json(send)));
     } else {
         (void)printf("%s %s\n", single->result.ref, id);
-        if (single->result.outcome == ILEA_PUT_UNCHANGED) {
+        ilea_command_send_print(send);
+        if (single->result.outcome == ILEA_PUT_UNCHANGED && send->request_count == 0) {
             (void)fprintf(stderr, "ilea: %s is so already: nothing was written\n", single->result.ref);
         }
     }
-    return 0;
 }
 
 static int
-write_and_print(const struct ilea_command *command, const struct ilea_put *put)
+write_and_print(const struct ilea_command *command, struct ilea_put *put)
 {
     struct single single;
-    struct ilea_writer *writer = NULL;
-    int code = ilea_command_writer(command, take_answer, &single, &writer);
-    if (code == 0) code = write_one(writer, put, &single);
-    if (code == 0) code = print_written(command, &single);
-    ilea_writer_close(writer);
+    struct ilea_command_send send;
+    int code = ilea_command_send_begin(&send, command, take_answer, &single);
+    if (code == 0) code = write_one(&send, put, &single);
+    bool is_written = code == 0;
+    if (is_written) code = ilea_command_send_ask(&send);
+    bool is_draft = is_written
+        && (single.result.outcome == ILEA_PUT_CREATED || single.result.outcome == ILEA_PUT_UPDATED);
+    if (is_written && (code == 0 || is_draft)) print_written(command, &single, &send); /* though it was not asked for */
+    ilea_command_send_end(&send);
     return code;
 }
 
@@ -266,15 +271,15 @@ print_wrapped(const char *name, const char *text)
     }
 }
 
-static void
-print_value(const char *name, json_t *value)
+void
+ilea_command_print_value(const char *name, json_t *value)
 {
     if (json_is_string(value)) {
         print_wrapped(name, json_string_value(value));
     } else if (json_is_array(value)) {
         size_t i;
         json_t *element;
-        json_array_foreach(value, i, element) print_value(i == 0 ? name : "", element);
+        json_array_foreach(value, i, element) ilea_command_print_value(i == 0 ? name : "", element);
     } else if (json_is_object(value)) { /* parts of a value, or keys of a field: one a line */
         const char *key;
         json_t *part;
@@ -308,18 +313,21 @@ ilea_command_show(const struct ilea_command *command)
     int code = ilea_command_find_record(command, command->words[1], &replica, &snapshot, &info);
     json_t *record = code == 0 ? ilea_command_record(snapshot, &info) : NULL;
     if (code == 0 && record == NULL) code = ilea_command_fail(EX_OSERR, "out of memory");
+    json_t *review = code == 0 ? ilea_command_review_of(command, snapshot, &info.agency) : NULL;
+    if (review != NULL) json_object_set_new(record, "review", review);
     if (code == 0 && command->json) {
         ilea_command_print(json_incref(record));
     } else if (code == 0) {
         (void)printf("%s  %s of %s, for %s\n", info.ref[0] != '\0' ? info.ref : "(no ref)", info.type,
                      info.agency_code, info.shared ? "all peers" : "the agency alone");
-        static const char *const heading[] = { "ref", "type", "agency", "agency_id", "audience", NULL };
+        ilea_command_review_print(json_object_get(record, "review"));
+        static const char *const heading[] = { "ref", "type", "agency", "agency_id", "audience", "review", NULL };
         const char *key;
         json_t *value;
         json_object_foreach(record, key, value) {
             bool shown = false;
             for (unsigned i = 0; heading[i] != NULL; i++) shown = shown || strcmp(heading[i], key) == 0;
-            if (!shown) print_value(key, value);
+            if (!shown) ilea_command_print_value(key, value);
         }
     }
     json_decref(record);

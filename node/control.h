@@ -5,7 +5,8 @@
  *   frame: uint32 size of what follows, most significant byte first | kind: uint8 | body: canonical MessagePack
  *
  *   PUTS     [ put: bin ... ]                  record/put.h
- *     answer [ [error, outcome, id: bin 16, ref, reason] ... ]    one for each, after it is durable
+ *     answer [ [error, outcome, id: bin 16, ref, shared 0/1, label, base: bin 0|32, reason] ... ]
+ *                                            one for each, after it is durable
  *   STATUS   [ ]
  *     answer [ position, view position, restarts of ilea-link, damaged, repaired,
  *              [ [agency: bin 32, told, held] ... ], [ [agency: bin 32, by: bin 32, items 0/1] ... ],

@@ -16,6 +16,7 @@ static const struct ilea_decision_kind kinds[] = {
     { "peer.manifest", ILEA_DECIDER_NODE, true, false, "take in new keys of" },
     { "peer.vouch", ILEA_DECIDER_ONE, true, false, "vouch for" },
     { "peer.invite", ILEA_DECIDER_ONE, false, false, "invite an agency" },
+    { "policy.four-eyes", ILEA_DECIDER_NODE, false, false, "note whether releases need a second admin" },
     { "policy.set", ILEA_DECIDER_QUORUM, false, false, "set the policy" },
     { "admin.add", ILEA_DECIDER_GROWING, false, true, "add an admin" },
     { "admin.remove", ILEA_DECIDER_QUORUM, false, true, "remove an admin" },
@@ -25,6 +26,9 @@ static const struct ilea_decision_kind kinds[] = {
     { "key.recover", ILEA_DECIDER_ROOTS, false, true, "recover with the next roots" },
     { "fork.seen", ILEA_DECIDER_NODE, true, false, "note a fork of" },
     { "fork.resolve", ILEA_DECIDER_QUORUM, false, true, "resolve a fork" },
+    { "record.release", ILEA_DECIDER_REVIEW, false, false, "send records to others" },
+    { "record.asked", ILEA_DECIDER_NODE, false, false, "note that a release waits for review" },
+    { "record.return", ILEA_DECIDER_ONE, false, false, "return a release" },
     { "log.restored", ILEA_DECIDER_NODE, false, false, "note that the log was restored" },
 };
 
@@ -47,6 +51,7 @@ ilea_decision_needed(const struct ilea_decision_kind *kind, uint32_t approvals, 
     case ILEA_DECIDER_ROOTS: return 0;
     case ILEA_DECIDER_ONE: return 1;
     case ILEA_DECIDER_QUORUM: return approvals;
+    case ILEA_DECIDER_REVIEW: return 2;
     case ILEA_DECIDER_GROWING: return admins < approvals ? admins : approvals;
     }
     return approvals;

@@ -9,6 +9,19 @@
 #include "node/driver_state.h"
 #include "node/trust.h"
 
+/* What ilea.conf says of four eyes counts from now on. What is wrong with it the command line, which reads it too,
+ * says. */
+static bool
+look_at_policy(struct driver *driver)
+{
+    char reason[ILEA_REASON_SIZE];
+    if (ilea_node_policy_again(driver->node, reason) != ILEA_ERROR_NONE) return true;
+    enum ilea_error error = ilea_driver_transaction(driver);
+    if (error == ILEA_ERROR_NONE) error = ilea_node_note_four_eyes(driver->node);
+    if (error != ILEA_ERROR_NONE) ilea_driver_recover(driver, "note", error);
+    return error == ILEA_ERROR_NONE;
+}
+
 /* Go on with a PUTS request; false if it has to wait. */
 static bool
 do_puts(struct driver *driver, struct ilea_control_client *client, struct ilea_span body,
@@ -18,6 +31,7 @@ do_puts(struct driver *driver, struct ilea_control_client *client, struct ilea_s
     ilea_msgpack_reader_init(&reader, body);
     uint32_t count = ilea_msgpack_get_array(&reader, ILEA_CONTROL_PUTS_MAX);
     if (!client->is_answering) {
+        if (!look_at_policy(driver)) return false;
         client->is_answering = true;
         client->put_index = 0;
         ilea_msgpack_put_array(&client->answer, count);
@@ -123,7 +137,8 @@ do_card(struct driver *driver, struct ilea_control_client *client, struct ilea_s
     ilea_control_put_agency(&client->answer, &answer);
 }
 
-static void
+/* False if it has to wait for the view. */
+static bool
 do_decide(struct driver *driver, struct ilea_control_client *client, struct ilea_span body)
 {
     struct ilea_control_decision answer = { .error = ILEA_ERROR_NONE };
@@ -137,6 +152,12 @@ do_decide(struct driver *driver, struct ilea_control_client *client, struct ilea
         if (error == ILEA_ERROR_NONE) error = ilea_trust_decide(driver->node, request, ilea_wall_ms(), &answer);
     }
     free(request);
+    if (error == ILEA_ERROR_BUSY && driver->view_is_full) error = ILEA_ERROR_FULL;
+    if (error == ILEA_ERROR_BUSY) {
+        ilea_author_abort(driver->node->author);
+        client->waits_for_view = true;
+        return false;
+    }
     answer.error = end_decision(driver, error, answer.error, answer.has_agency ? &answer.agency : NULL, answer.reason);
     if (answer.error == ILEA_ERROR_NONE) {
         ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "decided", "what", answer.kind, "agency", answer.code,
@@ -145,6 +166,7 @@ do_decide(struct driver *driver, struct ilea_control_client *client, struct ilea
     if (answer.error == ILEA_ERROR_NONE && answer.own_changed) driver->reloading = true;
     if (answer.error == ILEA_ERROR_NONE && strcmp(answer.kind, "peer.invite") == 0) ilea_driver_tell_invites(driver);
     ilea_control_put_decision(&client->answer, &answer);
+    return true;
 }
 
 /* Approvals that are over end; as long as the clock cannot be right, none does. */
@@ -192,7 +214,9 @@ ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *clie
             break;
         case ILEA_CONTROL_STATUS: answer_status(driver, client); break;
         case ILEA_CONTROL_CARD: do_card(driver, client, frame.body); break;
-        case ILEA_CONTROL_DECIDE: do_decide(driver, client, frame.body); break;
+        case ILEA_CONTROL_DECIDE:
+            if (!do_decide(driver, client, frame.body)) return;
+            break;
         case ILEA_CONTROL_SEAL: ilea_driver_seal(driver, client, frame.body); break;
         case ILEA_CONTROL_CEREMONY: ilea_driver_ceremony(driver, client, frame.body); break;
         case ILEA_CONTROL_LOBBY: ilea_driver_lobby_status(driver, client); break;

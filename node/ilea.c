@@ -13,14 +13,13 @@ static const char help[] =
     "Examples:\n"
     "  ilea init --agency FR-PN --country FR --name 'Police nationale' \\\n"
     "            --listen tcp://127.0.0.1:7101\n"
-    "  ilea card --out fr-pn.card          give this file to another agency's admin\n"
+    "  ilea card --out fr-pn.card          for another agency's admin\n"
     "  ilea-node &                         run the daemon\n"
     "  ilea peer add nl-po.card            take theirs\n"
     "  ilea peer verify NL-PO              both admins: compare the codes by phone\n"
     "  ilea peer approve NL-PO --code 12345678\n"
-    "  ilea need new --title 'Read plates at night' --set areas=organised-crime\n"
+    "  ilea need new --title 'Plates at night' --set areas=organised-crime\n"
     "  ilea publish FR-PN-N1 --to all-peers\n"
-    "  ilea need list --agency NL-PO\n"
     "  ilea import topics.jsonl --profile h2020-topic --to all-peers\n"
     "\n"
     "Usage: ilea [--home DIR] [--json] [--passphrase-file FILE] COMMAND ...\n"
@@ -36,6 +35,7 @@ static const char help[] =
     "  set REF FIELD=VALUE...              FIELD+=V, FIELD-=V: sets; FIELD= removes\n"
     "  publish REF --to all-peers [--tlp LABEL] [--dry-run]\n"
     "  retract REF --reason TEXT           still there, marked as withdrawn\n"
+    "  review list | show N | approve N... | return N --reason TEXT\n"
     "  where REF-OR-ID                     which agencies have it and can read it\n"
     "  import FILE --profile NAME [--to AUDIENCE]\n"
     "    NAME: records cordis-project h2020-topic misp-galaxy org; FILE: also .gz, -\n"
@@ -94,7 +94,8 @@ static const struct {
     { "admin", ilea_command_admin },     { "key", ilea_command_key },
     { "fork", ilea_command_fork },       { "audit", ilea_command_audit },
     { "show", ilea_command_show },       { "set", ilea_command_set },
-    { "publish", ilea_command_publish }, { "retract", ilea_command_retract },
+    { "publish", ilea_command_publish }, { "review", ilea_command_review },
+    { "retract", ilea_command_retract },
     { "import", ilea_command_import },
     { "export", ilea_command_export },   { "changes", ilea_command_changes },
     { "status", ilea_command_status },   { "verify", ilea_command_verify },

@@ -279,7 +279,7 @@ static bool
 is_ignored(const char *key)
 {
     static const char *const names[] = { "type", "id", "agency", "agency_id", "audience",
-                                         "conflicts", "created", "lsn", "label" };
+                                         "conflicts", "created", "lsn", "label", "review" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(key, names[i]) == 0) return true;
     }

@@ -157,6 +157,7 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
                                         ilea_log_identity(node->log)->database, &node->guard);
     error = ilea_author_new(node->log, &node->keys, node->guard, &node->author);
     if (error == ILEA_ERROR_NONE) {
+        ilea_author_set_four_eyes(node->author, node->config.four_eyes);
         ilea_keys_retire(home, node->log); /* after a change of keys: those that are no more of use */
         error = ilea_own_card_refresh(node, ilea_wall_ms());
         if (error == ILEA_ERROR_NONE) error = settle_audit(node);
@@ -242,10 +243,27 @@ ilea_node_build_view(struct ilea_node *node)
 }
 
 enum ilea_error
+ilea_node_note_four_eyes(struct ilea_node *node)
+{
+    struct ilea_policy policy;
+    struct ilea_transaction *txn = ilea_author_transaction(node->author);
+    enum ilea_error error = ilea_log_policy(txn, &policy);
+    if (error != ILEA_ERROR_NONE || policy.four_eyes == node->config.four_eyes) return error;
+    policy.four_eyes = node->config.four_eyes;
+    error = ilea_log_put_policy(txn, &policy);
+    const struct ilea_audit_pair pairs[] = { { "by", "configuration" },
+                                             { "four-eyes", policy.four_eyes ? "yes" : "no" },
+                                             { NULL, NULL } };
+    return error == ILEA_ERROR_NONE ? ilea_audit_note(node->author, "policy.four-eyes", NULL, pairs) : error;
+}
+
+enum ilea_error
 ilea_node_policy_again(struct ilea_node *node, char *reason)
 {
     struct ilea_config config;
     enum ilea_error error = ilea_home_config(node->home, &config, reason);
+    node->config.four_eyes = error != ILEA_ERROR_NONE || config.four_eyes;
+    ilea_author_set_four_eyes(node->author, node->config.four_eyes);
     if (error != ILEA_ERROR_NONE) return error;
     node->config.approvals = config.approvals;
     node->config.unverified = config.unverified;

@@ -56,8 +56,13 @@ ILEA_MUST_USE enum ilea_error ilea_node_build_view(struct ilea_node *node);
 uint64_t ilea_wall_ms(void);
 uint64_t ilea_monotonic_ms(void);
 
-/* Read approvals and unverified of ilea.conf again: a stricter one counts from the next decision on, without a
- * restart. ILEA_ERROR_INVALID: it cannot be read; `reason` (ILEA_REASON_SIZE) says why. */
+/* Enter in the audit feed, inside the author's group commit, whether four_eyes was switched on or off since it was seen
+ * last: whoever does it by editing a file is seen. */
+ILEA_MUST_USE enum ilea_error ilea_node_note_four_eyes(struct ilea_node *node);
+
+/* Read approvals, unverified and four_eyes of ilea.conf again: they count from the next decision or write on, without
+ * a restart. ILEA_ERROR_INVALID: it cannot be read; `reason` (ILEA_REASON_SIZE) says why, and nothing leaves until it
+ * can. */
 ILEA_MUST_USE enum ilea_error ilea_node_policy_again(struct ilea_node *node, char *reason);
 
 #endif

@@ -60,7 +60,8 @@ check_time(struct decide *decide)
     if (decide->proposal != 0 && now > made) {
         if (age <= (uint64_t)ILEA_PROPOSAL_DAYS * ILEA_ACT_FRESH_MS) return ILEA_ERROR_NONE;
         return ilea_trust_refuse(decide, ILEA_ERROR_INVALID,
-                                 "the proposal is of %s and it is %s: too old, reject it and decide anew", one, other);
+                                 "the proposal is of %s and it is %s: too old, %s it and decide anew", one, other,
+                                 decide->kind->decider == ILEA_DECIDER_REVIEW ? "return" : "reject");
     }
     if (age > ILEA_ACT_FRESH_MS) {
         return ilea_trust_refuse(decide, ILEA_ERROR_INVALID,
@@ -113,6 +114,11 @@ take_signatures(struct decide *decide)
         }
         if (has_signed(decide, &sig->admin)) {
             if (decide->proposal == 0) continue;
+            if (decide->kind->decider == ILEA_DECIDER_REVIEW) {
+                return ilea_trust_refuse(decide, ILEA_ERROR_PERMISSION,
+                                         "who asks does not approve: this key asked for it, another admin's must "
+                                         "approve it");
+            }
             return ilea_trust_refuse(decide, ILEA_ERROR_EXISTS,
                                      "this admin has signed it already: another one must");
         }
@@ -144,6 +150,10 @@ find_proposal(struct decide *decide)
             continue;
         }
         decide->proposal = row.number;
+        if (row.returned_ms != 0) {
+            return ilea_trust_refuse(decide, ILEA_ERROR_INVALID, "release %u was returned: it has to be asked for anew",
+                                     row.number);
+        }
         for (uint32_t i = 0; i < row.sig_count && i < ILEA_ACT_SIGS_MAX; i++) {
             struct ilea_act_signature sig;
             memcpy(sig.admin.bytes, row.sigs.data + (size_t)i * ILEA_PROPOSAL_SIG_SIZE, sizeof sig.admin.bytes);
@@ -159,6 +169,31 @@ find_proposal(struct decide *decide)
     return error == ILEA_ERROR_NOT_FOUND ? keep_payload(decide, decide->request->payload) : error;
 }
 
+/* Decisions and releases are counted apart: nobody keeps a decision out by asking for releases. Of releases that were
+ * returned the oldest makes room. */
+static enum ilea_error
+make_room(struct decide *decide)
+{
+    bool is_release = decide->kind->decider == ILEA_DECIDER_REVIEW;
+    uint32_t waiting = 0, returned = 0, oldest = 0;
+    struct ilea_proposal_row row = { .number = 0 };
+    enum ilea_error error;
+    while ((error = ilea_log_proposal_next(decide->txn, row.number, &row)) == ILEA_ERROR_NONE) {
+        if (ilea_trust_is_release(row.act) != is_release) continue;
+        if (row.returned_ms == 0) waiting++;
+        else if (returned++ == 0) oldest = row.number;
+    }
+    if (error != ILEA_ERROR_NOT_FOUND) return error;
+    if (waiting >= ILEA_PROPOSALS_MAX) {
+        return ilea_trust_refuse(decide, ILEA_ERROR_FULL,
+                                 is_release ? "%u releases wait already: approve or return some; see: ilea review list"
+                                            : "%u decisions wait already: sign or reject some; see: ilea admin pending",
+                                 waiting);
+    }
+    bool is_full = waiting + returned >= ILEA_PROPOSALS_MAX;
+    return is_full ? ilea_log_delete_proposal(decide->txn, oldest) : ILEA_ERROR_NONE;
+}
+
 static enum ilea_error
 store_proposal(struct decide *decide)
 {
@@ -168,25 +203,18 @@ store_proposal(struct decide *decide)
         memcpy(to, decide->sigs[i].admin.bytes, sizeof decide->sigs[i].admin.bytes);
         memcpy(to + sizeof decide->sigs[i].admin.bytes, decide->sigs[i].sig.bytes, sizeof decide->sigs[i].sig.bytes);
     }
-    uint32_t count = 0;
-    struct ilea_proposal_row row = { .number = 0 };
-    while (decide->proposal == 0
-           && ilea_log_proposal_next(decide->txn, row.number, &row) == ILEA_ERROR_NONE) {
-        count++;
-    }
-    if (count >= ILEA_PROPOSALS_MAX) {
-        return ilea_trust_refuse(decide, ILEA_ERROR_FULL,
-                                 "%u decisions wait already: sign or reject some; see: ilea admin pending", count);
-    }
-    row = (struct ilea_proposal_row){ .number = decide->proposal, .made_ms = decide->act.made_ms,
+    enum ilea_error error = decide->proposal == 0 ? make_room(decide) : ILEA_ERROR_NONE;
+    if (error != ILEA_ERROR_NONE) return error;
+    struct ilea_proposal_row row = { .number = decide->proposal, .made_ms = decide->act.made_ms,
                                       .act = decide->request->act,
                                       .payload = { decide->payload, decide->payload_size },
                                       .sigs = { sigs, (size_t)decide->sig_count * ILEA_PROPOSAL_SIG_SIZE },
                                       .sig_count = decide->sig_count };
-    enum ilea_error error = ilea_log_put_proposal(decide->txn, &row);
+    error = ilea_log_put_proposal(decide->txn, &row);
     decide->answer->proposal = row.number;
     decide->answer->outcome = ILEA_DECISION_WAITS;
-    return error;
+    if (error != ILEA_ERROR_NONE || decide->kind->decider != ILEA_DECIDER_REVIEW) return error;
+    return ilea_trust_note_release(decide);
 }
 
 /* Stricter configuration becomes what the log asks for, so that a later, laxer one does not undo it. */

@@ -15,7 +15,7 @@
 enum {
     ILEA_ACT_FRESH_MS = 24 * 60 * 60 * 1000, /* how far an act's clock and ours may be apart */
     ILEA_PROPOSAL_DAYS = 30,                 /* then it is to be made anew */
-    ILEA_PROPOSALS_MAX = 64,
+    ILEA_PROPOSALS_MAX = 64,                 /* of decisions, and as many releases */
     ILEA_CLOCK_BACK_MS = 24 * 60 * 60 * 1000,/* before the last entry by more: the clock is wrong */
     ILEA_CLOCK_AHEAD_DAYS = 400              /* after it by more: it may be */
 };
@@ -23,11 +23,15 @@ enum {
 /*
  * Decide. Inside node->author's group commit; the caller commits if *answer.error and the return value are
  * NONE, else aborts. The answer says what was done, or in its reason why not; the return value tells of
- * trouble that is not the admin's. answer->own_changed: our own manifest is another now: close the node and
+ * trouble that is not the admin's; BUSY: a release, and the view does not show all yet: commit what there is, wait for
+ * the view and decide again. answer->own_changed: our own manifest is another now: close the node and
  * open it again once this is durable.
  */
 ILEA_MUST_USE enum ilea_error ilea_trust_decide(struct ilea_node *node, const struct ilea_trust_request *request,
                                                 uint64_t now_ms, struct ilea_control_decision *answer);
+
+/* Whether an act that waits is a release, which has its own list: ilea review. */
+bool ilea_trust_is_release(struct ilea_span act);
 
 /* What counts now: the stricter of configuration and log. */
 ILEA_MUST_USE enum ilea_error ilea_trust_policy(struct ilea_transaction *txn, const struct ilea_config *config,

@@ -199,9 +199,8 @@ check_policy(struct decide *decide)
                              decide->node->config.approvals);
 }
 
-/* The proposal that an act names by its hash: 0 in *number if there is none. */
-static enum ilea_error
-find_named(struct decide *decide, uint32_t *number)
+enum ilea_error
+ilea_trust_find_named(struct decide *decide, bool is_release, uint32_t *number)
 {
     uint8_t hash[ILEA_HASH_SIZE];
     *number = 0;
@@ -211,7 +210,10 @@ find_named(struct decide *decide, uint32_t *number)
     struct ilea_proposal_row row = { .number = 0 };
     enum ilea_error error;
     while ((error = ilea_log_proposal_next(decide->txn, row.number, &row)) == ILEA_ERROR_NONE) {
-        if (ilea_act_decode(row.act, act) != ILEA_ERROR_NONE || memcmp(act->hash, hash, sizeof hash) != 0) continue;
+        if (ilea_act_decode(row.act, act) != ILEA_ERROR_NONE || memcmp(act->hash, hash, sizeof hash) != 0
+            || ilea_trust_is_release(row.act) != is_release) {
+            continue;
+        }
         *number = row.number;
         break;
     }
@@ -223,7 +225,7 @@ static enum ilea_error
 check_reject(struct decide *decide)
 {
     uint32_t number;
-    enum ilea_error error = find_named(decide, &number);
+    enum ilea_error error = ilea_trust_find_named(decide, false, &number);
     if (error != ILEA_ERROR_NONE || number != 0) return error;
     return ilea_trust_refuse(decide, ILEA_ERROR_NOT_FOUND, "no such proposal; see: ilea admin pending");
 }
@@ -234,6 +236,8 @@ ilea_trust_check_own(struct decide *decide)
     if (is_kind(decide, "policy.set")) return check_policy(decide);
     if (is_kind(decide, "admin.reject")) return check_reject(decide);
     if (is_kind(decide, "peer.invite")) return ilea_trust_check_invite(decide);
+    if (is_kind(decide, "record.release")) return ilea_trust_check_release(decide);
+    if (is_kind(decide, "record.return")) return ilea_trust_check_return(decide);
     if (!decide->kind->has_manifest) {
         return ilea_trust_refuse(decide, ILEA_ERROR_INVALID, "this decision is not known here");
     }
@@ -294,8 +298,10 @@ ilea_trust_do_own(struct decide *decide)
 {
     if (is_kind(decide, "policy.set")) return do_policy(decide);
     if (is_kind(decide, "peer.invite")) return ilea_trust_do_invite(decide);
+    if (is_kind(decide, "record.release")) return ilea_trust_do_release(decide);
+    if (is_kind(decide, "record.return")) return ilea_trust_do_return(decide);
     if (!is_kind(decide, "admin.reject")) return do_manifest(decide);
     uint32_t number;
-    enum ilea_error error = find_named(decide, &number);
+    enum ilea_error error = ilea_trust_find_named(decide, false, &number);
     return error == ILEA_ERROR_NONE ? ilea_log_delete_proposal(decide->txn, number) : error;
 }

@@ -250,7 +250,8 @@ do_vouch(struct decide *decide)
     ilea_trust_text(decide, "status", text, sizeof text);
     add_text(vouch, "status", text);
     struct ilea_put_result result;
-    enum ilea_error error = ilea_author_put(decide->author, &vouch->put, &result);
+    /* Not for a second admin's eyes: it is a decision, with nothing in it but what this one says. */
+    enum ilea_error error = ilea_author_release(decide->author, &vouch->put, &result);
     if (error != ILEA_ERROR_NONE && ilea_author_refuses(error)) {
         (void)snprintf(decide->answer->reason, sizeof decide->answer->reason, "not written: %.150s", result.reason);
     }

@@ -44,6 +44,17 @@ enum ilea_error ilea_trust_do_peer(struct decide *decide, uint64_t audit_seq);
 enum ilea_error ilea_trust_check_own(struct decide *decide);
 enum ilea_error ilea_trust_do_own(struct decide *decide);
 
+/* trust_own.c: the proposal, which is a release or is none, that the act names by its hash; 0: there is none. */
+enum ilea_error ilea_trust_find_named(struct decide *decide, bool is_release, uint32_t *number);
+
+/* trust_release.c */
+enum ilea_error ilea_trust_check_release(struct decide *decide); /* BUSY: once the view shows all */
+enum ilea_error ilea_trust_do_release(struct decide *decide);
+/* A request was stored: say so in the audit feed. */
+enum ilea_error ilea_trust_note_release(struct decide *decide);
+enum ilea_error ilea_trust_check_return(struct decide *decide);
+enum ilea_error ilea_trust_do_return(struct decide *decide);
+
 /* trust_invite.c */
 enum ilea_error ilea_trust_check_invite(struct decide *decide);
 enum ilea_error ilea_trust_do_invite(struct decide *decide);

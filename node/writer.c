@@ -85,6 +85,22 @@ expire(struct ilea_writer *writer)
     }
 }
 
+/* What ilea.conf says of four eyes, if it is news. */
+static enum ilea_error
+note_four_eyes(struct ilea_writer *writer)
+{
+    const struct ilea_author_commit *commits;
+    uint32_t count;
+    enum ilea_error error = ilea_author_begin(writer->node.author, ilea_wall_ms());
+    if (error == ILEA_ERROR_NONE) error = ilea_node_note_four_eyes(&writer->node);
+    if (error == ILEA_ERROR_NONE && ilea_author_was_audited(writer->node.author)) {
+        error = ilea_author_commit(writer->node.author, &commits, &count);
+        if (error == ILEA_ERROR_NONE) ilea_node_note_audit(&writer->node);
+    }
+    ilea_author_abort(writer->node.author);
+    return error;
+}
+
 static enum ilea_error
 open_local(struct ilea_writer *writer, const char *home, const struct ilea_span *passphrase,
            char *reason)
@@ -93,6 +109,7 @@ open_local(struct ilea_writer *writer, const char *home, const struct ilea_span 
         ilea_node_open(&writer->node, home, passphrase, LOCK_TRY_MS, reason);
     if (error != ILEA_ERROR_NONE) return error;
     error = expire(writer);
+    if (error == ILEA_ERROR_NONE) error = note_four_eyes(writer);
     if (error == ILEA_ERROR_NONE) error = ilea_node_build_view(&writer->node);
     if (error != ILEA_ERROR_NONE) {
         (void)snprintf(reason, ILEA_REASON_SIZE, "the view cannot be built: %s",
@@ -364,6 +381,14 @@ ilea_writer_decide(struct ilea_writer *writer, const struct ilea_trust_request *
         enum ilea_error error = begin_local(writer);
         if (error != ILEA_ERROR_NONE) return error;
         error = ilea_trust_decide(&writer->node, request, ilea_wall_ms(), answer);
+        if (error == ILEA_ERROR_BUSY) { /* the view lags behind */
+            ilea_author_abort(writer->node.author);
+            error = ilea_node_build_view(&writer->node);
+            if (error == ILEA_ERROR_NONE) error = ilea_author_begin(writer->node.author, ilea_wall_ms());
+            if (error == ILEA_ERROR_NONE) {
+                error = ilea_trust_decide(&writer->node, request, ilea_wall_ms(), answer);
+            }
+        }
         return end_local(writer, error, answer->error);
     }
     struct ilea_msgpack_writer body = request_writer(writer);

@@ -6,7 +6,7 @@
 #include "replication/record/act.h"
 #include "replication/store/log_rows.h"
 
-enum { PROPOSAL_FIELDS = 4, PROPOSAL_MAX = ILEA_ACT_SIZE_MAX + ILEA_PAYLOAD_SIZE_MAX + 16 * 1024,
+enum { PROPOSAL_FIELDS = 7, PROPOSAL_MAX = ILEA_ACT_SIZE_MAX + ILEA_PAYLOAD_SIZE_MAX + 16 * 1024,
        INVITE_FIELDS = 4 };
 
 enum ilea_error
@@ -100,6 +100,9 @@ decode_proposal(uint32_t number, struct ilea_span value, struct ilea_proposal_ro
     proposal->payload = ilea_msgpack_get_bin(&reader, ILEA_PAYLOAD_SIZE_MAX);
     proposal->sigs = ilea_msgpack_get_bin(&reader, ILEA_ACT_SIGS_MAX * ILEA_PROPOSAL_SIG_SIZE);
     proposal->sig_count = (uint32_t)(proposal->sigs.size / ILEA_PROPOSAL_SIG_SIZE);
+    proposal->returned_ms = ilea_msgpack_get_uint(&reader);
+    ilea_msgpack_get_bytes(&reader, proposal->returned_by, sizeof proposal->returned_by);
+    proposal->reason = ilea_msgpack_get_str(&reader, ILEA_ACT_VALUE_MAX);
     return log_decoded(&reader);
 }
 
@@ -133,7 +136,7 @@ enum ilea_error
 ilea_log_put_proposal(struct ilea_transaction *txn, struct ilea_proposal_row *proposal)
 {
     if (proposal->act.size > ILEA_ACT_SIZE_MAX || proposal->payload.size > ILEA_PAYLOAD_SIZE_MAX
-        || proposal->sig_count > ILEA_ACT_SIGS_MAX) {
+        || proposal->sig_count > ILEA_ACT_SIGS_MAX || proposal->reason.size > ILEA_ACT_VALUE_MAX) {
         return ILEA_ERROR_LIMIT;
     }
     ilea_assert(proposal->sigs.size == (size_t)proposal->sig_count * ILEA_PROPOSAL_SIG_SIZE);
@@ -146,6 +149,9 @@ ilea_log_put_proposal(struct ilea_transaction *txn, struct ilea_proposal_row *pr
     ilea_msgpack_put_bin(&writer, proposal->act.data, proposal->act.size);
     ilea_msgpack_put_bin(&writer, proposal->payload.data, proposal->payload.size);
     ilea_msgpack_put_bin(&writer, proposal->sigs.data, proposal->sigs.size);
+    ilea_msgpack_put_uint(&writer, proposal->returned_ms);
+    ilea_msgpack_put_bin(&writer, proposal->returned_by, sizeof proposal->returned_by);
+    ilea_msgpack_put_str(&writer, proposal->reason);
     ilea_assert(!writer.failed);
     uint64_t last = 0;
     enum ilea_error error = ILEA_ERROR_NONE;

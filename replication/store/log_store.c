@@ -354,9 +354,10 @@ ilea_log_policy(struct ilea_transaction *txn, struct ilea_policy *policy)
     if (error != ILEA_ERROR_NONE) return error;
     struct ilea_msgpack_reader reader;
     ilea_msgpack_reader_init(&reader, stored);
-    ilea_msgpack_expect_array(&reader, 2);
+    ilea_msgpack_expect_array(&reader, 3);
     policy->approvals = ilea_msgpack_get_uint32(&reader, UINT32_MAX);
     policy->unverified = ilea_msgpack_get_uint32(&reader, 1) == 1;
+    policy->four_eyes = ilea_msgpack_get_uint32(&reader, 1) == 1;
     return log_decoded(&reader);
 }
 
@@ -366,9 +367,10 @@ ilea_log_put_policy(struct ilea_transaction *txn, const struct ilea_policy *poli
     uint8_t bytes[16];
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
-    ilea_msgpack_put_array(&writer, 2);
+    ilea_msgpack_put_array(&writer, 3);
     ilea_msgpack_put_uint(&writer, policy->approvals);
     ilea_msgpack_put_uint(&writer, policy->unverified ? 1 : 0);
+    ilea_msgpack_put_uint(&writer, policy->four_eyes ? 1 : 0);
     ilea_assert(!writer.failed);
     return ilea_put(txn, LOG_META, meta_key("policy"), ilea_msgpack_written(&writer));
 }

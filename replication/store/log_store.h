@@ -124,6 +124,7 @@ struct ilea_agency_row {
 struct ilea_policy {
     uint32_t approvals; /* how many admins sign a decision: 1..16 */
     bool unverified;    /* approval without a compared code is allowed */
+    bool four_eyes;     /* as the configuration was seen last, so that a change of it is noted */
 };
 
 struct ilea_epoch_row {
@@ -154,8 +155,11 @@ struct ilea_proposal_row {
     uint32_t number;
     uint64_t made_ms;
     struct ilea_span act, payload;    /* payload at most ILEA_PAYLOAD_SIZE_MAX */
-    struct ilea_span sigs;            /* sig_count of admin key || signature */
+    struct ilea_span sigs;            /* sig_count of admin key || signature, in the order in which they came */
     uint32_t sig_count;
+    uint64_t returned_ms;             /* a release that was given back, when; 0: it was not */
+    uint8_t returned_by[ILEA_SIGN_PUBLIC_SIZE]; /* and by which admin, why */
+    struct ilea_span reason;          /* text of at most ILEA_ACT_VALUE_MAX bytes */
 };
 
 struct ilea_invite_row {
@@ -389,7 +393,7 @@ ILEA_MUST_USE enum ilea_error ilea_log_put_counter(struct ilea_transaction *txn,
 ILEA_MUST_USE enum ilea_error ilea_log_put_audit(struct ilea_transaction *txn, uint64_t seq,
                                                  const uint8_t hash[ILEA_HASH_SIZE],
                                                  struct ilea_span entry);
-/* proposal->number 0: a new number is given. LIMIT */
+/* proposal->number 0: a new number is given. Spans must not point into what the transaction wrote. LIMIT */
 ILEA_MUST_USE enum ilea_error ilea_log_put_proposal(struct ilea_transaction *txn,
                                                     struct ilea_proposal_row *proposal);
 ILEA_MUST_USE enum ilea_error ilea_log_delete_proposal(struct ilea_transaction *txn, uint32_t number);

@@ -25,6 +25,7 @@ import cases_trust  # noqa: E402,F401
 import cases_bundle  # noqa: E402,F401
 import cases_where  # noqa: E402,F401
 import cases_gaps  # noqa: E402,F401
+import cases_review  # noqa: E402,F401
 
 
 def run_one(function, options):

@@ -353,6 +353,66 @@ test_author_refuses(void **state)
 }
 
 /* Two writes of a place that is set once, in one put: the second must not slip through. */
+/* With four eyes what others would read is held, whatever it is but that a record is withdrawn; no number is taken. */
+static void
+test_author_holds_what_leaves(void **state)
+{
+    struct ilea_test_home *home = *state;
+    struct ilea_record_id id;
+    static const uint8_t zeros[ILEA_HASH_SIZE];
+    ilea_test_need(home, ILEA_SCOPE_PEERS, "Shared before", &result);
+    id = result.id;
+    assert_string_equal(result.ref, "FR-PN-N1");
+    ilea_test_home_build(home);
+    ilea_author_set_four_eyes(home->author, true);
+    ilea_test_put_begin(&put, ILEA_PUT_CREATE, ILEA_SCOPE_PEERS, ILEA_TEST_NEED, NULL);
+    ilea_test_put_text(&put, "title", "For others");
+    ILEA_TEST_OK(ilea_test_write(home, &put, &result));
+    assert_int_equal(result.outcome, ILEA_PUT_REVIEW);
+    assert_false(result.is_shared);
+    assert_memory_equal(result.base, zeros, sizeof zeros);
+    ilea_test_put_text(&put, "tlp", "red");
+    assert_int_equal(ilea_test_write(home, &put, &result), ILEA_ERROR_INVALID);
+    ilea_test_need(home, ILEA_SCOPE_AGENCY, "For us", &result);
+    assert_string_equal(result.ref, "FR-PN-N2");
+
+    ilea_test_put_begin(&put, ILEA_PUT_UPDATE, 0, ILEA_TEST_NEED, &id);
+    ilea_test_put_text(&put, "title", "Changed");
+    ILEA_TEST_OK(ilea_test_write(home, &put, &result));
+    assert_int_equal(result.outcome, ILEA_PUT_REVIEW);
+    assert_true(result.is_shared);
+    assert_int_equal(result.label, ILEA_LABEL_GREEN);
+    assert_memory_not_equal(result.base, zeros, sizeof zeros);
+    ilea_test_put_text(&put, "withdrawn", "Not any more");
+    ILEA_TEST_OK(ilea_test_write(home, &put, &result));
+    assert_int_equal(result.outcome, ILEA_PUT_REVIEW);
+    ilea_test_put_begin(&put, ILEA_PUT_UPDATE, 0, ILEA_TEST_NEED, &id);
+    ilea_test_put_text(&put, "withdrawn", "Not any more");
+    ILEA_TEST_OK(ilea_test_write(home, &put, &result));
+    assert_int_equal(result.outcome, ILEA_PUT_UPDATED);
+    ilea_test_home_build(home);
+
+    /* What was approved goes; what is only looked at does not, even in the agency. */
+    const struct ilea_author_commit *commits;
+    uint32_t count;
+    ilea_test_put_begin(&put, ILEA_PUT_UPDATE, 0, ILEA_TEST_NEED, &id);
+    ilea_test_put_text(&put, "title", "Approved");
+    ILEA_TEST_OK(ilea_author_begin(home->author, 1700000000000));
+    ILEA_TEST_OK(ilea_author_review(home->author, &put.put, &result));
+    assert_int_equal(result.outcome, ILEA_PUT_REVIEW);
+    ILEA_TEST_OK(ilea_author_release(home->author, &put.put, &result));
+    assert_int_equal(result.outcome, ILEA_PUT_UPDATED);
+    ilea_test_put_begin(&put, ILEA_PUT_CREATE, ILEA_SCOPE_AGENCY, ILEA_TEST_NEED, NULL);
+    ilea_test_put_text(&put, "title", "Looked at");
+    ILEA_TEST_OK(ilea_author_review(home->author, &put.put, &result));
+    assert_int_equal(result.outcome, ILEA_PUT_REVIEW);
+    ILEA_TEST_OK(ilea_author_commit(home->author, &commits, &count));
+    assert_int_equal(count, 1);
+    ilea_author_set_four_eyes(home->author, false);
+    ilea_test_need(home, ILEA_SCOPE_PEERS, "Free again", &result);
+    assert_string_equal(result.ref, "FR-PN-N3");
+}
+
 static void
 test_author_immutable_twice_in_one_put(void **state)
 {
@@ -799,6 +859,7 @@ main(void)
         IN_HOME(test_author_sets),
         IN_HOME(test_author_publishes_a_copy),
         IN_HOME(test_author_refuses),
+        IN_HOME(test_author_holds_what_leaves),
         IN_HOME(test_author_immutable_twice_in_one_put),
         IN_HOME(test_author_not_owner),
         IN_HOME(test_author_epochs_follow_the_readers),

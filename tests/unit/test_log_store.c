@@ -241,8 +241,22 @@ test_log_proposals(void **state)
     assert_int_equal(got.payload.size, ILEA_PAYLOAD_SIZE_MAX);
     assert_int_equal(got.made_ms, 5);
     check_span(got.act, "act");
+    assert_int_equal(got.returned_ms, 0);
     row.payload.size++;
     assert_int_equal(ilea_log_put_proposal(txn, &row), ILEA_ERROR_LIMIT);
+    row.payload.size--;
+    static char reason[ILEA_ACT_VALUE_MAX + 2];
+    memset(reason, 'x', sizeof reason - 1);
+    row.reason = span(reason);
+    assert_int_equal(ilea_log_put_proposal(txn, &row), ILEA_ERROR_LIMIT);
+    row.reason.size--;
+    row.returned_ms = 9;
+    row.returned_by[31] = 7;
+    ILEA_TEST_OK(ilea_log_put_proposal(txn, &row)); /* the same one, given back */
+    ILEA_TEST_OK(ilea_log_proposal(txn, row.number, &got));
+    assert_int_equal(got.returned_ms, 9);
+    assert_int_equal(got.returned_by[31], 7);
+    assert_int_equal(got.reason.size, ILEA_ACT_VALUE_MAX);
     ILEA_TEST_OK(ilea_log_delete_proposal(txn, 3));
     ILEA_TEST_OK(ilea_log_delete_proposal(txn, 1));
     ILEA_TEST_OK(ilea_log_proposal_next(txn, 0, &got));
@@ -278,16 +292,18 @@ test_log_invites_and_policy(void **state)
     assert_int_equal(ilea_log_invite(txn, one.id, &got), ILEA_ERROR_NOT_FOUND);
     ILEA_TEST_OK(ilea_log_invite(txn, two.id, &got));
 
-    struct ilea_policy policy = { 0, false };
+    struct ilea_policy policy = { 0, false, true };
     ILEA_TEST_OK(ilea_log_policy(txn, &policy));
     assert_int_equal(policy.approvals, 1);
     assert_true(policy.unverified);
-    policy = (struct ilea_policy){ 16, false };
+    assert_false(policy.four_eyes);
+    policy = (struct ilea_policy){ 16, false, true };
     ILEA_TEST_OK(ilea_log_put_policy(txn, &policy));
-    policy = (struct ilea_policy){ 0, true };
+    policy = (struct ilea_policy){ 0, true, false };
     ILEA_TEST_OK(ilea_log_policy(txn, &policy));
     assert_int_equal(policy.approvals, 16);
     assert_false(policy.unverified);
+    assert_true(policy.four_eyes);
     ilea_transaction_abort(txn);
 }
 
@@ -393,7 +409,7 @@ fill(struct ilea_test_home *home)
     struct ilea_span bytes = make_entry(home, 1, none, 1, &entry);
     struct ilea_proposal_row proposal = { .act = span("act") };
     const struct ilea_invite_row invite = { .id = { 1 } };
-    const struct ilea_policy policy = { 2, true };
+    const struct ilea_policy policy = { 2, true, false };
     struct ilea_feed_row feed;
     ILEA_TEST_OK(ilea_log_put_audit(txn, 1, entry.hash, bytes));
     ILEA_TEST_OK(ilea_log_put_proposal(txn, &proposal));

@@ -50,6 +50,9 @@ CARD_CHAIN_MAX = 256
 FORK_SIZE_MAX = 2048
 ACT_SIZE_MAX = 16 * 1024
 ACT_PAIRS_MAX = 32
+RELEASE_SIZE_MAX = 256 * 1024
+RELEASE_RECORDS_MAX = 4096
+RELEASE_PUT_MAX = 224 * 1024
 ACT_KIND_MAX = 32
 ACT_VALUE_MAX = 1000
 ACT_SIGS_MAX = 16
@@ -882,6 +885,28 @@ def decode_entry(data):
     return entry
 
 
+# --- releases -----------------------------------------------------------------------------------
+
+def decode_release(data):
+    if len(data) > RELEASE_SIZE_MAX:
+        raise Refused("limit")
+    reader = Reader(data)
+    fields, version = reader.array(32), reader.uint()
+    if version != 1:
+        raise Refused("unknown")
+    malformed(fields != 4)
+    release = {"scope": reader.uint(2), "audience": reader.bytes(16)}
+    release["items"] = read_list(reader, RELEASE_RECORDS_MAX, lambda r: r.uint(UINT32_MAX), lambda r: r.bytes(16),
+                                 lambda r: r.uint(5), lambda r: r.bytes(32), lambda r: r.bin(RELEASE_PUT_MAX))
+    reader.end()
+    items = release["items"]
+    malformed(release["scope"] != 2 or release["audience"] != bytes(16) or not items)
+    malformed(any(kind == 0 or label == 0 for kind, _, label, _, _ in items)
+              or not ascends([(record, kind) for kind, record, _, _, _ in items]))
+    release["hash"] = digest("ilea/release/v1", data)
+    return release
+
+
 # --- receipts -----------------------------------------------------------------------------------
 
 def decode_receipt(data):
@@ -1523,6 +1548,13 @@ def check_receipt(vector):
     decode_receipt_body(raw(vector, "body"))
 
 
+def check_release(vector):
+    if vector["check"] == "base":
+        assert digest("ilea/release-base/v1", u64(vector["scope"]), raw(vector, "state")) == raw(vector, "base")
+    else:
+        expect_equal(vector, decode_release(raw(vector, "release")))
+
+
 def check_act(vector):
     if vector["check"] == "act":
         expect_equal(vector, decode_act(raw(vector, "act")))
@@ -1648,7 +1680,7 @@ def check_audience(vector):
 FILES = {"hash": check_hash, "sign": check_sign, "keyring": check_keyring, "msgpack": check_msgpack,
          "change": check_change, "item": check_item, "commit": check_commit,
          "statement": check_statement, "manifest": check_manifest, "fork": check_fork,
-         "act": check_act, "receipt": check_receipt, "message": check_message,
+         "act": check_act, "release": check_release, "receipt": check_receipt, "message": check_message,
          "record": check_record, "schema": check_schema, "lobby": check_lobby,
          "bundle": check_bundle, "audience": check_audience}
 

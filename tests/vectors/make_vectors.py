@@ -1304,6 +1304,56 @@ def acts(file):
     bad("cut", "truncated", make_act()[:-1])
 
 
+def make_release(items, version=1, scope=2, audience=bytes(16), more=()):
+    return encode([version, scope, audience, items, *more])
+
+
+def release():
+    file = File()
+    one, other = sorted([fixed("record", 16), fixed("another record", 16)])
+    put = encode([1, 2, 0, 2, one, [[2, 1, b"", text_value("Another title")]]])
+    draft, update = [5, other, 2, fixed("base"), b""], [2, one, 1, fixed("another base"), put]
+
+    def good(name, data):
+        file.good(name, check="release", release=data, **rules.decode_release(data))
+
+    def bad(name, expect, data, error="malformed"):
+        file.bad(name, expect, error, check="release", release=data)
+
+    def bad_item(name, expect, place, value):
+        item = list(draft)
+        item[place] = value
+        bad(name, expect, make_release([item]))
+
+    good("a draft", make_release([draft]))
+    good("an update and a draft", make_release([update, draft]))
+    good("two types of one record id", make_release([[2, *draft[1:]], draft]))
+    good("20 drafts", make_release([[2**32 - 1, bytes([i]) * 16, 5, fixed("base"), b""] for i in range(20)]))
+    bad("version 2", "newer", make_release([draft], 2), "unknown")
+    bad("a field more", "count", make_release([draft], more=(0,)))
+    bad("scope 1", "range", make_release([draft], scope=1))
+    bad("scope 3", "range", make_release([draft], scope=3))
+    bad("an audience, for all peers", "range", make_release([draft], audience=fixed("audience", 16)))
+    bad("an audience of 15 bytes", "size", make_release([draft], audience=bytes(15)))
+    bad("no record", "range", make_release([]))
+    bad("records that descend", "order", make_release([draft, update]))
+    bad("a record twice", "duplicate", make_release([draft, draft]))
+    bad("types that descend", "order", make_release([draft, [2, *draft[1:]]]))
+    bad("an item of 4", "count", make_release([draft[:4]]))
+    bad_item("type 0", "range", 0, 0)
+    bad_item("type of 33 bits", "range", 0, 2**32)
+    bad_item("record of 15 bytes", "size", 1, bytes(15))
+    bad_item("label 0", "range", 2, 0)
+    bad_item("label 6", "range", 2, 6)
+    bad_item("base of 31 bytes", "size", 3, bytes(31))
+    bad("a byte after", "trailing", make_release([draft]) + b"\0")
+    bad("cut", "truncated", make_release([draft])[:-1])
+    for name, scope, state in (("a draft's base", 1, encode([1, 1, [], [], []])), ("of what is shared", 2, b"")):
+        file.good(name, check="base", scope=scope, state=state,
+                  base=digest("ilea/release-base/v1", rules.u64(scope), state))
+    return file
+
+
 def make_act_of(pairs):
     """An act whose pairs are encoded as they come."""
     return make_act()[:-1] + encode(pairs)
@@ -2143,7 +2193,7 @@ def audience():
 
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
-    for make in (msgpack, change, item, commit, statement, manifest, fork, act, receipt, message,
+    for make in (msgpack, change, item, commit, statement, manifest, fork, act, release, receipt, message,
                  record, lobby, bundle, audience):
         with open(os.path.join(folder, make.__name__ + ".jsonl"), "w", encoding="ascii") as out:
             for vector in make().vectors:
