@@ -47,7 +47,8 @@
     X(BUNDLE_SIG,    "ilea/bundle-sig/v1")  \
     X(RECEIPT,       "ilea/receipt/v1")            \
     X(RECEIPT_SIG,   "ilea/receipt-sig/v1")        \
-    X(RECEIPT_SEAL,  "ilea/receipt-seal/v1")
+    X(RECEIPT_SEAL,  "ilea/receipt-seal/v1")       \
+    X(BLOB,          "ilea/blob/v1")
 
 enum ilea_domain {
 #define X(name, text) ILEA_DOMAIN_##name,

@@ -69,7 +69,7 @@ send_side(struct driver *driver, uint32_t link, struct ilea_span body)
     ilea_replicator_side(driver->replicator, link, ilea_monotonic_ms(), &status);
     if (!status.open || body.size > status.room) return false;
     struct ilea_event event = { .type = ILEA_EVENT_SIDE, .link = link };
-    event.side = body;
+    event.side.bytes = body;
     ilea_driver_step(driver, &event);
     return true;
 }

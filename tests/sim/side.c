@@ -87,7 +87,7 @@ give(struct sim_node *node, uint32_t to)
     bytes[1] = (uint8_t)to;
     put_u64(bytes + 2, ++side->serials[to]);
     struct ilea_event event = { .type = ILEA_EVENT_SIDE, .link = to };
-    event.side = (struct ilea_span){ bytes, size };
+    event.side.bytes = (struct ilea_span){ bytes, size };
     sim_step(node, event);
 }
 
@@ -183,7 +183,7 @@ sim_side_crowd(struct sim_node *node, uint32_t to)
     put_u64(bytes + 2, ++node->side.serials[to]);
     for (size_t at = HEAD_SIZE; at < sizeof bytes; at += ENTRY_SIZE) bytes[at + 1] = (uint8_t)to; /* by itself */
     struct ilea_event event = { .type = ILEA_EVENT_SIDE, .link = to };
-    event.side = (struct ilea_span){ bytes, sizeof bytes };
+    event.side.bytes = (struct ilea_span){ bytes, sizeof bytes };
     sim_step(node, event);
 }
 
