@@ -312,6 +312,8 @@ ilea_driver_side(struct driver *driver, uint32_t link, struct ilea_span body)
         error = fields == ASK_FIELDS ? take_ask(driver, link, &reader) : ILEA_ERROR_MALFORMED;
     } else if (form == GIVE) {
         error = fields == GIVE_FIELDS ? take_given(driver, link, &reader, &trouble) : ILEA_ERROR_MALFORMED;
+    } else if (form >= ILEA_DOCUMENT_ASK && form <= ILEA_DOCUMENT_NONE) {
+        error = ilea_driver_document_side(driver, link, form, body);
     } /* another one is of a newer version */
     if (error != ILEA_ERROR_NONE) ilea_driver_blame(driver, link, error);
     return trouble;
