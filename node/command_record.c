@@ -62,33 +62,41 @@ write_one(struct ilea_writer *writer, const struct ilea_put *put, struct single 
 }
 
 static int
-print_written(const struct ilea_command *command, const struct single *single)
+print_written(const struct ilea_command *command, const struct ilea_put_result *result)
 {
     static const char *const outcomes[] = { "", "created", "updated", "unchanged" };
     char id[ILEA_UUID_TEXT_SIZE];
-    ilea_uuid_print(&single->result.id, id);
+    ilea_uuid_print(&result->id, id);
     if (command->json) {
-        ilea_command_print(json_pack("{s:s,s:s,s:s}", "ref", single->result.ref, "id", id, "outcome",
-                                     outcomes[single->result.outcome]));
+        ilea_command_print(json_pack("{s:s,s:s,s:s}", "ref", result->ref, "id", id, "outcome",
+                                     outcomes[result->outcome]));
     } else {
-        (void)printf("%s %s\n", single->result.ref, id);
-        if (single->result.outcome == ILEA_PUT_UNCHANGED) {
-            (void)fprintf(stderr, "ilea: %s is so already: nothing was written\n", single->result.ref);
+        (void)printf("%s %s\n", result->ref, id);
+        if (result->outcome == ILEA_PUT_UNCHANGED) {
+            (void)fprintf(stderr, "ilea: %s is so already: nothing was written\n", result->ref);
         }
     }
     return 0;
 }
 
-static int
-write_and_print(const struct ilea_command *command, const struct ilea_put *put)
+int
+ilea_command_write(const struct ilea_command *command, const struct ilea_put *put, struct ilea_put_result *result)
 {
     struct single single;
     struct ilea_writer *writer = NULL;
     int code = ilea_command_writer(command, take_answer, &single, &writer);
     if (code == 0) code = write_one(writer, put, &single);
-    if (code == 0) code = print_written(command, &single);
+    if (code == 0) *result = single.result;
     ilea_writer_close(writer);
     return code;
+}
+
+static int
+write_and_print(const struct ilea_command *command, const struct ilea_put *put)
+{
+    struct ilea_put_result result;
+    int code = ilea_command_write(command, put, &result);
+    return code == 0 ? print_written(command, &result) : code;
 }
 
 /* --title and --tlp are other words for --set. */
@@ -307,6 +315,9 @@ ilea_command_show(const struct ilea_command *command)
     struct ilea_record_info info;
     int code = ilea_command_find_record(command, command->words[1], &replica, &snapshot, &info);
     json_t *record = code == 0 ? ilea_command_record(snapshot, &info) : NULL;
+    if (record != NULL && json_object_get(record, "documents") != NULL) {
+        json_object_set_new(record, "documents", ilea_command_documents(command, snapshot));
+    }
     if (code == 0 && record == NULL) code = ilea_command_fail(EX_OSERR, "out of memory");
     if (code == 0 && command->json) {
         ilea_command_print(json_incref(record));

@@ -173,7 +173,10 @@ ilea_driver_drop_document(struct driver *driver, const struct ilea_blob_id *root
     ilea_driver_close_served(driver, root);
     note_state(documents, root, ILEA_DOCUMENT_UNKNOWN);
     enum ilea_error error = ilea_blob_file_remove(driver->node->home, root); /* the files first: a row finds them again */
-    if (error != ILEA_ERROR_NONE) return error;
+    if (error != ILEA_ERROR_NONE) {
+        ilea_driver_log_error(driver, "document_remove", error);
+        return ILEA_ERROR_BUSY;
+    }
     error = ilea_driver_transaction(driver);
     if (error == ILEA_ERROR_NONE) error = ilea_log_delete_document(ilea_author_transaction(driver->node->author), root);
     if (error == ILEA_ERROR_NONE) ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "document_dropped", NULL);
@@ -219,14 +222,17 @@ static enum ilea_error
 settle_held(struct driver *driver, struct ilea_transaction *view, struct ilea_document_row *row)
 {
     struct ilea_view_document naming = { .root = row->root };
-    if (!next_naming(view, &row->root, &naming)) return ilea_driver_drop_document(driver, &row->root);
+    if (!next_naming(view, &row->root, &naming)) {
+        enum ilea_error error = ilea_driver_drop_document(driver, &row->root);
+        return error == ILEA_ERROR_BUSY ? ILEA_ERROR_NONE : error; /* the next sweep tries again */
+    }
     if (row->wanted || ilea_blob_file_is_whole(driver->node->home, &row->root)) return ILEA_ERROR_NONE;
     row->wanted = true;
     return put_row(driver, row);
 }
 
 /* What lies in blobs/ though nothing names it: of attaching that ended in the middle. */
-static enum ilea_error
+static void
 clean_disk(struct driver *driver, struct ilea_transaction *log, struct ilea_transaction *view)
 {
     struct ilea_blob_id *roots = NULL;
@@ -242,7 +248,7 @@ clean_disk(struct driver *driver, struct ilea_transaction *log, struct ilea_tran
         error = ilea_blob_file_remove(driver->node->home, &roots[i]);
     }
     free(roots);
-    return error;
+    if (error != ILEA_ERROR_NONE) ilea_driver_log_error(driver, "document_remove", error);
 }
 
 /* Some rows more of what is being looked at. */
@@ -272,7 +278,7 @@ sweep_some(struct driver *driver, struct ilea_transaction *log, struct ilea_tran
                 documents->seen = documents->sweep_count;
             }
         } else if (documents->sweep == SWEEP_DISK) {
-            error = clean_disk(driver, log, view);
+            clean_disk(driver, log, view);
             documents->sweep = SWEEP_NOT;
             documents->sweep_disk_ms = now + SWEEP_MS;
         } else {

@@ -269,7 +269,7 @@ uint64_t ilea_driver_receipts_due(const struct driver *driver);
 /* driver_documents.c */
 /* An approved peer may have a document of ours or of others: the one place where that is decided. */
 bool ilea_driver_may_have(struct driver *driver, uint32_t link, const struct ilea_document_row *row);
-/* No record names it any more: its files go, and its row. */
+/* No record names it any more: its files go, and its row. BUSY: the files could not be removed; try again. */
 enum ilea_error ilea_driver_drop_document(struct driver *driver, const struct ilea_blob_id *root);
 /* A command waits for one. */
 void ilea_driver_want_document(struct driver *driver, const struct ilea_blob_id *root, uint32_t damaged,
