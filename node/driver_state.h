@@ -38,7 +38,7 @@ enum {
     DOCUMENT_ASKED_MS = 60000,         /* a command that has not asked for so long is gone */
     SWEEP_ROWS = 256,                  /* looked at in one turn */
     SWEEP_MS = 3600000,                /* what lies in blobs/ and belongs to nothing is looked for so often */
-    SWEEP_FRESH_S = 3600,              /* and is left alone for so long: its record may be on its way */
+    SWEEP_FRESH_S = 30 * 24 * 3600,    /* and is left alone for so long: its record may come back from peers */
     READERS_CHECK_MS = 60000, REQUESTS_CHECK_MS = 60000, GRANTS_CHECK_MS = 30000, RETIRE_CHECK_MS = 5000,
     RETRY_MS = 1000
 };
