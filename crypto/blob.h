@@ -7,8 +7,8 @@
  * and is named by H(BLOB, ciphertext). The names in a row are the list, which is encrypted the same way as chunk 2^32;
  * the list's own name is the root. So anybody can check what he holds, and only who has the key learns what to ask for.
  *
- * The key is made for one document and never used for another, so no nonce comes twice under it. It stands in the record
- * that the document belongs to: who reads the record has it.
+ * The key is made for one document and never used for another, so no nonce comes twice under it. It stands in the
+ * record that the document belongs to: who reads the record has it.
  *
  * Threads: any; nothing here is kept.
  */

@@ -6,8 +6,9 @@
  *   DIR/log/data.mdb one moment of the log; taken while a daemon writes, too
  *   DIR/blobs/ROOT/  documents of our own: nobody else may have fetched them
  *
- * Neither view/, which is rebuilt, nor documents of others, which are fetched again, nor state/, which holds what a restore must not undo, nor the guard: so a node
- * that was restored opens new feeds, and gets back from its peers what it wrote after the backup.
+ * Neither view/, which is rebuilt, nor documents of others, which are fetched again, nor state/, which holds what a
+ * restore must not undo, nor the guard: so a node that was restored opens new feeds, and gets back from its peers what
+ * it wrote after the backup.
  */
 #ifndef ILEA_NODE_BACKUP_H
 #define ILEA_NODE_BACKUP_H
@@ -40,8 +41,8 @@ ILEA_MUST_USE enum ilea_error ilea_backup_make(const char *home, const char *fol
 ILEA_MUST_USE enum ilea_error ilea_backup_check(const char *folder, struct ilea_backup *backup, char *reason);
 
 /* Make `home` of a backup that was checked. A log and a view that are there are moved to
- * before-restore-N/ first, with keys and ilea.conf; state/ and blobs/ stay. `home` is locked by the caller if it exists.
- * *aside: the folder's name, "" if nothing was there. */
+ * before-restore-N/ first, with keys and ilea.conf; state/ and blobs/ stay. `home` is locked by the caller if it
+ * exists. *aside: the folder's name, "" if nothing was there. */
 ILEA_MUST_USE enum ilea_error ilea_backup_restore(const char *folder, const char *home, char aside[64],
                                                   char *reason);
 

@@ -124,7 +124,9 @@ load(struct ilea_blob_file *file)
     enum ilea_error error = ILEA_ERROR_NONE;
     if (fd >= 0) error = read_at(fd, file->list, ILEA_BLOB_SEALED_MAX, 0, &file->list_size);
     if (fd >= 0) close(fd);
-    if (error == ILEA_ERROR_NONE && file->have >= 0) error = read_at(file->have, file->bits, sizeof file->bits, 0, &size);
+    if (error == ILEA_ERROR_NONE && file->have >= 0) {
+        error = read_at(file->have, file->bits, sizeof file->bits, 0, &size);
+    }
     return error;
 }
 
@@ -291,7 +293,8 @@ ilea_blob_file_get(struct ilea_blob_file *file, uint32_t index, uint8_t *sealed,
     if (file->names == NULL || file->data < 0 || index >= file->count || !is_set(file->bits, index)) {
         return ILEA_ERROR_NOT_FOUND;
     }
-    enum ilea_error error = read_at(file->data, sealed, ILEA_BLOB_SEALED_MAX, (off_t)index * ILEA_BLOB_SEALED_MAX, size);
+    off_t at = (off_t)index * ILEA_BLOB_SEALED_MAX;
+    enum ilea_error error = read_at(file->data, sealed, ILEA_BLOB_SEALED_MAX, at, size);
     if (error != ILEA_ERROR_NONE) return error;
     return is_named(file, index, (struct ilea_span){ sealed, *size }) ? ILEA_ERROR_NONE : ILEA_ERROR_BAD_HASH;
 }
@@ -338,7 +341,7 @@ ilea_blob_file_is_whole(const char *home, const struct ilea_blob_id *root)
 static enum ilea_error
 remove_named(const char *home, const char *name)
 {
-    static const char *const files[] = { "have", "list", "list.new", "data" }; /* the bits first: what they say is true */
+    static const char *const files[] = { "have", "list", "list.new", "data" }; /* the bits first: they stay true */
     char path[ILEA_PATH_SIZE];
     folder_path(home, name, path);
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -396,9 +399,8 @@ ilea_blob_file_roots(const char *home, struct ilea_blob_id **roots, uint32_t *co
             if (is_older(path, LEFTOVER_SECONDS) && remove_named(home, entry->d_name) == ILEA_ERROR_NONE) (*leftover)++;
             continue;
         }
-        if (!ilea_hex_parse((struct ilea_span){ (const uint8_t *)entry->d_name, size }, root.bytes, sizeof root.bytes)) {
-            continue;
-        }
+        struct ilea_span text = { (const uint8_t *)entry->d_name, size };
+        if (!ilea_hex_parse(text, root.bytes, sizeof root.bytes)) continue;
         if (*count == capacity) {
             capacity = capacity == 0 ? 64 : 2 * capacity;
             struct ilea_blob_id *larger = realloc(*roots, capacity * sizeof *larger);
@@ -433,8 +435,8 @@ seal_chunks(struct maker *maker, const struct ilea_network_id *network, int from
         if (error != ILEA_ERROR_NONE) return error;
         if (size != due) return ILEA_ERROR_INVALID;
         struct ilea_blob_id name;
-        struct ilea_span sealed = { maker->sealed, size + ILEA_BLOB_OVERHEAD };
-        ilea_blob_seal(&document->key, network, maker->count, i, (struct ilea_span){ maker->plain, size }, maker->sealed);
+        struct ilea_span plain = { maker->plain, size }, sealed = { maker->sealed, size + ILEA_BLOB_OVERHEAD };
+        ilea_blob_seal(&document->key, network, maker->count, i, plain, maker->sealed);
         ilea_blob_name(sealed, &name);
         memcpy(maker->names + (size_t)i * ILEA_HASH_SIZE, name.bytes, sizeof name.bytes);
         error = write_at(maker->data, sealed.data, sealed.size, (off_t)i * ILEA_BLOB_SEALED_MAX);

@@ -7,8 +7,8 @@
  *     have           a bit for each chunk, the lowest first: those that lie in data, durable before they are marked
  *   blobs/new-*      being attached; renamed when it is whole
  *
- * Files and not LMDB: unlinking frees the space at once, and a gigabyte is not copied on write. A chunk is hashed before
- * it is used, so damage is noticed where it would matter.
+ * Files and not LMDB: unlinking frees the space at once, and a gigabyte is not copied on write. A chunk is hashed
+ * before it is used, so damage is noticed where it would matter.
  *
  * The daemon writes to blobs/ROOT; `ilea attach` makes new ones; everybody may read. Threads: a file belongs to one.
  */
@@ -67,8 +67,8 @@ bool ilea_blob_file_is_whole(const char *home, const struct ilea_blob_id *root);
 
 /* Remove blobs/ROOT. What is not there is success. */
 ILEA_MUST_USE enum ilea_error ilea_blob_file_remove(const char *home, const struct ilea_blob_id *root);
-/* The roots of blobs/, in any order: *roots is to be freed. *leftover: folders of attaching that ended in the middle more
- * than a day ago, which are removed. */
+/* The roots of blobs/, in any order: *roots is to be freed. *leftover: folders of attaching that ended in the middle
+ * more than a day ago, which are removed. */
 ILEA_MUST_USE enum ilea_error ilea_blob_file_roots(const char *home, struct ilea_blob_id **roots, uint32_t *count,
                                                    uint32_t *leftover);
 /* Whether it was last written to within `seconds`. */

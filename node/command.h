@@ -90,8 +90,8 @@ int ilea_command_update_record(const struct ilea_command *command, uint32_t scop
 
 /* Write one put; on failure said, and the exit code returned. */
 int ilea_command_write(const struct ilea_command *command, const struct ilea_put *put, struct ilea_put_result *result);
-/* The documents of the snapshot's current record, with how much of each is here (new reference): an array of objects with
- * --json, of lines without. */
+/* The documents of the snapshot's current record, with how much of each is here (new reference): an array of objects
+ * with * --json, of lines without. */
 json_t *ilea_command_documents(const struct ilea_command *command, struct ilea_snapshot *snapshot);
 
 /* A record's JSON object (new reference); NULL: out of memory. */

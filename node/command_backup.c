@@ -29,10 +29,11 @@ ilea_command_backup(const struct ilea_command *command)
     enum ilea_error error = ilea_backup_make(command->home, command->words[1], &backup, reason);
     if (error != ILEA_ERROR_NONE) return ilea_command_fail(ilea_exit_code(error), "no backup was made: %s", reason);
     if (command->json) {
-        ilea_command_print(json_pack("{s:s,s:s,s:I,s:I,s:i,s:b,s:i}", "backup", command->words[1], "agency", backup.code,
-                                     "made_ms", (json_int_t)backup.made_ms, "position", (json_int_t)backup.position,
-                                     "key_files", (int)backup.key_files, "keys_protected", (int)backup.keys_protected,
-                                     "documents", (int)backup.documents));
+        ilea_command_print(json_pack("{s:s,s:s,s:I,s:I,s:i,s:b,s:i}", "backup", command->words[1], "agency",
+                                     backup.code, "made_ms", (json_int_t)backup.made_ms, "position",
+                                     (json_int_t)backup.position, "key_files", (int)backup.key_files,
+                                     "keys_protected", (int)backup.keys_protected, "documents",
+                                     (int)backup.documents));
         return 0;
     }
     (void)printf("backup of %s up to change %llu in %s\n", backup.code, (unsigned long long)backup.position,

@@ -110,7 +110,7 @@ encode(struct ilea_put_builder *builder, const struct ilea_document *document, s
                                        { (const uint8_t *)root, strlen(root) },
                                        { (const uint8_t *)key, strlen(key) } };
     enum ilea_error error = ilea_value_from_parts(builder, field, parts, element, reason);
-    if (error == ILEA_ERROR_NONE && ilea_document_decode(*element, &made) != ILEA_ERROR_NONE) error = ILEA_ERROR_INVALID;
+    if (error == ILEA_ERROR_NONE) error = ilea_document_decode(*element, &made);
     ilea_wipe(key, sizeof key);
     if (error == ILEA_ERROR_NONE) return 0;
     return ilea_command_fail(EX_DATAERR,
@@ -186,7 +186,8 @@ attach(const struct ilea_command *command, const struct ilea_record_info *info,
     int code = encode(builder, document, &element); /* before the work: is it a name? */
     if (code != 0) return code;
     ilea_progress_begin(&progress);
-    enum ilea_error error = ilea_blob_file_make(command->home, &identity->network, file, document, show_sealed, &progress);
+    enum ilea_error error =
+        ilea_blob_file_make(command->home, &identity->network, file, document, show_sealed, &progress);
     ilea_progress_end(&progress);
     if (error != ILEA_ERROR_NONE) return make_failed(error, command->words[2]);
     begin(builder, info);
@@ -214,8 +215,8 @@ ilea_command_attach(const struct ilea_command *command)
     int file = -1, code = find_own(command, &replica, &snapshot, &info, &identity);
     uint32_t count = code == 0 ? ilea_list_documents(snapshot, listed) : 0;
     if (code == 0 && count == ILEA_DOCUMENTS_MAX) {
-        code = ilea_command_fail(EX_DATAERR, "nothing was written: %s has %d documents, the most there can be", info.ref,
-                                 ILEA_DOCUMENTS_MAX);
+        code = ilea_command_fail(EX_DATAERR, "nothing was written: %s has %d documents, the most there can be",
+                                 info.ref, ILEA_DOCUMENTS_MAX);
     }
     if (code == 0 && ilea_find_document(listed, count, name) < count) {
         code = ilea_command_fail(EX_CANTCREAT, "nothing was written: %s has a document %s: detach it, or give --name",

@@ -190,7 +190,9 @@ write_file(struct fetch *fetch)
         }
         (void)unlinkat(fetch->folder, part, 0);
         if (error == ILEA_ERROR_NONE) (void)fsync(fetch->folder);
-        if (damaged == 0 || fetch->repairs == REPAIRS_MAX) return error == ILEA_ERROR_NONE ? 0 : write_failed(fetch, error);
+        if (damaged == 0 || fetch->repairs == REPAIRS_MAX) {
+            return error == ILEA_ERROR_NONE ? 0 : write_failed(fetch, error);
+        }
         fetch->repairs++; /* of the disk's making: the daemon fetches that chunk again */
         int code = wait_whole(fetch, damaged);
         if (code != 0) return code;
@@ -263,7 +265,8 @@ ilea_command_fetch(const struct ilea_command *command)
     if (code == 0 && command->name != NULL) {
         uint32_t at = ilea_find_document(listed, count, command->name);
         if (at == count) {
-            code = ilea_command_fail(EX_NOINPUT, "%s has no document %s; see ilea show", command->words[1], command->name);
+            code = ilea_command_fail(EX_NOINPUT, "%s has no document %s; see ilea show", command->words[1],
+                                     command->name);
         } else {
             listed[0] = listed[at];
             count = 1;

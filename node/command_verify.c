@@ -129,7 +129,8 @@ ilea_command_verify(const struct ilea_command *command)
         if (error != ILEA_ERROR_NONE && !is_blind) {
             ilea_verify_fault(&verify, "the view cannot be checked: %s", ilea_error_text(error));
         }
-        bool view_is_bad = verify.faults > in_log + verify.document_faults && (error == ILEA_ERROR_NONE || error == ILEA_ERROR_CORRUPT);
+        bool view_is_bad = verify.faults > in_log + verify.document_faults
+            && (error == ILEA_ERROR_NONE || error == ILEA_ERROR_CORRUPT);
         if (view_is_bad) ilea_damage_mark(command->home);
         ilea_progress_end(&verify.progress);
         if (command->json) {

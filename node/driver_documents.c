@@ -1,6 +1,6 @@
 /*
- * driver_documents.c - which documents are here, which are to be, and which no longer: the log's rows are brought in line
- * with the records that the view shows; the ones that are wanted are fetched, one at a time.
+ * driver_documents.c - which documents are here, which are to be, and which no longer: the log's rows are brought in
+ * line with the records that the view shows; the ones that are wanted are fetched, one at a time.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -172,7 +172,8 @@ ilea_driver_drop_document(struct driver *driver, const struct ilea_blob_id *root
     if (documents->file != NULL && is_root(&documents->row.root, root)) close_file(driver);
     ilea_driver_close_served(driver, root);
     note_state(documents, root, ILEA_DOCUMENT_UNKNOWN);
-    enum ilea_error error = ilea_blob_file_remove(driver->node->home, root); /* the files first: a row finds them again */
+    /* The files first: a row that is left finds them again. */
+    enum ilea_error error = ilea_blob_file_remove(driver->node->home, root);
     if (error != ILEA_ERROR_NONE) {
         ilea_driver_log_error(driver, "document_remove", error);
         return ILEA_ERROR_BUSY;
@@ -497,7 +498,8 @@ ilea_driver_tend_documents(struct driver *driver, uint64_t now)
     ilea_driver_follow_document_sessions(driver, now);
     sweep(driver, now);
     if (driver->trouble) return;
-    if (documents->file == NULL ? ilea_driver_documents_due(driver) <= now : is_preempted(documents)) choose(driver, now);
+    bool may_choose = documents->file == NULL ? ilea_driver_documents_due(driver) <= now : is_preempted(documents);
+    if (may_choose) choose(driver, now);
     if (documents->file != NULL) ilea_driver_ask_chunks(driver, now);
     if (documents->file != NULL && ilea_transfer_is_done(documents->transfer)) finish(driver);
     if (documents->file != NULL && ilea_transfer_is_stuck(documents->transfer)) {

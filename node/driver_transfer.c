@@ -1,7 +1,7 @@
 /*
- * driver_transfer.c - chunks of documents on links (PROTOCOL.md, "Documents"): what peers ask for and are entitled to is
- * sent, a chunk a turn; what we asked for is put together, checked and kept. Which chunk is asked of whom is decided in
- * core/transfer.h.
+ * driver_transfer.c - chunks of documents on links (PROTOCOL.md, "Documents"): what peers ask for and are entitled to
+ * is sent, a chunk a turn; what we asked for is put together, checked and kept. Which chunk is asked of whom is
+ * decided in core/transfer.h.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,12 +1,12 @@
 /*
- * transfer.h - one document being fetched: which chunk is asked of whom, and when it is asked of somebody else. Pure: the
- * driver has the bytes, the hashes and the clock.
+ * transfer.h - one document being fetched: which chunk is asked of whom, and when it is asked of somebody else. Pure:
+ * the driver has the bytes, the hashes and the clock.
  *
  * The list comes first, from the author's link if there is one. Then the chunks are dealt out to all links that did not
- * say that they have them not. A link has a window of chunks on their way: it opens as long as they come soon, and closes
- * when they do not, so that commits and receipts, which take their turn behind them, never wait long. A link that brings
- * nothing for a while is passed over, and what was asked of it is asked of another; one that brought a chunk with the
- * wrong hash is not asked again.
+ * say that they have them not. A link has a window of chunks on their way: it opens as long as they come soon, and
+ * closes when they do not, so that commits and receipts, which take their turn behind them, never wait long. A link
+ * that brings nothing for a while is passed over, and what was asked of it is asked of another; one that brought a
+ * chunk with the wrong hash is not asked again.
  *
  * Losing this costs nothing: what is held is on the disk, and a new one begins with that.
  */
@@ -75,7 +75,8 @@ void ilea_transfer_chunk(struct ilea_transfer *transfer, uint64_t now_ms, uint32
 void ilea_transfer_none(struct ilea_transfer *transfer, uint64_t now_ms, uint32_t link,
                         const struct ilea_chunk_range *range);
 
-/* The next thing to ask: call it until it is false, after any of the above and at the deadline. *ask is without root. */
+/* The next thing to ask: call it until it is false, after any of the above and at the deadline. *ask is without root.
+ * */
 bool ilea_transfer_next(struct ilea_transfer *transfer, uint64_t now_ms, uint32_t *link, struct ilea_chunk_ask *ask);
 /* It could not be sent: as if it had not been asked, and the link rests a moment. */
 void ilea_transfer_unasked(struct ilea_transfer *transfer, uint32_t link, const struct ilea_chunk_ask *ask);
