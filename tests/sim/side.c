@@ -129,7 +129,7 @@ check_flow(struct sim_node *node, uint32_t from, size_t size)
     ilea_replicator_side(node->replicator, from, now + node->clock_ms, &status);
     if (status.session != flow->session) *flow = (struct sim_flow){ .session = status.session, .since_ms = now };
     flow->bytes += size;
-    if (flow->bytes > ILEA_SIDE_BURST_IN + (now - flow->since_ms) * ILEA_SIDE_RATE_IN) {
+    if (flow->bytes > flow->asked + ILEA_SIDE_BURST_IN + (now - flow->since_ms) * ILEA_SIDE_RATE_IN) {
         sim_fail(node->world, node, "takes %lu bytes of SIDE", (unsigned long)flow->bytes);
     }
 }
@@ -175,7 +175,27 @@ sim_side_came(struct sim_node *node, const struct ilea_effect *effect)
 }
 
 void
-sim_side_crowd(struct sim_node *node, uint32_t to)
+sim_side_ask(struct sim_node *node, uint32_t to, uint32_t expects)
+{
+    struct sim_flow *flow = &node->side.flows[to];
+    struct ilea_side_status status;
+    uint8_t bytes[HEAD_SIZE];
+    ilea_replicator_side(node->replicator, to, node->world->now + node->clock_ms, &status);
+    if (status.session != flow->session) {
+        *flow = (struct sim_flow){ .session = status.session, .since_ms = node->world->now };
+    }
+    flow->asked += expects;
+    bytes[0] = (uint8_t)node->index;
+    bytes[1] = (uint8_t)to;
+    put_u64(bytes + 2, ++node->side.serials[to]);
+    struct ilea_event event = { .type = ILEA_EVENT_SIDE, .link = to };
+    event.side.bytes = (struct ilea_span){ bytes, sizeof bytes };
+    event.side.expects = expects;
+    sim_step(node, event);
+}
+
+void
+sim_side_crowd(struct sim_node *node, uint32_t to, bool asked)
 {
     static uint8_t bytes[HEAD_SIZE + 7000 * ENTRY_SIZE];
     bytes[0] = (uint8_t)node->index;
@@ -184,6 +204,7 @@ sim_side_crowd(struct sim_node *node, uint32_t to)
     for (size_t at = HEAD_SIZE; at < sizeof bytes; at += ENTRY_SIZE) bytes[at + 1] = (uint8_t)to; /* by itself */
     struct ilea_event event = { .type = ILEA_EVENT_SIDE, .link = to };
     event.side.bytes = (struct ilea_span){ bytes, sizeof bytes };
+    event.side.asked = asked;
     sim_step(node, event);
 }
 
