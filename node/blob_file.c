@@ -308,6 +308,14 @@ ilea_blob_file_forget(struct ilea_blob_file *file, uint32_t index)
     file->unsynced++;
 }
 
+enum ilea_error
+ilea_blob_file_forget_list(struct ilea_blob_file *file)
+{
+    file->list_size = 0;
+    if (unlinkat(file->folder, "list", 0) != 0 && errno != ENOENT) return from_errno();
+    return fsync(file->folder) == 0 ? ILEA_ERROR_NONE : from_errno();
+}
+
 void
 ilea_blob_file_progress(const char *home, const struct ilea_blob_id *root, uint32_t *held, uint32_t *count)
 {

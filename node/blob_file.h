@@ -60,6 +60,8 @@ ILEA_MUST_USE enum ilea_error ilea_blob_file_get(struct ilea_blob_file *file, ui
                                                  size_t *size);
 /* A damaged one: no longer held. */
 void ilea_blob_file_forget(struct ilea_blob_file *file, uint32_t index);
+/* A damaged list: it is to be fetched again, and the chunks stay. FULL, IO, PERMISSION */
+ILEA_MUST_USE enum ilea_error ilea_blob_file_forget_list(struct ilea_blob_file *file);
 
 /* How much of a document is here, without its key: chunks held, and all of them; 0 of 0 where that is not known. */
 void ilea_blob_file_progress(const char *home, const struct ilea_blob_id *root, uint32_t *held, uint32_t *count);

@@ -94,7 +94,7 @@ wait_whole(struct fetch *fetch, uint32_t damaged)
         }
         if (error != ILEA_ERROR_NONE) answer = (struct ilea_control_document){ .state = ILEA_DOCUMENT_QUEUED };
         uint64_t now = ilea_monotonic_ms();
-        if (answer.held > held_before) {
+        if (answer.held > held_before || answer.state == ILEA_DOCUMENT_QUEUED) {
             held_before = answer.held;
             moved_ms = now;
         }
@@ -129,6 +129,7 @@ open_chunks(struct fetch *fetch, int to, uint32_t *damaged)
     if (error == ILEA_ERROR_NONE) {
         error = ilea_blob_file_list(file, fetch->network, &document->key, (struct ilea_span){ NULL, 0 });
     }
+    if (error == ILEA_ERROR_BAD_HASH) *damaged = 1; /* the daemon finds that it is the list */
     uint32_t count = error == ILEA_ERROR_NONE ? ilea_blob_file_count(file) : 0;
     if (error == ILEA_ERROR_NONE && count != ilea_document_chunks(document->size)) error = ILEA_ERROR_INVALID;
     for (uint32_t i = 0; i < count && error == ILEA_ERROR_NONE; i++) {

@@ -193,6 +193,7 @@ ilea_driver_reset_documents(struct driver *driver)
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) documents->links[i] = (struct document_link){ .session = 0 };
     documents->seen = UINT64_MAX;
     documents->sweep = SWEEP_NOT;
+    documents->was_current = false;
 }
 
 void
@@ -289,15 +290,16 @@ sweep_some(struct driver *driver, struct ilea_transaction *log, struct ilea_tran
     return error;
 }
 
-/* Only a view that shows all that the log holds can say that nothing names a document. */
+/* Only a view that came as far as the log can say that nothing names a document: of one that is being made the log may
+ * know more. From then on it can, though it lags: what it showed once it still shows, or it was taken off. */
 static void
 sweep(struct driver *driver, uint64_t now)
 {
     struct documents *documents = &driver->documents;
     struct ilea_view_meta meta;
     bool is_current = driver->view_position > 0 && driver->view_position >= ilea_author_position(driver->node->author);
-    if (!is_current && documents->sweep == SWEEP_NOT) return;
-    struct ilea_transaction *view = is_current ? read_view(driver) : NULL;
+    if (is_current) documents->was_current = true;
+    struct ilea_transaction *view = documents->was_current ? read_view(driver) : NULL;
     if (view == NULL || ilea_view_load_meta(view, &meta) != ILEA_ERROR_NONE) {
         documents->sweep = SWEEP_NOT; /* it begins again */
         ilea_transaction_abort(view);
@@ -479,13 +481,14 @@ finish(struct driver *driver)
 
 /* A command waits for another one than that which is being fetched. */
 static bool
-is_preempted(const struct documents *documents)
+is_preempted(const struct documents *documents, uint64_t now)
 {
     for (uint32_t i = 0; i < documents->asked_count; i++) {
         if (is_root(&documents->asked[i].root, &documents->row.root)) return false;
     }
     for (uint32_t i = 0; i < documents->asked_count; i++) {
         if (documents->asked[i].state == ILEA_DOCUMENT_QUEUED) return true;
+        if (documents->asked[i].state == ILEA_DOCUMENT_NOBODY && now >= documents->asked[i].retry_ms) return true;
     }
     return false;
 }
@@ -498,7 +501,7 @@ ilea_driver_tend_documents(struct driver *driver, uint64_t now)
     ilea_driver_follow_document_sessions(driver, now);
     sweep(driver, now);
     if (driver->trouble) return;
-    bool may_choose = documents->file == NULL ? ilea_driver_documents_due(driver) <= now : is_preempted(documents);
+    bool may_choose = documents->file == NULL ? ilea_driver_documents_due(driver) <= now : is_preempted(documents, now);
     if (may_choose) choose(driver, now);
     if (documents->file != NULL) ilea_driver_ask_chunks(driver, now);
     if (documents->file != NULL && ilea_transfer_is_done(documents->transfer)) finish(driver);
@@ -557,6 +560,7 @@ check_damage(struct driver *driver, const struct ilea_blob_id *root, uint32_t in
     enum ilea_error error = sealed != NULL ? ilea_blob_file_open(driver->node->home, root, true, &file)
                                            : ILEA_ERROR_NO_MEMORY;
     if (error == ILEA_ERROR_NONE) error = ilea_driver_open_list(driver, file, root, (struct ilea_span){ NULL, 0 });
+    if (error == ILEA_ERROR_BAD_HASH) error = ilea_blob_file_forget_list(file);
     if (error == ILEA_ERROR_NONE && ilea_blob_file_get(file, index, sealed, &size) == ILEA_ERROR_BAD_HASH) {
         ilea_blob_file_forget(file, index);
         error = ilea_blob_file_sync(file);

@@ -152,6 +152,7 @@ struct documents {
     uint32_t turn;                   /* the link that is served next */
     uint8_t *sealed;                 /* a chunk being sent */
 
+    bool was_current;                /* the view has come as far as the log once */
     uint64_t seen;                   /* of the view's count of documents: what was swept; UINT64_MAX: nothing yet */
     enum { SWEEP_NOT, SWEEP_VIEW, SWEEP_LOG, SWEEP_DISK } sweep;
     struct ilea_view_document sweep_view; /* where it has come to */

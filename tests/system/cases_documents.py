@@ -315,6 +315,11 @@ def document_damaged(place):
     check("plan of " + ref in result.out and "chunk 2 of 12" in result.out, "what is damaged", result.out)
     fetch(a, ref, path)  # B has it
     a.verify()
+    with open(os.path.join(a.home, "blobs", blobs(a)[0], "list"), "r+b") as file:
+        file.truncate(100)
+    a.run("verify", check_code=DATAERR)
+    fetch(a, ref, path)
+    a.verify()
 
 
 @test

@@ -202,6 +202,9 @@ test_damage(void **state)
     assert_int_equal(truncate(path, 10), 0);
     assert_int_equal(ilea_blob_file_open(home, &document.root, false, &file), ILEA_ERROR_NONE);
     assert_int_equal(ilea_blob_file_list(file, &network, &document.key, nothing), ILEA_ERROR_BAD_HASH);
+    assert_int_equal(ilea_blob_file_forget_list(file), ILEA_ERROR_NONE);
+    assert_int_equal(ilea_blob_file_list(file, &network, &document.key, nothing), ILEA_ERROR_NOT_FOUND);
+    assert_false(ilea_blob_file_is_whole(home, &document.root));
     ilea_blob_file_close(file);
     assert_int_equal(ilea_blob_file_remove(home, &document.root), ILEA_ERROR_NONE);
     free(plain);
