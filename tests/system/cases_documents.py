@@ -5,12 +5,13 @@ import os
 import random
 import re
 import socket
+import subprocess
 import threading
 import time
 
 import support
-from support import (CANTCREAT, DATAERR, NOINPUT, NOPERM, TEMPFAIL, USAGE, Agency, check, children, federation,
-                     folder_contains, free_port, same, test, wait_converged, wait_for, waits)
+from support import (CANTCREAT, DATAERR, IOERR, NOINPUT, NOPERM, TEMPFAIL, USAGE, Agency, Skip, check, children,
+                     federation, folder_contains, free_port, same, test, wait_converged, wait_for, waits)
 
 MIB = 1 << 20
 BIG = os.environ.get("ILEA_BIG_DOCUMENTS") == "1"  # a gigabyte where else 64 MiB are enough
@@ -320,6 +321,45 @@ def document_damaged(place):
     a.run("verify", check_code=DATAERR)
     fetch(a, ref, path)
     a.verify()
+
+
+@test
+def document_full_disk(place):
+    """No room for it: fetch says so, what came stays, nothing else is held up, and with room it goes on by itself."""
+    folder = place.path("small")
+    os.mkdir(folder)
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=0700", "tmpfs", folder], check=False,
+                           capture_output=True)
+    if mount.returncode != 0:
+        raise Skip("mounting a small disk is not permitted here")
+    place.mounts.append(folder)
+    a = place.agency("AT-BK")
+    b = place.agency("BE-FP", home=os.path.join(folder, "be"))
+    for one, other in ((a, b), (b, a)):
+        one.add(other)
+        one.approve(other)
+        one.start()
+    path = make_file(place, "film", 20 * MIB)
+    ref, _ = a.new("With a film")
+    a.run("attach", ref, path)
+    wait_converged([a, b])
+    os.mkdir(place.path("out"))
+    result = b.run("fetch", ref, "--out", place.path("out"), check_code=IOERR)
+    check("disk is full" in result.err and len(result.err.splitlines()) == 1, "what is wrong", result)
+    same(os.listdir(place.path("out")), [], "files")
+    check(0 < percent(b, ref, "film") < 100, "what came stays", percent(b, ref, "film"))
+    check(b.process.poll() is None, "the daemon ended", b.log_tail())
+    subprocess.run(["mount", "-o", "remount,size=400m", folder], check=True)
+    wait_for("the rest", lambda: percent(b, ref, "film") == 100, 90)
+    fetch(b, ref, path)
+    b.verify()
+    # A full disk when attaching: nothing is left of it.
+    subprocess.run(["mount", "-o", "remount,size=34m", folder], check=True)
+    own, _ = b.new("Ours")
+    before = blobs(b)
+    result = b.run("attach", own, make_file(place, "film2", 30 * MIB), check_code=IOERR)
+    check("nothing was written" in result.err and "space" in result.err, "what is wrong", result)
+    same(blobs(b), before, "what is left")
 
 
 @test
