@@ -5,8 +5,8 @@
  *   floor write DIR COUNT SIZE    append COUNT values to LMDB, 2 MiB a synchronous transaction
  *   floor pipe DIR COUNT SIZE     encrypt, hash and sign at one process, CURVE over TCP on loopback, verify,
  *                                 hash, decrypt and append durably at another: the bare pipeline of a sync
- *   floor copy DIR COUNT SIZE     copy a file of COUNT pieces of SIZE bytes, hashing each, durable every 16: what keeping
- *                                 a document costs at least
+ *   floor copy DIR COUNT SIZE     copy a file of COUNT pieces of SIZE bytes, hashing each, durable every 16: what
+ *                                 keeping a document costs at least
  *   floor seal DIR COUNT SIZE     seal SIZE bytes to COUNT keys: what a new epoch costs at least
  *
  * Prints one JSON object: {"seconds":S,"per_second":R}.

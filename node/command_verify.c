@@ -26,6 +26,22 @@ ilea_verify_fault(struct ilea_verify *verify, const char *format, ...)
     json_array_append_new(verify->list, json_string(line));
 }
 
+static bool
+same_documents(struct ilea_transaction *ours, struct ilea_transaction *rebuilt)
+{
+    struct ilea_view_document one = { .record = 0 }, other = { .record = 0 };
+    for (;;) {
+        enum ilea_error error = ilea_view_document_next(ours, &one);
+        if (ilea_view_document_next(rebuilt, &other) != error) return false;
+        if (error == ILEA_ERROR_NOT_FOUND) return true;
+        if (error != ILEA_ERROR_NONE || memcmp(one.root.bytes, other.root.bytes, sizeof one.root.bytes) != 0
+            || one.record != other.record || one.size != other.size
+            || !ilea_equal_secret(one.key.bytes, other.key.bytes, sizeof one.key.bytes)) {
+            return false;
+        }
+    }
+}
+
 /* Compare two views record by record. */
 static void
 compare_views(struct ilea_verify *verify, struct ilea_transaction *ours, struct ilea_transaction *rebuilt)
@@ -42,6 +58,7 @@ compare_views(struct ilea_verify *verify, struct ilea_transaction *ours, struct 
                           (unsigned long long)a.records, (unsigned long long)a.lsn,
                           (unsigned long long)b.records, (unsigned long long)b.lsn);
     }
+    if (!same_documents(ours, rebuilt)) ilea_verify_fault(verify, "the view's documents differ from a rebuild");
     for (uint64_t number = 1; number <= b.record; number++) {
         struct ilea_view_row one, other;
         struct ilea_view_agency agency;

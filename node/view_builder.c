@@ -183,9 +183,9 @@ writes_documents(const struct ilea_change *change)
     return false;
 }
 
-/* The documents that a record names, at most ILEA_DOCUMENTS_MAX, as rows of record `number`. */
+/* The documents that a record names, at most ILEA_DOCUMENTS_MAX. */
 static uint32_t
-collect_documents(const struct ilea_record *record, uint64_t number, struct ilea_view_document *rows)
+collect_documents(const struct ilea_record *record, struct ilea_view_document *rows)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < record->entry_count && count < ILEA_DOCUMENTS_MAX; i++) {
@@ -195,24 +195,27 @@ collect_documents(const struct ilea_record *record, uint64_t number, struct ilea
             && memcmp(entry[-1].key.data, entry->key.data, entry->key.size) == 0;
         if (entry->field != ILEA_FIELD_DOCUMENTS || entry->key.size == 0 || is_repeat) continue;
         if (ilea_document_decode(entry->key, &document) != ILEA_ERROR_NONE) continue;
-        rows[count++] = (struct ilea_view_document){ document.root, number, document.size, document.key };
+        rows[count++] = (struct ilea_view_document){ document.root, 0, document.size, document.key };
     }
     return count;
 }
 
-/* Which documents the record names now, and no longer those of `old`. */
+/* What a record named before a change, and what it names with it. */
+struct named {
+    uint32_t old_count, count;
+    struct ilea_view_document old[ILEA_DOCUMENTS_MAX], rows[ILEA_DOCUMENTS_MAX];
+};
+
 static enum ilea_error
-index_documents(struct ilea_view_builder *builder, uint64_t number, const struct ilea_view_document *old,
-                uint32_t old_count)
+index_documents(struct ilea_view_builder *builder, uint64_t number, struct named *named)
 {
-    struct ilea_view_document rows[ILEA_DOCUMENTS_MAX];
-    uint32_t count = collect_documents(&builder->record, number, rows);
     enum ilea_error error = ILEA_ERROR_NONE;
-    for (uint32_t i = 0; i < old_count && error == ILEA_ERROR_NONE; i++) {
-        error = ilea_view_drop_document(builder->view_txn, &builder->meta, &old[i].root, number);
+    for (uint32_t i = 0; i < named->old_count && error == ILEA_ERROR_NONE; i++) {
+        error = ilea_view_drop_document(builder->view_txn, &builder->meta, &named->old[i].root, number);
     }
-    for (uint32_t i = 0; i < count && error == ILEA_ERROR_NONE; i++) {
-        error = ilea_view_put_document(builder->view_txn, &builder->meta, &rows[i]);
+    for (uint32_t i = 0; i < named->count && error == ILEA_ERROR_NONE; i++) {
+        named->rows[i].record = number;
+        error = ilea_view_put_document(builder->view_txn, &builder->meta, &named->rows[i]);
     }
     return error;
 }
@@ -221,14 +224,14 @@ index_documents(struct ilea_view_builder *builder, uint64_t number, const struct
  * part of what is shared. */
 static enum ilea_error
 begin_record(struct ilea_view_builder *builder, const struct ilea_view_row *before, enum ilea_scope scope,
-             struct ilea_view_document *old, uint32_t *old_count)
+             struct named *named)
 {
     ilea_record_clear(&builder->record);
     enum ilea_error error = ilea_view_check(before, &builder->feed.origin.agency);
     if (error == ILEA_ERROR_NONE) error = ilea_record_decode(before->state, &builder->record);
     if (error == ILEA_ERROR_MALFORMED) error = ILEA_ERROR_CORRUPT;
     if (error != ILEA_ERROR_NONE) return error;
-    *old_count = collect_documents(&builder->record, before->number, old);
+    named->old_count = collect_documents(&builder->record, named->old);
     if (before->scope != scope) ilea_record_clear(&builder->record);
     return ILEA_ERROR_NONE;
 }
@@ -251,9 +254,9 @@ apply_change(struct ilea_view_builder *builder, const struct ilea_change *change
     if (exists && before.scope == ILEA_SCOPE_PEERS && scope == ILEA_SCOPE_AGENCY) {
         return ILEA_ERROR_NONE;
     }
-    struct ilea_view_document old[ILEA_DOCUMENTS_MAX];
-    uint32_t old_count = 0;
-    error = exists ? begin_record(builder, &before, scope, old, &old_count) : ILEA_ERROR_NONE;
+    struct named named;
+    named.old_count = 0;
+    error = exists ? begin_record(builder, &before, scope, &named) : ILEA_ERROR_NONE;
     if (!exists) ilea_record_clear(&builder->record);
     if (error == ILEA_ERROR_NONE) error = ilea_record_merge(&builder->record, change, dot);
     if (error != ILEA_ERROR_NONE) return error;
@@ -262,14 +265,15 @@ apply_change(struct ilea_view_builder *builder, const struct ilea_change *change
     error = ilea_record_encode(&builder->record, builder->state, builder->state_capacity, &size);
     if (error != ILEA_ERROR_NONE) return error;
 
+    bool is_other = exists && (before.scope != scope || ilea_record_is_overfull(&builder->record));
+    named.count = collect_documents(&builder->record, named.rows); /* it borrows what is overwritten next */
     row.state = (struct ilea_span){ builder->state, size };
     row.ref = ref_of(&builder->record, row.type);
     row.number = exists ? before.number : 0;
     error = ilea_view_put(builder->view_txn, &builder->meta, &builder->feed.origin.agency, &row,
                           exists ? &before : NULL);
-    bool is_other = exists && (before.scope != scope || ilea_record_is_overfull(&builder->record));
-    if (error == ILEA_ERROR_NONE && (writes_documents(change) || (is_other && old_count > 0))) {
-        error = index_documents(builder, row.number, old, old_count);
+    if (error == ILEA_ERROR_NONE && (writes_documents(change) || (is_other && named.old_count > 0))) {
+        error = index_documents(builder, row.number, &named);
     }
     if (error != ILEA_ERROR_NONE) return error;
     struct ilea_view_change changed = { .record = row.number, .dot = *dot,

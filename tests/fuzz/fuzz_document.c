@@ -1,6 +1,6 @@
 /*
- * fuzz_document.c - the decoders of documents' elements and of ASK, CHUNK and NONE. What is accepted keeps the rules, and
- * put again gives the same bytes.
+ * fuzz_document.c - the decoders of documents' elements and of ASK, CHUNK and NONE. What is accepted keeps the rules,
+ * and put again gives the same bytes.
  */
 #include <string.h>
 

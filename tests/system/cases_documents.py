@@ -161,6 +161,36 @@ def documents(place):
 
 
 @test
+def document_holders(place):
+    """Two who have it, each behind a slow line: it comes from both, and sooner than from one."""
+    lines = [Line(), Line()]
+    a, b = (Agency(place, code, port=line.port).init() for code, line in zip(("AT-BK", "BE-FP"), lines))
+    c = place.agency("CZ-PP", listen=False)
+    for one in (a, b, c):
+        for other in (a, b, c):
+            if one is not other:
+                one.add(other)
+                one.approve(other)
+    for agency, line in zip((a, b), lines):
+        agency.extra = ["--listen", f"tcp://127.0.0.1:{line.target}"]
+        agency.start()
+    path = make_file(place, "film", 12 * MIB)
+    ref, _ = a.new("With a film")
+    a.run("attach", ref, path)
+    wait_converged([a, b])
+    fetch(b, ref, path)
+    c.start()
+    wait_converged([a, b, c])
+    for line in lines:
+        line.rate, line.bytes = 3 * MIB, 0
+    fetch(c, ref, path)
+    check(all(line.bytes > 3 * MIB for line in lines), "one did all the work", [line.bytes for line in lines])
+    check(sum(line.bytes for line in lines) < 15 * MIB, "both did all of it", [line.bytes for line in lines])
+    for line in lines:
+        line.close()
+
+
+@test
 def documents_all(place):
     """`documents = all` fetches by itself, several at a time and of several; documents_max is kept to."""
     a, b = federation(place, ["AT-BK", "BE-FP"])
@@ -231,8 +261,9 @@ def document_cut_line(place):
     ending.set()
     cutter.join()
     after = {agency.code: memory(agency) for agency in (fr, nl)}
-    print(f"  {size // MIB} MiB in {took:.1f} s, {line.cuts} cuts, {(line.bytes - bytes_before) / size:.2f} of it on the "
-          f"line; KiB before {before}, peak and then {after}", flush=True)
+    share = (line.bytes - bytes_before) / size
+    place.note(f"{size // MIB} MiB in {took:.1f} s, {line.cuts} cuts, {share:.2f} of it on the line; resident KiB, peak "
+               f"and present: before {before}, after {after}")
     check(line.cuts >= 1, "it was never cut")
     check(line.bytes - bytes_before < 1.5 * size, "fetched again and again", line.bytes - bytes_before)
     if not support.is_sanitized():

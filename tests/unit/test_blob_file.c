@@ -115,7 +115,7 @@ test_refused(void **state)
     free(roots);
 }
 
-/* Goal: a copy grows chunk by chunk in any order; only what was synced is there after a crash; nothing wrong gets in. */
+/* Goal: a copy grows chunk by chunk in any order; after a crash what was synced is there; nothing wrong gets in. */
 static void
 test_copy(void **state)
 {

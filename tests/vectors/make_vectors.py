@@ -1758,7 +1758,8 @@ def bundle():
 
 
 def document_element(name=b"plan.pdf", media=b"application/pdf", size=b"300000", root=None, key=None, more=()):
-    root, key = (fixed(which).hex().encode() if text is None else text for which, text in (("root", root), ("key", key)))
+    root, key = (fixed(which).hex().encode() if text is None else text
+                 for which, text in (("root", root), ("key", key)))
     return encode([Text(name), Text(media), Text(size), Text(root), Text(key), *more])
 
 
