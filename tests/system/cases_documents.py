@@ -262,8 +262,8 @@ def document_cut_line(place):
     cutter.join()
     after = {agency.code: memory(agency) for agency in (fr, nl)}
     share = (line.bytes - bytes_before) / size
-    place.note(f"{size // MIB} MiB in {took:.1f} s, {line.cuts} cuts, {share:.2f} of it on the line; resident KiB, peak "
-               f"and present: before {before}, after {after}")
+    place.note(f"{size // MIB} MiB in {took:.1f} s, {line.cuts} cuts, {share:.2f} of it on the line; resident KiB, peak"
+               f" and present: before {before}, after {after}")
     check(line.cuts >= 1, "it was never cut")
     check(line.bytes - bytes_before < 1.5 * size, "fetched again and again", line.bytes - bytes_before)
     if not support.is_sanitized():
