@@ -5,12 +5,16 @@
  *   floor write DIR COUNT SIZE    append COUNT values to LMDB, 2 MiB a synchronous transaction
  *   floor pipe DIR COUNT SIZE     encrypt, hash and sign at one process, CURVE over TCP on loopback, verify,
  *                                 hash, decrypt and append durably at another: the bare pipeline of a sync
+ *   floor copy DIR COUNT SIZE     copy a file of COUNT pieces of SIZE bytes, hashing each, durable every 16: what
+ *                                 keeping a document costs at least
  *   floor seal DIR COUNT SIZE     seal SIZE bytes to COUNT keys: what a new epoch costs at least
  *
  * Prints one JSON object: {"seconds":S,"per_second":R}.
  */
+#include <fcntl.h>
 #include <lmdb.h>
 #include <sodium.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,15 +215,49 @@ floor_seal(long count, size_t size)
     return seconds;
 }
 
+/* Of a file that the page cache has, as a document that is being served. */
+static double
+floor_copy(const char *folder, long count, size_t size)
+{
+    char from[1024], to[1024];
+    unsigned char *piece = malloc(size), hash[32];
+    check(piece != NULL, "memory");
+    (void)snprintf(from, sizeof from, "%s/from", folder);
+    (void)snprintf(to, sizeof to, "%s/to", folder);
+    int in = open(from, O_RDWR | O_CREAT | O_EXCL, 0600), out = open(to, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    check(in >= 0 && out >= 0, "open");
+    for (long i = 0; i < count; i++) {
+        randombytes_buf(piece, size);
+        check(write(in, piece, size) == (ssize_t)size, "write");
+    }
+    check(fsync(in) == 0 && lseek(in, 0, SEEK_SET) == 0, "sync");
+    double start = now();
+    for (long i = 0; i < count; i++) {
+        check(read(in, piece, size) == (ssize_t)size, "read");
+        crypto_generichash(hash, sizeof hash, piece, size, NULL, 0);
+        check(write(out, piece, size) == (ssize_t)size, "write");
+        if (i % 16 == 15 || i + 1 == count) check(fdatasync(out) == 0, "sync");
+    }
+    double seconds = now() - start;
+    close(in);
+    close(out);
+    (void)unlink(from);
+    (void)unlink(to);
+    free(piece);
+    return seconds;
+}
+
 int
 main(int argc, char **argv)
 {
-    check(argc == 5 && sodium_init() >= 0, "usage: floor write|pipe|seal DIR COUNT SIZE;");
+    check(argc == 5 && sodium_init() >= 0, "usage: floor write|pipe|seal|copy DIR COUNT SIZE;");
     long count = atol(argv[3]);
     size_t size = (size_t)atol(argv[4]);
-    check(count > 0 && size >= sizeof count && size < MESSAGE_BYTES / 2, "COUNT and SIZE");
+    bool is_copy = strcmp(argv[1], "copy") == 0;
+    check(count > 0 && size >= sizeof count && size < (is_copy ? 1 << 20 : MESSAGE_BYTES / 2), "COUNT and SIZE");
     check(mkdir(argv[2], 0700) == 0, "mkdir");
-    double seconds = strcmp(argv[1], "write") == 0  ? floor_write(argv[2], count, size)
+    double seconds = is_copy                        ? floor_copy(argv[2], count, size)
+                     : strcmp(argv[1], "write") == 0 ? floor_write(argv[2], count, size)
                      : strcmp(argv[1], "seal") == 0 ? floor_seal(count, size)
                                                     : floor_pipe(argv[2], count, size);
     printf("{\"seconds\":%.6f,\"per_second\":%.0f}\n", seconds, (double)count / seconds);

@@ -355,6 +355,40 @@ def measure_epochs(count, scratch):
              floor_is="sealing as many bytes to each", target=60, reached=taken[name] < 60)
 
 
+def measure_documents(mebibytes, scratch):
+    """Attach a file at one node and fetch it at another, until it lies there in the clear."""
+    print(f"a document of {mebibytes} MiB", file=sys.stderr, flush=True)
+    chunk = 256 * 1024
+    lowest = floor("copy", scratch, mebibytes * 4, chunk)["seconds"]
+    with Round(0, None, scratch) as measured:
+        measured.a.start()
+        measured.b.start()
+        path = os.path.join(scratch, "document")
+        with open(path, "wb") as file:
+            for _ in range(mebibytes):
+                file.write(os.urandom(1 << 20))
+        ref = measured.a.run("item", "new", "--title", "With a document", "--to", "all-peers").split()[0]
+        start = time.monotonic()
+        measured.a.run("attach", ref, path)
+        attached = time.monotonic() - start
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not json.loads(measured.b.run("status", "--json"))["records"]:
+            time.sleep(0.05)
+        time.sleep(1)
+        os.mkdir(os.path.join(scratch, "fetched"))
+        start = time.monotonic()
+        measured.b.run("fetch", ref, "--out", os.path.join(scratch, "fetched"))
+        fetched = time.monotonic() - start
+        tell("attach", round(mebibytes / attached, 1), "MiB/s", mebibytes=mebibytes)
+        tell("fetch", round(mebibytes / fetched, 1), "MiB/s", mebibytes=mebibytes,
+             floor=round(mebibytes / lowest, 1), floor_is="a durable copy, hashed",
+             ratio=round(lowest / fetched, 2))
+        memory = {**{"a " + name: size for name, size in measured.a.memory().items()},
+                  **{"b " + name: size for name, size in measured.b.memory().items()}}
+        tell("memory_document", max(memory.values()), "MiB RssAnon, the largest process", processes=memory, target=64,
+             reached=max(memory.values()) <= 64)
+
+
 def percentile(values, part):
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
@@ -365,6 +399,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--members", type=int, default=300,
                         help="approved agencies, or members of an audience, when one is to go")
+    parser.add_argument("--document", type=int, default=256, help="MiB of the document that is fetched")
     options = parser.parse_args()
     figures = {}
 
@@ -427,6 +462,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ilea-bench.", dir=os.environ.get("BENCH_TMP")) as scratch:
         measure_decisions(options.members, scratch)
         measure_epochs(options.members, scratch)
+        measure_documents(options.document, scratch)
 
 
 if __name__ == "__main__":

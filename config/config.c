@@ -49,6 +49,41 @@ set_flag(struct parse *parse, bool *to, const char *name, const char *value)
     return 0;
 }
 
+static int
+set_documents(struct parse *parse, const char *value)
+{
+    parse->config->all_documents = strcmp(value, "all") == 0;
+    if (parse->config->all_documents || strcmp(value, "on-demand") == 0) return 1;
+    (void)snprintf(parse->reason, parse->reason_size, "documents takes on-demand or all");
+    return 0;
+}
+
+/* Digits, and K, M, G or T behind them. */
+static int
+set_documents_max(struct parse *parse, const char *value)
+{
+    static const char units[] = "KMGT";
+    uint64_t number = 0;
+    size_t size = strlen(value);
+    unsigned shift = 0;
+    const char *unit = size > 1 ? strchr(units, value[size - 1]) : NULL;
+    if (unit != NULL) {
+        shift = 10 * (unsigned)(unit - units + 1);
+        size--;
+    }
+    bool is_good = size > 0 && size <= 12;
+    for (size_t i = 0; i < size && is_good; i++) {
+        is_good = value[i] >= '0' && value[i] <= '9';
+        number = number * 10 + (uint64_t)(value[i] - '0');
+    }
+    if (!is_good || number > UINT64_MAX >> shift) {
+        (void)snprintf(parse->reason, parse->reason_size, "documents_max takes a size, as 500M or 20G");
+        return 0;
+    }
+    parse->config->documents_max = number << shift;
+    return 1;
+}
+
 /* inih's callback: 0 means the line is bad. */
 static int
 on_entry(void *context, const char *section, const char *name, const char *value)
@@ -66,6 +101,8 @@ on_entry(void *context, const char *section, const char *name, const char *value
     if (strcmp(name, "approvals") == 0) return set_approvals(parse, value);
     if (strcmp(name, "unverified") == 0) return set_flag(parse, &parse->config->unverified, name, value);
     if (strcmp(name, "four_eyes") == 0) return set_flag(parse, &parse->config->four_eyes, name, value);
+    if (strcmp(name, "documents") == 0) return set_documents(parse, value);
+    if (strcmp(name, "documents_max") == 0) return set_documents_max(parse, value);
     if (strcmp(name, "generation") == 0) {
         return set_value(parse, parse->config->generation, name, value);
     }
@@ -77,7 +114,7 @@ enum ilea_error
 ilea_config_parse(const char *text, size_t size, struct ilea_config *config, int *line,
                   char *reason, size_t reason_size)
 {
-    *config = (struct ilea_config){ .approvals = 1 };
+    *config = (struct ilea_config){ .approvals = 1, .documents_max = ILEA_DOCUMENTS_MAX_DEFAULT };
     *line = 0;
     reason[0] = '\0';
     if (size > ILEA_CONFIG_FILE_SIZE_MAX || memchr(text, '\0', size) != NULL) {

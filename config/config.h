@@ -8,6 +8,8 @@
  *     approvals = 2                      ; admins who must sign a decision, 1 to 16; default 1
  *     unverified = yes                   ; peers may be approved without comparing a code; default no
  *     four_eyes = yes                    ; nothing leaves before a second admin approved it; default no
+ *     documents = all                    ; fetch every document that records name; default on-demand
+ *     documents_max = 20G                ; how much of them this node keeps; default 20G
  *     generation = /path                 ; file that changes when this machine is put back to a snapshot
  *
  * Unknown sections and keys are errors: a misspelt one must not be silently ignored.
@@ -22,6 +24,7 @@
 #include "include/ilea/error.h"
 
 enum { ILEA_CONFIG_VALUE_SIZE = 256, ILEA_CONFIG_FILE_SIZE_MAX = 64 * 1024, ILEA_APPROVALS_MAX = 16 };
+#define ILEA_DOCUMENTS_MAX_DEFAULT (UINT64_C(20) << 30)
 
 struct ilea_config {
     char listen[ILEA_CONFIG_VALUE_SIZE]; /* "" if not set */
@@ -30,6 +33,8 @@ struct ilea_config {
     uint32_t approvals;                  /* 1 to ILEA_APPROVALS_MAX */
     bool unverified;
     bool four_eyes;
+    bool all_documents;                  /* else only those that somebody asked for */
+    uint64_t documents_max;              /* bytes */
     char generation[ILEA_CONFIG_VALUE_SIZE]; /* "" if not set */
 };
 

@@ -14,16 +14,18 @@
 #include "crypto/random.h"
 #include "crypto/key_file.h"
 #include "node/agency.h"
+#include "node/blob_file.h"
 #include "node/home.h"
 #include "node/json.h"
 #include "node/node.h"
+#include "node/own_keys.h"
 
-enum { BACKUP_FORMAT = 1, FILES_MAX = 256, NAME_SIZE = 280 };
+enum { BACKUP_FORMAT = 1, FILES_MAX = 1 << 20, NAME_SIZE = 280 };
 
 /* Names of the files of a backup, relative to its folder, but for backup.json. */
 struct files {
-    uint32_t count;
-    char names[FILES_MAX][NAME_SIZE];
+    uint32_t count, capacity;
+    char (*names)[NAME_SIZE];
 };
 
 static enum ilea_error
@@ -133,8 +135,14 @@ has_ending(const char *name, const char *ending)
 static enum ilea_error
 add_name(struct files *files, const char *folder, const char *name)
 {
-    if (files->count == FILES_MAX
-        || snprintf(files->names[files->count], NAME_SIZE, "%s%s", folder, name) >= NAME_SIZE) {
+    if (files->count == files->capacity) {
+        uint32_t capacity = files->capacity == 0 ? 64 : 2 * files->capacity;
+        char (*larger)[NAME_SIZE] = capacity <= FILES_MAX ? realloc(files->names, capacity * sizeof *larger) : NULL;
+        if (larger == NULL) return ILEA_ERROR_NO_MEMORY;
+        files->names = larger;
+        files->capacity = capacity;
+    }
+    if (snprintf(files->names[files->count], NAME_SIZE, "%s%s", folder, name) >= NAME_SIZE) {
         return ILEA_ERROR_LIMIT;
     }
     files->count++;
@@ -210,6 +218,65 @@ copy_log(const char *home, const char *folder, struct ilea_backup *backup)
     return error;
 }
 
+static const char *const blob_files[] = { "list", "data", "have" };
+enum { BLOB_FILES = 3 };
+
+static bool
+is_another_agencys(struct ilea_transaction *txn, const struct ilea_blob_id *root, const struct ilea_backup *backup)
+{
+    struct ilea_document_row row;
+    return ilea_log_document(txn, root, &row) == ILEA_ERROR_NONE
+        && memcmp(row.agency.bytes, backup->agency.bytes, ILEA_ID_SIZE) != 0;
+}
+
+static enum ilea_error
+copy_document(const char *home, const char *folder, const struct ilea_blob_id *root, struct files *files)
+{
+    char inner[ILEA_BLOB_NAME_SIZE + 16], from[ILEA_PATH_SIZE], to[ILEA_PATH_SIZE], name[ILEA_BLOB_NAME_SIZE];
+    ilea_blob_file_name(root, name);
+    (void)snprintf(inner, sizeof inner, "blobs/%s/", name);
+    if (!join(folder, inner, to)) return ILEA_ERROR_LIMIT;
+    if (mkdir(to, 0700) != 0) return from_errno();
+    enum ilea_error error = ILEA_ERROR_NONE;
+    for (unsigned i = 0; i < BLOB_FILES && error == ILEA_ERROR_NONE; i++) {
+        error = add_name(files, inner, blob_files[i]);
+        if (error != ILEA_ERROR_NONE) return error;
+        if (!join(folder, files->names[files->count - 1], to)) return ILEA_ERROR_LIMIT;
+        ilea_home_path(home, files->names[files->count - 1], from);
+        error = copy_file(from, to);
+    }
+    return error;
+}
+
+/* After the log: the documents that its records name were here before. */
+static enum ilea_error
+copy_documents(const char *home, const char *folder, struct files *files, struct ilea_backup *backup)
+{
+    char path[ILEA_PATH_SIZE];
+    struct ilea_log *log = NULL;
+    struct ilea_transaction *txn = NULL;
+    struct ilea_blob_id *roots = NULL;
+    uint32_t count, leftover;
+    enum ilea_error error = ilea_blob_file_roots(home, &roots, &count, &leftover);
+    if (error != ILEA_ERROR_NONE || count == 0) return error;
+    if (!join(folder, "log", path)) error = ILEA_ERROR_LIMIT;
+    if (error == ILEA_ERROR_NONE) error = ilea_log_open(path, true, &log);
+    if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
+    if (error == ILEA_ERROR_NONE && !join(folder, "blobs", path)) error = ILEA_ERROR_LIMIT;
+    if (error == ILEA_ERROR_NONE && mkdir(path, 0700) != 0) error = from_errno();
+    for (uint32_t i = 0; i < count && error == ILEA_ERROR_NONE; i++) {
+        if (is_another_agencys(txn, &roots[i], backup) || !ilea_blob_file_is_whole(home, &roots[i])) continue;
+        error = copy_document(home, folder, &roots[i], files);
+        backup->documents++;
+    }
+    ilea_transaction_abort(txn);
+    ilea_log_close(log);
+    free(roots);
+    char lock[ILEA_PATH_SIZE];
+    if (join(folder, "log/lock.mdb", lock)) (void)unlink(lock);
+    return error == ILEA_ERROR_NONE ? sync_path(path) : error;
+}
+
 static enum ilea_error
 write_list(const char *folder, const struct files *files, const struct ilea_backup *backup)
 {
@@ -256,7 +323,9 @@ ilea_backup_make(const char *home, const char *folder, struct ilea_backup *backu
     }
     if (error == ILEA_ERROR_NONE) error = explain(copy_log(home, folder, backup), "log", reason);
     if (error == ILEA_ERROR_NONE) error = add_name(files, "", "log/data.mdb");
+    if (error == ILEA_ERROR_NONE) error = explain(copy_documents(home, folder, files, backup), "blobs", reason);
     if (error == ILEA_ERROR_NONE) error = explain(write_list(folder, files, backup), "backup.json", reason);
+    free(files->names);
     free(files);
     return error;
 }
@@ -285,11 +354,28 @@ read_list(const char *folder, json_t **list, char *reason)
     return ILEA_ERROR_NONE;
 }
 
+/* blobs/ROOT/list and the like. */
+static bool
+is_of_document(const char *name, struct ilea_blob_id *root)
+{
+    const size_t before = strlen("blobs/"), digits = ILEA_BLOB_NAME_SIZE - 1;
+    if (strncmp(name, "blobs/", before) != 0 || strlen(name) <= before + digits + 1 || name[before + digits] != '/') {
+        return false;
+    }
+    const char *file = name + before + digits + 1;
+    bool is_known = false;
+    for (unsigned i = 0; i < BLOB_FILES; i++) is_known = is_known || strcmp(file, blob_files[i]) == 0;
+    return is_known && ilea_hex_parse((struct ilea_span){ (const uint8_t *)name + before, digits }, root->bytes,
+                                      sizeof root->bytes);
+}
+
 /* Names as we write them, and nothing that leads elsewhere. */
 static bool
 is_file_of_backup(const char *name)
 {
     if (strcmp(name, "ilea.conf") == 0 || strcmp(name, "log/data.mdb") == 0) return true;
+    struct ilea_blob_id root;
+    if (is_of_document(name, &root)) return true;
     return strncmp(name, "keys/", 5) == 0 && (has_ending(name, ".key") || has_ending(name, ".pub"))
         && strchr(name + 5, '/') == NULL
         && strlen(name) < NAME_SIZE;
@@ -362,14 +448,61 @@ copy_back(const char *folder, const char *home, json_t *names, bool the_log)
     json_t *value;
     char from[ILEA_PATH_SIZE], to[ILEA_PATH_SIZE];
     json_object_foreach(names, name, value) {
+        struct ilea_blob_id root;
         bool is_log = strcmp(name, "log/data.mdb") == 0;
-        if (is_log != the_log) continue;
+        if (is_log != the_log || is_of_document(name, &root)) continue;
         if (!join(folder, name, from)) return ILEA_ERROR_LIMIT;
         ilea_home_path(home, is_log ? "log.new/data.mdb" : name, to);
         enum ilea_error error = copy_file(from, to);
         if (error != ILEA_ERROR_NONE) return error;
     }
     return ILEA_ERROR_NONE;
+}
+
+/* A document that is here in whole stays as it is: its name says what is in it. */
+static enum ilea_error
+copy_documents_back(const char *folder, const char *home, json_t *names)
+{
+    const char *name;
+    json_t *value;
+    char path[ILEA_PATH_SIZE], inner[ILEA_BLOB_NAME_SIZE + 16], hex[ILEA_BLOB_NAME_SIZE];
+    json_object_foreach(names, name, value) {
+        struct ilea_blob_id root;
+        if (!is_of_document(name, &root) || strcmp(strrchr(name, '/'), "/list") != 0) continue; /* once each */
+        if (ilea_blob_file_is_whole(home, &root)) continue;
+        enum ilea_error error = ilea_blob_file_remove(home, &root);
+        ilea_home_path(home, "blobs", path);
+        if (error == ILEA_ERROR_NONE && mkdir(path, 0700) != 0 && errno != EEXIST) error = from_errno();
+        ilea_blob_file_name(&root, hex);
+        (void)snprintf(inner, sizeof inner, "blobs/%s", hex);
+        ilea_home_path(home, inner, path);
+        if (error == ILEA_ERROR_NONE && mkdir(path, 0700) != 0) error = from_errno();
+        for (unsigned i = 0; i < BLOB_FILES && error == ILEA_ERROR_NONE; i++) {
+            char from[ILEA_PATH_SIZE], to[ILEA_PATH_SIZE];
+            (void)snprintf(inner, sizeof inner, "blobs/%s/%s", hex, blob_files[i]);
+            ilea_home_path(home, inner, to);
+            error = join(folder, inner, from) ? copy_file(from, to) : ILEA_ERROR_LIMIT;
+        }
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    return ILEA_ERROR_NONE;
+}
+
+/* Records that came after the backup come back from peers: until then nothing names their documents. */
+static void
+touch_documents(const char *home)
+{
+    struct ilea_blob_id *roots = NULL;
+    uint32_t count, leftover;
+    if (ilea_blob_file_roots(home, &roots, &count, &leftover) != ILEA_ERROR_NONE) return;
+    for (uint32_t i = 0; i < count; i++) {
+        char path[ILEA_PATH_SIZE], inner[ILEA_BLOB_NAME_SIZE + 16], hex[ILEA_BLOB_NAME_SIZE];
+        ilea_blob_file_name(&roots[i], hex);
+        (void)snprintf(inner, sizeof inner, "blobs/%s", hex);
+        ilea_home_path(home, inner, path);
+        (void)utimensat(AT_FDCWD, path, NULL, 0);
+    }
+    free(roots);
 }
 
 enum ilea_error
@@ -392,6 +525,8 @@ ilea_backup_restore(const char *folder, const char *home, char aside[64], char *
     if (error == ILEA_ERROR_NONE && mkdir(fresh, 0700) != 0 && errno != EEXIST) error = from_errno();
     json_t *names = json_object_get(list, "files");
     if (error == ILEA_ERROR_NONE) error = copy_back(folder, home, names, false);
+    if (error == ILEA_ERROR_NONE) touch_documents(home);
+    if (error == ILEA_ERROR_NONE) error = copy_documents_back(folder, home, names);
     if (error == ILEA_ERROR_NONE) error = copy_back(folder, home, names, true);
     if (error == ILEA_ERROR_NONE) error = ilea_home_sync(home, "keys");
     if (error == ILEA_ERROR_NONE) error = ilea_home_sync(home, "log.new");

@@ -4,9 +4,11 @@
  *   DIR/backup.json  who and when, and the hash of every other file
  *   DIR/ilea.conf    DIR/keys/NAME.key
  *   DIR/log/data.mdb one moment of the log; taken while a daemon writes, too
+ *   DIR/blobs/ROOT/  documents of our own: nobody else may have fetched them
  *
- * Neither view/, which is rebuilt, nor state/, which holds what a restore must not undo, nor the guard: so a node
- * that was restored opens new feeds, and gets back from its peers what it wrote after the backup.
+ * Neither view/, which is rebuilt, nor documents of others, which are fetched again, nor state/, which holds what a
+ * restore must not undo, nor the guard: so a node that was restored opens new feeds, and gets back from its peers what
+ * it wrote after the backup.
  */
 #ifndef ILEA_NODE_BACKUP_H
 #define ILEA_NODE_BACKUP_H
@@ -25,6 +27,7 @@ struct ilea_backup {
     uint64_t position;         /* of the log */
     uint32_t key_files;
     bool keys_protected;       /* every one of them has a passphrase */
+    uint32_t documents;        /* of our own, whole */
 };
 
 /* Copy the home to `folder`, which is made if it is not there and must be empty. Durable on return. On failure what
@@ -38,8 +41,8 @@ ILEA_MUST_USE enum ilea_error ilea_backup_make(const char *home, const char *fol
 ILEA_MUST_USE enum ilea_error ilea_backup_check(const char *folder, struct ilea_backup *backup, char *reason);
 
 /* Make `home` of a backup that was checked. A log and a view that are there are moved to
- * before-restore-N/ first, with keys and ilea.conf; state/ stays. `home` is locked by the caller if it exists.
- * *aside: the folder's name, "" if nothing was there. */
+ * before-restore-N/ first, with keys and ilea.conf; state/ and blobs/ stay. `home` is locked by the caller if it
+ * exists. *aside: the folder's name, "" if nothing was there. */
 ILEA_MUST_USE enum ilea_error ilea_backup_restore(const char *folder, const char *home, char aside[64],
                                                   char *reason);
 

@@ -31,7 +31,7 @@ struct ilea_command {
     const char *home_option, *agency, *country, *name, *listen, *network, *out, *to, *profile, *title,
         *limit, *type, *since, *passphrase_file, *admin, *admin_passphrase_file, *new_passphrase_file, *threshold,
         *code, *scope, *tlp_max, *tlp, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
-        *keep, *new_admin, *invite, *note, *days, *wait, *for_agency, *split;
+        *keep, *new_admin, *invite, *note, *days, *wait, *for_agency, *split, *media;
     bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged, dry_run;
 };
 
@@ -88,6 +88,10 @@ int ilea_command_find_record(const struct ilea_command *command, const char *ref
 int ilea_command_update_record(const struct ilea_command *command, uint32_t scope, int first_word, const char *field,
                                const char *value);
 
+/* The documents of the snapshot's current record, with how much of each is here (new reference): an array of objects
+ * with * --json, of lines without. */
+json_t *ilea_command_documents(const struct ilea_command *command, struct ilea_snapshot *snapshot);
+
 /* A record's JSON object (new reference); NULL: out of memory. */
 json_t *ilea_command_record(struct ilea_snapshot *snapshot, const struct ilea_record_info *info);
 
@@ -124,6 +128,9 @@ int ilea_command_show(const struct ilea_command *command);
 int ilea_command_set(const struct ilea_command *command);
 int ilea_command_bundle(const struct ilea_command *command);
 int ilea_command_frontier(const struct ilea_command *command);
+int ilea_command_attach(const struct ilea_command *command);
+int ilea_command_detach(const struct ilea_command *command);
+int ilea_command_fetch(const struct ilea_command *command);
 int ilea_command_publish(const struct ilea_command *command);
 int ilea_command_review(const struct ilea_command *command);
 int ilea_command_retract(const struct ilea_command *command);

@@ -29,13 +29,18 @@ ilea_command_backup(const struct ilea_command *command)
     enum ilea_error error = ilea_backup_make(command->home, command->words[1], &backup, reason);
     if (error != ILEA_ERROR_NONE) return ilea_command_fail(ilea_exit_code(error), "no backup was made: %s", reason);
     if (command->json) {
-        ilea_command_print(json_pack("{s:s,s:s,s:I,s:I,s:i,s:b}", "backup", command->words[1], "agency", backup.code,
-                                     "made_ms", (json_int_t)backup.made_ms, "position", (json_int_t)backup.position,
-                                     "key_files", (int)backup.key_files, "keys_protected", (int)backup.keys_protected));
+        ilea_command_print(json_pack("{s:s,s:s,s:I,s:I,s:i,s:b,s:i}", "backup", command->words[1], "agency",
+                                     backup.code, "made_ms", (json_int_t)backup.made_ms, "position",
+                                     (json_int_t)backup.position, "key_files", (int)backup.key_files,
+                                     "keys_protected", (int)backup.keys_protected, "documents",
+                                     (int)backup.documents));
         return 0;
     }
     (void)printf("backup of %s up to change %llu in %s\n", backup.code, (unsigned long long)backup.position,
                  command->words[1]);
+    if (backup.documents > 0) {
+        (void)printf("%u documents of our own are in it; those of others are fetched again\n", backup.documents);
+    }
     (void)printf("%u key files are in it, %s: keep it like the keys themselves\n", backup.key_files,
                  backup.keys_protected ? "each with a passphrase" : "not all with a passphrase");
     return 0;

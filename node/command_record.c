@@ -63,36 +63,46 @@ write_one(struct ilea_command_send *send, struct ilea_put *put, struct single *s
 }
 
 static void
-print_written(const struct ilea_command *command, const struct single *single, const struct ilea_command_send *send)
+print_written(const struct ilea_command *command, const struct ilea_command_written *written)
 {
     static const char *const outcomes[] = { "", "created", "updated", "unchanged", "waiting" };
+    const struct ilea_put_result *result = &written->result;
     char id[ILEA_UUID_TEXT_SIZE];
-    ilea_uuid_print(&single->result.id, id);
+    ilea_uuid_print(&result->id, id);
     if (command->json) {
-        ilea_command_print(json_pack("{s:s,s:s,s:s,s:o*}", "ref", single->result.ref, "id", id, "outcome",
-                                     outcomes[single->result.outcome], "releases", ilea_command_send_json(send)));
+        ilea_command_print(json_pack("{s:s,s:s,s:s,s:o*}", "ref", result->ref, "id", id, "outcome",
+                                     outcomes[result->outcome], "releases", ilea_command_send_json(&written->send)));
     } else {
-        (void)printf("%s %s\n", single->result.ref, id);
-        ilea_command_send_print(send);
-        if (single->result.outcome == ILEA_PUT_UNCHANGED && send->request_count == 0) {
-            (void)fprintf(stderr, "ilea: %s is so already: nothing was written\n", single->result.ref);
+        (void)printf("%s %s\n", result->ref, id);
+        ilea_command_send_print(&written->send);
+        if (result->outcome == ILEA_PUT_UNCHANGED && written->send.request_count == 0) {
+            (void)fprintf(stderr, "ilea: %s is so already: nothing was written\n", result->ref);
         }
     }
+}
+
+int
+ilea_command_write(const struct ilea_command *command, struct ilea_put *put, struct ilea_command_written *written)
+{
+    struct single single;
+    written->is_written = false;
+    int code = ilea_command_send_begin(&written->send, command, take_answer, &single);
+    if (code == 0) code = write_one(&written->send, put, &single);
+    if (code != 0) return code;
+    written->result = single.result;
+    written->is_written = true;
+    return ilea_command_send_ask(&written->send);
 }
 
 static int
 write_and_print(const struct ilea_command *command, struct ilea_put *put)
 {
-    struct single single;
-    struct ilea_command_send send;
-    int code = ilea_command_send_begin(&send, command, take_answer, &single);
-    if (code == 0) code = write_one(&send, put, &single);
-    bool is_written = code == 0;
-    if (is_written) code = ilea_command_send_ask(&send);
-    bool is_draft = is_written
-        && (single.result.outcome == ILEA_PUT_CREATED || single.result.outcome == ILEA_PUT_UPDATED);
-    if (is_written && (code == 0 || is_draft)) print_written(command, &single, &send); /* though it was not asked for */
-    ilea_command_send_end(&send);
+    struct ilea_command_written written;
+    int code = ilea_command_write(command, put, &written);
+    bool is_draft = written.is_written
+        && (written.result.outcome == ILEA_PUT_CREATED || written.result.outcome == ILEA_PUT_UPDATED);
+    if (written.is_written && (code == 0 || is_draft)) print_written(command, &written); /* though it was not asked for */
+    ilea_command_send_end(&written.send);
     return code;
 }
 
@@ -312,6 +322,9 @@ ilea_command_show(const struct ilea_command *command)
     struct ilea_record_info info;
     int code = ilea_command_find_record(command, command->words[1], &replica, &snapshot, &info);
     json_t *record = code == 0 ? ilea_command_record(snapshot, &info) : NULL;
+    if (record != NULL && json_object_get(record, "documents") != NULL) {
+        json_object_set_new(record, "documents", ilea_command_documents(command, snapshot));
+    }
     if (code == 0 && record == NULL) code = ilea_command_fail(EX_OSERR, "out of memory");
     json_t *review = code == 0 ? ilea_command_review_of(command, snapshot, &info.agency) : NULL;
     if (review != NULL) json_object_set_new(record, "review", review);

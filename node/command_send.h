@@ -49,6 +49,15 @@ ILEA_MUST_USE enum ilea_error ilea_command_send_flush(struct ilea_command_send *
 int ilea_command_send_ask(struct ilea_command_send *send);
 void ilea_command_send_end(struct ilea_command_send *send);
 
+/* One put, and what became of it. */
+struct ilea_command_written {
+    struct ilea_command_send send;
+    struct ilea_put_result result;
+    bool is_written;                   /* though the code may not be 0: what was to be asked for was not */
+};
+/* Exit code, after a message; end written->send in any case. */
+int ilea_command_write(const struct ilea_command *command, struct ilea_put *put, struct ilea_command_written *written);
+
 /* What waits, in words on stdout; as JSON (new reference; NULL: nothing). */
 void ilea_command_send_print(const struct ilea_command_send *send);
 json_t *ilea_command_send_json(const struct ilea_command_send *send);

@@ -116,6 +116,37 @@ feed_list(struct ilea_transaction *txn)
     return feeds;
 }
 
+/* Documents that are here, that are to come, and that find no room; NULL: there are none. */
+static json_t *
+documents_json(const struct ilea_command *command, struct ilea_log *log)
+{
+    struct ilea_transaction *txn = NULL;
+    struct ilea_document_row row;
+    struct ilea_config config;
+    struct ilea_blob_id last;
+    char reason[ILEA_REASON_SIZE];
+    const struct ilea_blob_id *after = NULL;
+    uint64_t held = 0, wanted = 0, bytes = 0, smallest = UINT64_MAX;
+    if (ilea_home_config(command->home, &config, reason) != ILEA_ERROR_NONE) return NULL;
+    if (ilea_transaction_begin(ilea_log_environment(log), false, &txn) != ILEA_ERROR_NONE) return NULL;
+    while (ilea_log_document_next(txn, after, &row) == ILEA_ERROR_NONE) {
+        last = row.root;
+        after = &last;
+        if (row.wanted) {
+            wanted++;
+            if (row.size < smallest) smallest = row.size;
+        } else {
+            held++;
+            bytes += row.size;
+        }
+    }
+    ilea_transaction_abort(txn);
+    if (held + wanted == 0) return NULL;
+    bool is_full = wanted > 0 && (bytes > config.documents_max || smallest > config.documents_max - bytes);
+    return json_pack("{s:I,s:I,s:I,s:I,s:b}", "held", (json_int_t)held, "wanted", (json_int_t)wanted, "bytes",
+                     (json_int_t)bytes, "max", (json_int_t)config.documents_max, "full", is_full ? 1 : 0);
+}
+
 static int
 collect(const struct ilea_command *command, struct ilea_log *log, struct ilea_replica *replica,
         json_t **status)
@@ -151,6 +182,14 @@ collect(const struct ilea_command *command, struct ilea_log *log, struct ilea_re
         if (*status == NULL) error = ILEA_ERROR_NO_MEMORY;
         if (!running) daemon = (struct ilea_control_status){ .link_count = 0 };
         if (*status != NULL) add_gaps(txn, &daemon, *status);
+        json_t *documents = documents_json(command, log);
+        if (documents != NULL) json_object_set_new(*status, "documents", documents);
+        if (documents != NULL && json_is_true(json_object_get(documents, "full"))) {
+            json_array_append_new(json_object_get(*status, "attention"),
+                                  json_pack("{s:s,s:s,s:s}", "what", "documents", "text",
+                                            "documents that are wanted find no room here", "command",
+                                            "raise documents_max in ilea.conf"));
+        }
         json_t *lobby = running ? lobby_json(command->home) : NULL;
         if (lobby != NULL) json_object_set_new(*status, "lobby", lobby);
         if (lobby != NULL && strcmp(json_string_value(json_object_get(lobby, "state")), "closed") == 0) {
@@ -219,6 +258,13 @@ print_status(const json_t *status)
         (void)printf("unread    %lld items of a newer or unknown format\n", number(status, "unreadable"));
     }
     (void)printf("feeds     %zu\n", json_array_size(json_object_get(status, "feeds")));
+    const json_t *documents = json_object_get(status, "documents");
+    if (documents != NULL) {
+        (void)printf("documents %lld here, %lld KiB of %lld%s", number(documents, "held"),
+                     number(documents, "bytes") / 1024, number(documents, "max") / 1024,
+                     number(documents, "wanted") > 0 ? "; " : "\n");
+        if (number(documents, "wanted") > 0) (void)printf("%lld to come\n", number(documents, "wanted"));
+    }
     const json_t *lobby = json_object_get(status, "lobby");
     if (lobby != NULL && strcmp(text(lobby, "state"), "off") != 0) {
         (void)printf("lobby     %s, %s; requests taken since the start: %lld\n", text(lobby, "state"),

@@ -26,6 +26,22 @@ ilea_verify_fault(struct ilea_verify *verify, const char *format, ...)
     json_array_append_new(verify->list, json_string(line));
 }
 
+static bool
+same_documents(struct ilea_transaction *ours, struct ilea_transaction *rebuilt)
+{
+    struct ilea_view_document one = { .record = 0 }, other = { .record = 0 };
+    for (;;) {
+        enum ilea_error error = ilea_view_document_next(ours, &one);
+        if (ilea_view_document_next(rebuilt, &other) != error) return false;
+        if (error == ILEA_ERROR_NOT_FOUND) return true;
+        if (error != ILEA_ERROR_NONE || memcmp(one.root.bytes, other.root.bytes, sizeof one.root.bytes) != 0
+            || one.record != other.record || one.size != other.size
+            || !ilea_equal_secret(one.key.bytes, other.key.bytes, sizeof one.key.bytes)) {
+            return false;
+        }
+    }
+}
+
 /* Compare two views record by record. */
 static void
 compare_views(struct ilea_verify *verify, struct ilea_transaction *ours, struct ilea_transaction *rebuilt)
@@ -42,6 +58,7 @@ compare_views(struct ilea_verify *verify, struct ilea_transaction *ours, struct 
                           (unsigned long long)a.records, (unsigned long long)a.lsn,
                           (unsigned long long)b.records, (unsigned long long)b.lsn);
     }
+    if (!same_documents(ours, rebuilt)) ilea_verify_fault(verify, "the view's documents differ from a rebuild");
     for (uint64_t number = 1; number <= b.record; number++) {
         struct ilea_view_row one, other;
         struct ilea_view_agency agency;
@@ -93,6 +110,7 @@ verify_view(struct ilea_verify *verify, const struct ilea_keys *keys)
     }
     if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(rebuilt, false, &theirs);
     if (error == ILEA_ERROR_NONE) compare_views(verify, ours, theirs);
+    if (error == ILEA_ERROR_NONE) error = ilea_verify_documents(verify, theirs);
     ilea_transaction_abort(ours);
     ilea_transaction_abort(theirs);
     ilea_view_builder_free(builder);
@@ -128,15 +146,20 @@ ilea_command_verify(const struct ilea_command *command)
         if (error != ILEA_ERROR_NONE && !is_blind) {
             ilea_verify_fault(&verify, "the view cannot be checked: %s", ilea_error_text(error));
         }
-        bool view_is_bad = verify.faults > in_log && (error == ILEA_ERROR_NONE || error == ILEA_ERROR_CORRUPT);
+        bool view_is_bad = verify.faults > in_log + verify.document_faults
+            && (error == ILEA_ERROR_NONE || error == ILEA_ERROR_CORRUPT);
         if (view_is_bad) ilea_damage_mark(command->home);
         ilea_progress_end(&verify.progress);
         if (command->json) {
-            ilea_command_print(json_pack("{s:b,s:I,s:O}", "ok", verify.faults == 0 && !is_blind, "commits",
-                                         (json_int_t)verify.commits, "faults", verify.list));
+            ilea_command_print(json_pack("{s:b,s:I,s:I,s:O}", "ok", verify.faults == 0 && !is_blind, "commits",
+                                         (json_int_t)verify.commits, "documents", (json_int_t)verify.documents,
+                                         "faults", verify.list));
         } else if (verify.faults == 0 && !is_blind) {
             (void)printf("ok: %llu commits, every hash, signature and link; the view equals a rebuild\n",
                          (unsigned long long)verify.commits);
+            if (verify.documents > 0) {
+                (void)printf("ok: %llu documents, every chunk\n", (unsigned long long)verify.documents);
+            }
         }
         if (is_blind && verify.faults == 0) {
             code = ilea_command_fail(ilea_exit_code(error), "the log is sound; the view could not be checked: %s",
@@ -147,7 +170,8 @@ ilea_command_verify(const struct ilea_command *command)
                                      verify.faults == 1 ? "" : "s",
                                      in_log > 0 ? "commits come back from peers or a backup"
                                      : view_is_bad ? "the view will be rebuilt from the log"
-                                                   : "try again");
+                                     : verify.document_faults > 0 ? "ilea fetch brings damaged chunks back"
+                                                                  : "try again");
         }
     }
     json_decref(verify.list);

@@ -21,6 +21,7 @@
  *   SEAL, CEREMONY, LOBBY                      control_lobby.h
  *   BUNDLE                                     control_bundle.h
  *   HELD                                       control_held.h
+ *   DOCUMENT                                   control_document.h
  *
  * Private to ileanet's own programs: both ends are of one version.
  */
@@ -58,7 +59,8 @@ enum ilea_control_kind {
     ILEA_CONTROL_COMPACT,
     ILEA_CONTROL_BUNDLE, /* control_bundle.h */
     ILEA_CONTROL_HELD,    /* control_held.h */
-    ILEA_CONTROL_LAST = ILEA_CONTROL_HELD
+    ILEA_CONTROL_DOCUMENT, /* control_document.h */
+    ILEA_CONTROL_LAST = ILEA_CONTROL_DOCUMENT
 };
 
 struct ilea_control_frame {

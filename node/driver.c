@@ -45,6 +45,7 @@ timeout_ms(struct driver *driver, bool more)
     if (driver->link.child.pid == 0) due = earlier(due, driver->link.restart_ms);
     if (driver->worker.child.pid == 0) due = earlier(due, driver->worker.restart_ms);
     due = earlier(due, ilea_driver_receipts_due(driver));
+    due = earlier(due, ilea_driver_documents_due(driver));
     if (driver->trouble) due = earlier(due, driver->retry_ms);
     if (driver->watchdog_ms > 0) due = earlier(due, driver->watchdog_due_ms);
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
@@ -80,6 +81,7 @@ do_time(struct driver *driver)
     ilea_driver_tend_lobby(driver, now);
     ilea_driver_tend_receipts(driver, now);
     ilea_driver_tend_gaps(driver, now);
+    ilea_driver_tend_documents(driver, now);
     if (driver->watchdog_ms > 0 && now >= driver->watchdog_due_ms) {
         driver->watchdog_due_ms = now + driver->watchdog_ms;
         ilea_notify("WATCHDOG=1");
@@ -234,6 +236,7 @@ ilea_driver_run(struct ilea_node *node, struct ilea_control_server *control, con
     ilea_desk_end(&driver->lobby.desk);
     node->ceremonies = NULL;
     ilea_driver_end_bundle(driver);
+    ilea_driver_end_documents(driver);
     free(driver->replicator);
     free(driver->archive_due);
     free(driver);
@@ -281,6 +284,7 @@ ilea_driver_alone_end(struct driver *driver)
 {
     if (driver == NULL) return;
     ilea_driver_end_bundle(driver);
+    ilea_driver_end_documents(driver);
     free(driver->replicator);
     free(driver->archive_due);
     free(driver->control);

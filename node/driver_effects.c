@@ -75,6 +75,7 @@ ilea_driver_load_replicator(struct driver *driver)
     driver->replicator = ilea_replicator_init(memory, &config);
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) driver->peers[i].exists = false;
     ilea_driver_reset_receipts(driver);
+    ilea_driver_reset_documents(driver);
     error = ilea_driver_load_agencies(driver, txn);
     for (uint32_t number = 1; error == ILEA_ERROR_NONE; number++) {
         struct ilea_feed_row feed;

@@ -86,7 +86,7 @@ send_side(struct driver *driver, uint32_t link, struct ilea_span body)
     ilea_replicator_side(driver->replicator, link, ilea_monotonic_ms(), &status);
     if (!status.open || body.size > status.room) return false;
     struct ilea_event event = { .type = ILEA_EVENT_SIDE, .link = link };
-    event.side = body;
+    event.side.bytes = body;
     ilea_driver_step(driver, &event);
     return true;
 }
@@ -325,6 +325,8 @@ ilea_driver_side(struct driver *driver, uint32_t link, struct ilea_span body)
         error = take_ask(driver, link, body);
     } else if (form == ILEA_RECEIPT_GIVE) {
         error = take_given(driver, link, body, &trouble);
+    } else if (form >= ILEA_DOCUMENT_ASK && form <= ILEA_DOCUMENT_NONE) {
+        error = ilea_driver_document_side(driver, link, form, body);
     } /* another one is of a newer version */
     if (error != ILEA_ERROR_NONE) ilea_driver_blame(driver, link, error);
     return trouble;

@@ -200,6 +200,18 @@ do_bundle(struct driver *driver, struct ilea_control_client *client, struct ilea
     if (client->fd >= 0) ilea_control_put_bundle(&client->answer, &answer); /* else dropped by trouble */
 }
 
+static void
+do_document(struct driver *driver, struct ilea_control_client *client, struct ilea_span body)
+{
+    struct ilea_blob_id root;
+    uint32_t damaged;
+    struct ilea_control_document answer = { .state = ILEA_DOCUMENT_UNKNOWN };
+    if (ilea_control_get_wanted(body, &root, &damaged) == ILEA_ERROR_NONE) {
+        ilea_driver_want_document(driver, &root, damaged, &answer);
+    }
+    if (client->fd >= 0) ilea_control_put_document(&client->answer, &answer); /* else dropped by trouble */
+}
+
 void
 ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *client, struct ilea_put *put,
              size_t *budget)
@@ -229,6 +241,7 @@ ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *clie
             ilea_control_put_compacted(&client->answer, &client->compacted);
             break;
         case ILEA_CONTROL_BUNDLE: do_bundle(driver, client, frame.body); break;
+        case ILEA_CONTROL_DOCUMENT: do_document(driver, client, frame.body); break;
         case ILEA_CONTROL_HELD: answer_held(driver, client, frame.body); break;
         }
         if (client->fd < 0) return; /* dropped by trouble */

@@ -5,8 +5,10 @@
 #define ILEA_NODE_DRIVER_STATE_H
 
 #include "node/agency.h"
+#include "node/blob_file.h"
 #include "node/child.h"
 #include "node/control_bundle.h"
+#include "node/control_document.h"
 #include "node/control_server.h"
 #include "node/damage.h"
 #include "node/driver.h"
@@ -15,6 +17,7 @@
 #include "node/log.h"
 #include "node/receipts.h"
 #include "replication/core/replicator.h"
+#include "replication/core/transfer.h"
 
 enum {
     TURN_BYTES = 4 * 1024 * 1024,      /* taken in before a group commit */
@@ -28,6 +31,15 @@ enum {
     RECEIPT_MS = 10000,                /* between two receipts of ours for one author */
     RECEIPT_OWN_MS = 30000,            /* the same, where only what we wrote ourselves is new */
     RECEIPT_DETOUR_MS = 5000,          /* an author's link is down: what it did not get goes over others */
+    DOCUMENT_OUT_MAX = 1024 * 1024,    /* bytes on their way to ilea-link; more: chunks wait, and commits pass */
+    DOCUMENTS_OPEN_MAX = 4,            /* that are being served */
+    DOCUMENTS_ASKED_MAX = 16,          /* that commands wait for */
+    DOCUMENT_REST_MS = 5000,           /* before one that nobody has is tried again, or one that did not fit */
+    DOCUMENT_IDLE_MS = 60000,          /* nothing is wanted that could be fetched: look again after it */
+    DOCUMENT_ASKED_MS = 60000,         /* a command that has not asked for so long is gone */
+    SWEEP_ROWS = 256,                  /* looked at in one turn */
+    SWEEP_MS = 3600000,                /* what lies in blobs/ and belongs to nothing is looked for so often */
+    SWEEP_FRESH_S = 30 * 24 * 3600,    /* and is left alone for so long: its record may come back from peers */
     READERS_CHECK_MS = 60000, REQUESTS_CHECK_MS = 60000, GRANTS_CHECK_MS = 30000, RETIRE_CHECK_MS = 5000,
     RETRY_MS = 1000,
     BEHIND_MS = 60000,                 /* so long we lack what an agency says it has for us, and then status says so */
@@ -131,6 +143,48 @@ struct gaps {
     uint64_t repaired;
 };
 
+/* Documents with the peer of a link. */
+struct document_link {
+    uint64_t session;                /* of the replicator; 0: none */
+    struct {
+        struct ilea_blob_id root;
+        uint64_t index;
+    } queue[ILEA_ASK_CHUNKS_MAX];    /* it asked for them, and is entitled to them */
+    uint32_t queue_count;
+    uint64_t index;                  /* the chunk that is being put together, */
+    uint32_t got, total;             /* its bytes so far and in the end, */
+    uint8_t *bytes;                  /* ILEA_BLOB_SEALED_MAX; NULL: none */
+};
+
+struct documents {
+    struct ilea_transfer *transfer;  /* of the one that is being fetched, */
+    struct ilea_blob_file *file;     /* its files; NULL: none is, */
+    struct ilea_document_row row;    /* and what the log says of it */
+    struct document_link links[ILEA_LINKS_MAX];
+    struct {
+        struct ilea_blob_id root;
+        struct ilea_blob_file *file; /* NULL: free */
+        uint64_t used_ms;
+    } open[DOCUMENTS_OPEN_MAX];
+    struct {
+        struct ilea_blob_id root;
+        enum ilea_document_state state;
+        uint64_t retry_ms, heard_ms;
+    } asked[DOCUMENTS_ASKED_MAX];    /* the last first */
+    uint32_t asked_count;
+    struct ilea_blob_id last;        /* the one tried last */
+    uint64_t rest_ms;                /* nothing is begun before */
+    uint32_t turn;                   /* the link that is served next */
+    uint8_t *sealed;                 /* a chunk being sent */
+
+    bool was_current;                /* the view has come as far as the log once */
+    uint64_t seen;                   /* of the view's count of documents: what was swept; UINT64_MAX: nothing yet */
+    enum { SWEEP_NOT, SWEEP_VIEW, SWEEP_LOG, SWEEP_DISK } sweep;
+    struct ilea_view_document sweep_view; /* where it has come to */
+    struct ilea_blob_id sweep_log;
+    uint64_t sweep_count, sweep_disk_ms;
+};
+
 struct driver {
     struct ilea_node *node;
     const char *listen;
@@ -171,6 +225,7 @@ struct driver {
     struct lobby lobby;
     struct receipts receipts;
     struct gaps gaps;
+    struct documents documents;
     uint8_t *message;               /* a frame being composed */
 };
 
@@ -248,6 +303,33 @@ void ilea_driver_suspect(struct driver *driver, uint64_t position);
 enum ilea_error ilea_driver_repair(struct driver *driver, const struct ilea_effect *effect);
 void ilea_driver_tell_gaps(const struct driver *driver, struct ilea_transaction *txn,
     struct ilea_control_status *status);
+/* driver_documents.c */
+/* An approved peer may have a document of ours or of others: the one place where that is decided. */
+bool ilea_driver_may_have(struct driver *driver, uint32_t link, const struct ilea_document_row *row);
+/* No record names it any more: its files go, and its row. BUSY: the files could not be removed; try again. */
+enum ilea_error ilea_driver_drop_document(struct driver *driver, const struct ilea_blob_id *root);
+/* A command waits for one. */
+void ilea_driver_want_document(struct driver *driver, const struct ilea_blob_id *root, uint32_t damaged,
+    struct ilea_control_document *answer);
+/* The sessions are over. */
+void ilea_driver_reset_documents(struct driver *driver);
+void ilea_driver_end_documents(struct driver *driver);
+void ilea_driver_tend_documents(struct driver *driver, uint64_t now);
+uint64_t ilea_driver_documents_due(const struct driver *driver);
+/* Open the list of a document with the key of any record that names it. Errors as ilea_blob_file_list(). */
+enum ilea_error ilea_driver_open_list(struct driver *driver, struct ilea_blob_file *file,
+    const struct ilea_blob_id *root, struct ilea_span sealed);
+/* The one that is being fetched is put aside; `state`: why. */
+void ilea_driver_stop_document(struct driver *driver, enum ilea_document_state state);
+
+/* driver_transfer.c */
+/* A SIDE body of one of the forms of record/document.h; the error is trouble of the peer's. */
+enum ilea_error ilea_driver_document_side(struct driver *driver, uint32_t link, uint32_t form, struct ilea_span body);
+void ilea_driver_ask_chunks(struct driver *driver, uint64_t now);
+void ilea_driver_serve_chunks(struct driver *driver);
+bool ilea_driver_has_chunks_to_serve(const struct driver *driver);
+void ilea_driver_follow_document_sessions(struct driver *driver, uint64_t now);
+void ilea_driver_close_served(struct driver *driver, const struct ilea_blob_id *root);
 
 /* driver_lobby.c */
 bool ilea_driver_lobby_frame(struct driver *driver, const struct ilea_link_frame *frame);

@@ -198,7 +198,7 @@ ilea_home_config(const char *home, struct ilea_config *config, char *reason)
 {
     char path[ILEA_PATH_SIZE], text[ILEA_CONFIG_FILE_SIZE_MAX + 1], phrase[100];
     ilea_home_path(home, "ilea.conf", path);
-    *config = (struct ilea_config){ .approvals = 1 };
+    *config = (struct ilea_config){ .approvals = 1, .documents_max = ILEA_DOCUMENTS_MAX_DEFAULT };
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) return ILEA_ERROR_NONE;
     if (fd < 0) return from_errno();

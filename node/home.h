@@ -5,6 +5,7 @@
  *   keys/        secret keys, mode 0600 each; root.key and next-root.key may be moved to a safe
  *   log/         LMDB: everything that must not be lost
  *   view/N/      LMDB: rebuildable; view/current names N; view/damaged: it is to be rebuilt
+ *   blobs/       documents, encrypted (node/blob_file.h)
  *   state/       trust.side: what a restored database must not undo (node/side.h)
  *   state/lock   locked by whoever writes: the daemon, or the command line when no daemon runs
  *   control.sock the daemon's control socket

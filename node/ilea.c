@@ -9,7 +9,7 @@
 #include "node/command.h"
 #include "node/damage.h"
 
-static const char help[] =
+static const char examples[] =
     "Examples:\n"
     "  ilea init --agency FR-PN --country FR --name 'Police nationale' \\\n"
     "            --listen tcp://127.0.0.1:7101\n"
@@ -21,7 +21,8 @@ static const char help[] =
     "  ilea need new --title 'Plates at night' --set areas=organised-crime\n"
     "  ilea publish FR-PN-N1 --to all-peers\n"
     "  ilea import topics.jsonl --profile h2020-topic --to all-peers\n"
-    "\n"
+    "\n";
+static const char help[] =
     "Usage: ilea [--home DIR] [--json] [--passphrase-file FILE] COMMAND ...\n"
     "  init --agency CODE --country CC [--name TEXT] [--listen ENDPOINT]\n"
     "       [--network NAME] [--passphrase | --passphrase-file FILE]\n"
@@ -37,6 +38,9 @@ static const char help[] =
     "  retract REF --reason TEXT           still there, marked as withdrawn\n"
     "  review list | show N | approve N... | return N --reason TEXT\n"
     "  where REF-OR-ID                     which agencies have it and can read it\n"
+    "  attach REF FILE [--name NAME] [--media TYPE]\n"
+    "  detach REF NAME                     take a file off again\n"
+    "  fetch REF [--name NAME] [--out DIR] [--wait SECONDS]\n"
     "  import FILE --profile NAME [--to AUDIENCE]\n"
     "    NAME: records cordis-project h2020-topic misp-galaxy org; FILE: also .gz, -\n"
     "  export [--type TYPE] [--agency CODE]\n"
@@ -97,6 +101,8 @@ static const struct {
     { "publish", ilea_command_publish }, { "review", ilea_command_review },
     { "retract", ilea_command_retract },
     { "import", ilea_command_import },
+    { "attach", ilea_command_attach },   { "detach", ilea_command_detach },
+    { "fetch", ilea_command_fetch },
     { "export", ilea_command_export },   { "changes", ilea_command_changes },
     { "status", ilea_command_status },   { "verify", ilea_command_verify },
     { "compact", ilea_command_compact },
@@ -150,7 +156,7 @@ parse_option(struct ilea_command *command, int argc, char **argv, int *at)
         VALUE("approvals", approvals), VALUE("unverified", unverified), VALUE("key", key), VALUE("only", only),
         VALUE("from", from), VALUE("keep", keep), VALUE("new-admin", new_admin),
         VALUE("invite", invite), VALUE("note", note), VALUE("days", days), VALUE("wait", wait),
-        VALUE("for", for_agency), VALUE("split", split),
+        VALUE("for", for_agency), VALUE("split", split), VALUE("media", media),
         LIST("set", sets, ILEA_SETS_MAX), LIST("roots", roots, ILEA_ROOT_FOLDERS_MAX),
         LIST("last-good", last_good, ILEA_LAST_GOOD_MAX), FLAG("json", json), FLAG("help", help),
         FLAG("version", version), FLAG("yes", yes), FLAG("follow", follow), FLAG("passphrase", passphrase),
@@ -210,7 +216,7 @@ main(int argc, char **argv)
     int code = parse(&command, argc, argv);
     if (code != 0) return code;
     if (command.version) return printf("ilea %s\n", ILEA_VERSION) > 0 ? 0 : EX_IOERR;
-    if (command.help) return fputs(help, stdout) >= 0 ? 0 : EX_IOERR;
+    if (command.help) return fputs(examples, stdout) >= 0 && fputs(help, stdout) >= 0 ? 0 : EX_IOERR;
     if (command.word_count == 0) return ilea_command_usage("no command");
     if (ilea_crypto_init() != ILEA_ERROR_NONE) {
         return ilea_command_fail(EX_CONFIG, "this libsodium fails its self-test; upgrade the package");

@@ -417,7 +417,7 @@ ilea_json_to_put(const json_t *object, struct ilea_put_builder *builder, char *r
         const struct ilea_field *field = ilea_field_by_name(type, name);
         json_t *value = json_object_iter_value(at);
         if (field != NULL) {
-            if ((field->flags & ILEA_FIELD_INTERNAL) != 0) continue;
+            if ((field->flags & (ILEA_FIELD_INTERNAL | ILEA_FIELD_ATTACHED)) != 0) continue;
             error = ilea_value_put_json(builder, field, value, reason);
         } else if (strcmp(key, "unknown") == 0) {
             error = put_unknowns(builder, type, value, reason);

@@ -127,7 +127,7 @@ read_target(const struct ilea_profile *profile, struct rule *rule, const json_t 
         name.size = before;
     }
     rule->field = ilea_field_by_name(profile->type, name);
-    if (rule->field == NULL || (rule->field->flags & ILEA_FIELD_INTERNAL) != 0) {
+    if (rule->field == NULL || (rule->field->flags & (ILEA_FIELD_INTERNAL | ILEA_FIELD_ATTACHED)) != 0) {
         return bad(reason, rule->source, "to: the type has no such field");
     }
     bool is_keyed = rule->field->merge == ILEA_MERGE_KEYED;

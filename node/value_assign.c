@@ -171,6 +171,10 @@ ilea_value_assign(struct ilea_put_builder *builder, const struct ilea_type *type
         ilea_reason(reason, "%s: set by the node alone", field->name);
         return ILEA_ERROR_INVALID;
     }
+    if ((field->flags & ILEA_FIELD_ATTACHED) != 0) {
+        ilea_reason(reason, "%s: written by ilea attach and ilea detach", field->name);
+        return ILEA_ERROR_INVALID;
+    }
     struct ilea_span value = { (const uint8_t *)equals + 1, strlen(equals + 1) };
     if (next == '=') return assign_whole(builder, field, value, reason);
     if (next == '.') {

@@ -9,6 +9,7 @@
 #include "node/value_text.h"
 #include "replication/record/limits.h"
 #include "replication/record/msgpack_reader.h"
+#include "replication/record/document.h"
 #include "replication/record/uuid.h"
 
 static const char *
@@ -392,7 +393,8 @@ parts_to_json(const struct ilea_field *field, struct ilea_msgpack_reader *reader
     ilea_msgpack_expect_array(reader, ilea_value_part_count(field));
     for (uint32_t i = 0; field->parts[i] != NULL && !reader->failed; i++) {
         struct ilea_span part = ilea_msgpack_get_str(reader, UINT32_MAX);
-        if (part.size == 0) continue;
+        bool is_secret = (field->flags & ILEA_FIELD_ATTACHED) != 0 && i >= ILEA_DOCUMENT_PARTS_SHOWN;
+        if (part.size == 0 || is_secret) continue;
         if (json_object_set_new_nocheck(object, field->parts[i], text_to_json(part)) != 0) {
             json_decref(object);
             return NULL;

@@ -1,5 +1,5 @@
 /*
- * verify.h - the memory of one `ilea verify`, shared by command_verify.c and verify_log.c.
+ * verify.h - the memory of one `ilea verify`, shared by command_verify.c and verify_*.c.
  */
 #ifndef ILEA_NODE_VERIFY_H
 #define ILEA_NODE_VERIFY_H
@@ -11,6 +11,7 @@ struct ilea_verify {
     struct ilea_log *log;
     struct ilea_transaction *txn;
     uint64_t commits, faults;
+    uint64_t documents, chunks, document_faults; /* documents: that are whole */
     json_t *list; /* of faults, for --json */
     struct ilea_progress progress;
 };
@@ -21,5 +22,8 @@ void ilea_verify_fault(struct ilea_verify *verify, const char *format, ...)
 
 /* Everything in the log, inside verify->txn. */
 void ilea_verify_log(struct ilea_verify *verify);
+
+/* Every document that records of the view name and that is here. */
+ILEA_MUST_USE enum ilea_error ilea_verify_documents(struct ilea_verify *verify, struct ilea_transaction *view);
 
 #endif

@@ -6,6 +6,7 @@
 #include "crypto/assert.h"
 #include "replication/merge/record.h"
 #include "replication/record/commit.h"
+#include "replication/record/document.h"
 #include "replication/record/receipt.h"
 
 /* One agency that states epochs without end must not use up the room of the others. */
@@ -169,6 +170,72 @@ name_fields(const struct ilea_change *change, struct ilea_view_change *row)
     }
 }
 
+static bool
+writes_documents(const struct ilea_change *change)
+{
+    struct ilea_msgpack_reader ops;
+    ilea_msgpack_reader_init(&ops, change->ops);
+    for (uint32_t i = 0; i < change->op_count; i++) {
+        struct ilea_op op;
+        ilea_op_next(&ops, &op);
+        if (op.field == ILEA_FIELD_DOCUMENTS) return true;
+    }
+    return false;
+}
+
+/* The documents that a record names, at most ILEA_DOCUMENTS_MAX. */
+static uint32_t
+collect_documents(const struct ilea_record *record, struct ilea_view_document *rows)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < record->entry_count && count < ILEA_DOCUMENTS_MAX; i++) {
+        const struct ilea_entry *entry = &record->entries[i];
+        struct ilea_document document;
+        bool is_repeat = i > 0 && entry[-1].field == entry->field && entry[-1].key.size == entry->key.size
+            && memcmp(entry[-1].key.data, entry->key.data, entry->key.size) == 0;
+        if (entry->field != ILEA_FIELD_DOCUMENTS || entry->key.size == 0 || is_repeat) continue;
+        if (ilea_document_decode(entry->key, &document) != ILEA_ERROR_NONE) continue;
+        rows[count++] = (struct ilea_view_document){ document.root, 0, document.size, document.key };
+    }
+    return count;
+}
+
+/* What a record named before a change, and what it names with it. */
+struct named {
+    uint32_t old_count, count;
+    struct ilea_view_document old[ILEA_DOCUMENTS_MAX], rows[ILEA_DOCUMENTS_MAX];
+};
+
+static enum ilea_error
+index_documents(struct ilea_view_builder *builder, uint64_t number, struct named *named)
+{
+    enum ilea_error error = ILEA_ERROR_NONE;
+    for (uint32_t i = 0; i < named->old_count && error == ILEA_ERROR_NONE; i++) {
+        error = ilea_view_drop_document(builder->view_txn, &builder->meta, &named->old[i].root, number);
+    }
+    for (uint32_t i = 0; i < named->count && error == ILEA_ERROR_NONE; i++) {
+        named->rows[i].record = number;
+        error = ilea_view_put_document(builder->view_txn, &builder->meta, &named->rows[i]);
+    }
+    return error;
+}
+
+/* The record that a change is merged into, and the documents that it names so far. What was for the agency alone is no
+ * part of what is shared. */
+static enum ilea_error
+begin_record(struct ilea_view_builder *builder, const struct ilea_view_row *before, enum ilea_scope scope,
+             struct named *named)
+{
+    ilea_record_clear(&builder->record);
+    enum ilea_error error = ilea_view_check(before, &builder->feed.origin.agency);
+    if (error == ILEA_ERROR_NONE) error = ilea_record_decode(before->state, &builder->record);
+    if (error == ILEA_ERROR_MALFORMED) error = ILEA_ERROR_CORRUPT;
+    if (error != ILEA_ERROR_NONE) return error;
+    named->old_count = collect_documents(&builder->record, named->old);
+    if (before->scope != scope) ilea_record_clear(&builder->record);
+    return ILEA_ERROR_NONE;
+}
+
 /*
  * One change becomes visible. A record that was published is what its shared changes say; what was
  * written for the agency alone before no longer counts, and later such changes do not either.
@@ -187,25 +254,27 @@ apply_change(struct ilea_view_builder *builder, const struct ilea_change *change
     if (exists && before.scope == ILEA_SCOPE_PEERS && scope == ILEA_SCOPE_AGENCY) {
         return ILEA_ERROR_NONE;
     }
-    ilea_record_clear(&builder->record);
-    if (exists && before.scope == scope) {
-        error = ilea_view_check(&before, &builder->feed.origin.agency);
-        if (error == ILEA_ERROR_NONE) error = ilea_record_decode(before.state, &builder->record);
-        if (error == ILEA_ERROR_MALFORMED) error = ILEA_ERROR_CORRUPT;
-        if (error != ILEA_ERROR_NONE) return error;
-    }
-    error = ilea_record_merge(&builder->record, change, dot);
+    struct named named;
+    named.old_count = 0;
+    error = exists ? begin_record(builder, &before, scope, &named) : ILEA_ERROR_NONE;
+    if (!exists) ilea_record_clear(&builder->record);
+    if (error == ILEA_ERROR_NONE) error = ilea_record_merge(&builder->record, change, dot);
     if (error != ILEA_ERROR_NONE) return error;
     if (!reserve_state(builder)) return ILEA_ERROR_NO_MEMORY;
     size_t size = 0;
     error = ilea_record_encode(&builder->record, builder->state, builder->state_capacity, &size);
     if (error != ILEA_ERROR_NONE) return error;
 
+    bool is_other = exists && (before.scope != scope || ilea_record_is_overfull(&builder->record));
+    named.count = collect_documents(&builder->record, named.rows); /* it borrows what is overwritten next */
     row.state = (struct ilea_span){ builder->state, size };
     row.ref = ref_of(&builder->record, row.type);
     row.number = exists ? before.number : 0;
     error = ilea_view_put(builder->view_txn, &builder->meta, &builder->feed.origin.agency, &row,
                           exists ? &before : NULL);
+    if (error == ILEA_ERROR_NONE && (writes_documents(change) || (is_other && named.old_count > 0))) {
+        error = index_documents(builder, row.number, &named);
+    }
     if (error != ILEA_ERROR_NONE) return error;
     struct ilea_view_change changed = { .record = row.number, .dot = *dot,
                                         .time_ms = change->time_ms, .created = !exists };

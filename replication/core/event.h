@@ -55,7 +55,8 @@ enum ilea_event_type {
     ILEA_EVENT_MESSAGE,   /* one frame from the peer at the other end of a link */
     ILEA_EVENT_BLAME,     /* a MANIFEST, FORK or SIDE from this link cannot be right: end its session */
     ILEA_EVENT_IMPORT,    /* a message that came in a bundle, over no link */
-    ILEA_EVENT_SIDE,      /* send this to the peer; it is lost unless ilea_replicator_side() says there is room */
+    ILEA_EVENT_SIDE,      /* send this to the peer; it is lost unless ilea_replicator_side() says it is open, and (of
+                             what the peer did not ask for) that there is room */
     ILEA_EVENT_WANT,      /* a commit that we hold is damaged; or its agency says that it is for us, and we lack it */
     ILEA_EVENT_STORED,    /* every STORE so far is durable */
     ILEA_EVENT_APPENDED,  /* a commit of our own is durable */
@@ -109,7 +110,11 @@ struct ilea_event {
         struct ilea_audience_id audience;
         enum ilea_error blame;
         struct ilea_span message;
-        struct ilea_span side;
+        struct {
+            struct ilea_span bytes;
+            bool asked;       /* the peer asked for them: they go on its credit, and not on our allowance */
+            uint32_t expects; /* bytes that the peer is thereby asked for, beyond its allowance */
+        } side;
         struct {
             struct ilea_agency_id from; /* who made the bundle: a peer that is approved */
             bool relays;                /* feeds of third agencies may come from it */

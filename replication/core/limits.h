@@ -29,11 +29,12 @@ enum {
 
     /* SIDE: what may be sent at once, and bytes a ms after that; and the same of what is taken, with room for
      * what was held up on the way. */
-    ILEA_SIDE_SIZE_MAX = 128 * 1024,
+    ILEA_SIDE_SIZE_MAX = 132 * 1024,
     ILEA_SIDE_BURST = 160 * 1024,
     ILEA_SIDE_RATE = 16,
     ILEA_SIDE_BURST_IN = 640 * 1024,
     ILEA_SIDE_RATE_IN = 64,
+    ILEA_SIDE_CREDIT_MAX = 16 * 257 * 1024, /* what a link may have asked for beyond that: 16 chunks of documents */
 
     ILEA_GREETING_MS = 5000,   /* no answer to HELLO or BIND: try again */
     ILEA_KEEPALIVE_MS = 5000,  /* nothing sent for so long: send an empty CREDIT */

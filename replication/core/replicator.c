@@ -234,7 +234,7 @@ ilea_replicator_step(struct ilea_replicator *r, const struct ilea_event *event,
         if (r->links[event->link].exists) drop_session(r, event->link);
         break;
     case ILEA_EVENT_MESSAGE: on_message(r, event); break;
-    case ILEA_EVENT_SIDE: send_side(r, event->link, event->side); break;
+    case ILEA_EVENT_SIDE: send_side(r, event); break;
     case ILEA_EVENT_BLAME: end_session(r, event->link, event->blame); break;
     case ILEA_EVENT_IMPORT: on_import(r, event); break;
     case ILEA_EVENT_WANT: on_want(r, event); break;

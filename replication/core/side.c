@@ -1,6 +1,7 @@
 /*
  * side.c - SIDE: bytes that the drivers of two nodes exchange beside the feeds (PROTOCOL.md, "Receipts"). They take
- * their place in the session's order and cost no credit, so they are bounded by an allowance of their own.
+ * their place in the session's order and cost no credit of commits, so they are bounded by an allowance of their own,
+ * and beyond it by what the receiver asked for.
  */
 #include <string.h>
 
@@ -16,7 +17,7 @@ allowed(const struct allowance *allowance, uint64_t now_ms, uint64_t rate, uint6
 }
 
 static void
-spend(struct allowance *allowance, uint64_t now_ms, uint64_t rate, uint64_t burst, size_t bytes)
+spend(struct allowance *allowance, uint64_t now_ms, uint64_t rate, uint64_t burst, uint64_t bytes)
 {
     *allowance = (struct allowance){ allowed(allowance, now_ms, rate, burst) - bytes, now_ms };
 }
@@ -28,6 +29,7 @@ begin_side(struct ilea_replicator *r, uint32_t index)
     link->session_number = ++r->sessions;
     link->side_out = (struct allowance){ ILEA_SIDE_BURST, r->now_ms };
     link->side_in = (struct allowance){ ILEA_SIDE_BURST_IN, r->now_ms };
+    link->side_credit = 0;
 }
 
 void
@@ -71,12 +73,18 @@ ilea_replicator_acknowledged(const struct ilea_replicator *r, uint32_t index, co
 }
 
 void
-send_side(struct ilea_replicator *r, uint32_t index, struct ilea_span bytes)
+send_side(struct ilea_replicator *r, const struct ilea_event *event)
 {
     struct ilea_side_status status;
+    struct link *link = &r->links[event->link];
+    const uint32_t index = event->link;
+    const struct ilea_span bytes = event->side.bytes;
     ilea_replicator_side(r, index, r->now_ms, &status);
-    if (bytes.size == 0 || bytes.size > status.room || !has_room(r, 1, bytes.size + ILEA_FRAME_HEADER_SIZE)) return;
-    spend(&r->links[index].side_out, r->now_ms, ILEA_SIDE_RATE, ILEA_SIDE_BURST, bytes.size);
+    size_t room = event->side.asked && status.open ? ILEA_SIDE_SIZE_MAX : status.room;
+    if (bytes.size == 0 || bytes.size > room || !has_room(r, 1, bytes.size + ILEA_FRAME_HEADER_SIZE)) return;
+    if (!event->side.asked) spend(&link->side_out, r->now_ms, ILEA_SIDE_RATE, ILEA_SIDE_BURST, bytes.size);
+    uint32_t more = ILEA_SIDE_CREDIT_MAX - link->side_credit;
+    link->side_credit += event->side.expects < more ? event->side.expects : more;
     struct ilea_msgpack_writer writer;
     begin_frame(r, index, ILEA_MESSAGE_SIDE, &writer);
     ilea_msgpack_put_raw(&writer, bytes);
@@ -89,11 +97,13 @@ on_side(struct ilea_replicator *r, uint32_t index, struct ilea_span body)
     struct link *link = &r->links[index];
     if (!link->hash_received) return ILEA_ERROR_UNEXPECTED; /* it knows nothing of us yet */
     if (body.size == 0) return ILEA_ERROR_MALFORMED;
-    if (body.size > ILEA_SIDE_SIZE_MAX
-        || body.size > allowed(&link->side_in, r->now_ms, ILEA_SIDE_RATE_IN, ILEA_SIDE_BURST_IN)) {
-        return ILEA_ERROR_LIMIT;
-    }
-    spend(&link->side_in, r->now_ms, ILEA_SIDE_RATE_IN, ILEA_SIDE_BURST_IN, body.size);
+    if (body.size > ILEA_SIDE_SIZE_MAX) return ILEA_ERROR_LIMIT;
+    /* The allowance first: so what was asked for never uses up what the rest needs, in whatever order they come. */
+    uint64_t unasked = allowed(&link->side_in, r->now_ms, ILEA_SIDE_RATE_IN, ILEA_SIDE_BURST_IN);
+    if (unasked > body.size) unasked = body.size;
+    if (body.size - unasked > link->side_credit) return ILEA_ERROR_LIMIT;
+    spend(&link->side_in, r->now_ms, ILEA_SIDE_RATE_IN, ILEA_SIDE_BURST_IN, unasked);
+    link->side_credit -= (uint32_t)(body.size - unasked);
     if (!has_room(r, 1, 0)) return ILEA_ERROR_BUSY;
     emit(r, ILEA_EFFECT_SIDE, index)->side = body;
     return ILEA_ERROR_NONE;

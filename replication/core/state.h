@@ -143,6 +143,7 @@ struct link {
 
     uint64_t session_number;       /* of the session that is READY; 0: none is */
     struct allowance side_out, side_in;
+    uint32_t side_credit;          /* bytes that we asked for and that did not come yet */
     uint64_t want_ms;              /* it gets nothing that it wants before */
 };
 
@@ -273,7 +274,7 @@ enum ilea_error on_fork(struct ilea_replicator *r, uint32_t link, struct ilea_sp
 
 /* side.c */
 void begin_side(struct ilea_replicator *r, uint32_t link); /* its session has just become READY */
-void send_side(struct ilea_replicator *r, uint32_t link, struct ilea_span bytes);
+void send_side(struct ilea_replicator *r, const struct ilea_event *event);
 enum ilea_error on_side(struct ilea_replicator *r, uint32_t link, struct ilea_span body);
 
 /* branch.c */

@@ -43,7 +43,8 @@ enum ilea_merge {
 enum {
     ILEA_FIELD_LINES = 1,   /* TEXT may hold line breaks */
     ILEA_FIELD_REQUIRED = 2,
-    ILEA_FIELD_INTERNAL = 4 /* set by the node alone */
+    ILEA_FIELD_INTERNAL = 4, /* set by the node alone */
+    ILEA_FIELD_ATTACHED = 8  /* documents: written by attach and detach alone, and never printed whole */
 };
 
 struct ilea_field {
@@ -75,7 +76,8 @@ enum {
     ILEA_FIELD_AREAS = 5,
     ILEA_FIELD_TLP = 11,
     ILEA_FIELD_EXTRA = 19,
-    ILEA_FIELD_WITHDRAWN = 20
+    ILEA_FIELD_WITHDRAWN = 20,
+    ILEA_FIELD_DOCUMENTS = 21
 };
 
 /* All types in order of number; ends with NULL. */

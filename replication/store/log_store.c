@@ -10,7 +10,7 @@
 static const char *const databases[] = { "meta", "feeds", "feed_ids", "commits", "chain", "agencies", "epochs",
                                          "counters", "manifests", "forks", "namings", "archive", "audit",
                                          "audit_acts", "proposals", "invites", "receipts", "receipt_stamps",
-                                         "receipt_from", NULL };
+                                         "receipt_from", "documents", NULL };
 
 enum { CHAIN_SIZE = 8 + 4 + 32, COMMIT_PREFIX = 4 + 8, META_NAME_MAX = 32 };
 

@@ -21,6 +21,7 @@
  *   receipts    author 32 | holder 32         -> the newest receipt of that pair; what it says, if it is for us
  *   receipt_stamps stamp u64                  -> author 32 | holder 32, in the order in which they came or were made
  *   receipt_from   agency id 32               -> how far we have taken the receipts of that peer
+ *   documents   root 32                       -> a document that is held in blobs/, or is to be
  *
  * A commit is one value under an ever rising position: sequential writing costs an eighth of random
  * writing in LMDB, and readers of the log (the view) walk it in the order of arrival.
@@ -35,6 +36,7 @@
 #ifndef ILEA_STORE_LOG_STORE_H
 #define ILEA_STORE_LOG_STORE_H
 
+#include "crypto/blob.h"
 #include "crypto/keyring.h"
 #include "include/ilea/id.h"
 #include "replication/record/commit.h"
@@ -136,6 +138,15 @@ struct ilea_epoch_row {
     uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE]; /* to our own reading key */
     uint32_t reader_count;
     struct ilea_span readers;         /* agency id || reading key of each, ascending, 64 bytes: borrowed */
+};
+
+/* A document that is held, in whole or in part, or that somebody wants. */
+struct ilea_document_row {
+    struct ilea_blob_id root;
+    uint64_t size;                    /* as its record says */
+    struct ilea_audience_id audience; /* of its record; zeros: the agency, or all peers */
+    struct ilea_agency_id agency;     /* whose record it is */
+    bool wanted;                      /* parts of it are missing, and are to be fetched */
 };
 
 struct ilea_chain_row {
@@ -311,7 +322,17 @@ ILEA_MUST_USE enum ilea_error ilea_log_receipt_from(struct ilea_transaction *txn
                                                     const struct ilea_agency_id *peer,
                                                     struct ilea_receipt_source *source);
 
+/* A document; the first one by root after `after` (NULL: the first of all). NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_log_document(struct ilea_transaction *txn, const struct ilea_blob_id *root,
+                                                struct ilea_document_row *document);
+ILEA_MUST_USE enum ilea_error ilea_log_document_next(struct ilea_transaction *txn, const struct ilea_blob_id *after,
+                                                     struct ilea_document_row *document);
+
 /* Writing: inside a write transaction. */
+
+ILEA_MUST_USE enum ilea_error ilea_log_put_document(struct ilea_transaction *txn,
+                                                    const struct ilea_document_row *document);
+ILEA_MUST_USE enum ilea_error ilea_log_delete_document(struct ilea_transaction *txn, const struct ilea_blob_id *root);
 
 /* In place of the one of that pair before. Its stamp is given here: above all before it and not below now_ms, so that
  * stamps rise over a restore too. Neither span may lie in the log's file. */

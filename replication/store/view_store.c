@@ -8,13 +8,14 @@
 #include "replication/record/msgpack_writer.h"
 
 enum view_database { DB_META, DB_RECORDS, DB_IDS, DB_TYPES, DB_REFS, DB_CHANGES, DB_PARKED, DB_EPOCHS, DB_AGENCIES,
-                     DB_UNREAD, DB_HISTORY };
+                     DB_UNREAD, DB_HISTORY, DB_DOCUMENTS };
 static const char *const databases[] = { "meta", "records", "ids", "types", "refs", "changes", "parked",
-                                         "epochs", "agencies", "unread", "history", NULL };
+                                         "epochs", "agencies", "unread", "history", "documents", NULL };
 
-enum { META_FIELDS = 10, CHANGE_FIELDS = 5, AGENCY_FIELDS = 5, EPOCH_FIELDS = 4,
+enum { META_FIELDS = 11, CHANGE_FIELDS = 5, AGENCY_FIELDS = 5, EPOCH_FIELDS = 4,
        ROW_PREFIX = 32 + 4 + 4 + 1 + 16 + 4, IDS_KEY = 16 + 4 + 4, TYPES_KEY = 4 + 4 + 8,
-       REFS_KEY = 4 + 4 + 4 + 16, PARKED_KEY = 16 + 8 + 4, UNREAD_KEY = 4 + 8 + 4, HISTORY_KEY = 8 + 8 };
+       REFS_KEY = 4 + 4 + 4 + 16, PARKED_KEY = 16 + 8 + 4, UNREAD_KEY = 4 + 8 + 4, HISTORY_KEY = 8 + 8,
+       DOCUMENTS_KEY = ILEA_ID_SIZE + 8, DOCUMENTS_VALUE = 8 + ILEA_BLOB_KEY_SIZE };
 
 static const struct ilea_span meta_key = { (const uint8_t *)"meta", 4 };
 
@@ -58,6 +59,7 @@ ilea_view_load_meta(struct ilea_transaction *txn, struct ilea_view_meta *meta)
     meta->shared = ilea_msgpack_get_uint(&reader);
     meta->parked = ilea_msgpack_get_uint(&reader);
     meta->hidden = ilea_msgpack_get_uint(&reader);
+    meta->documents = ilea_msgpack_get_uint(&reader);
     meta->truncations = ilea_msgpack_get_uint(&reader);
     ilea_msgpack_get_bytes(&reader, meta->digest, sizeof meta->digest);
     return decoded(&reader);
@@ -78,6 +80,7 @@ ilea_view_store_meta(struct ilea_transaction *txn, const struct ilea_view_meta *
     ilea_msgpack_put_uint(&writer, meta->shared);
     ilea_msgpack_put_uint(&writer, meta->parked);
     ilea_msgpack_put_uint(&writer, meta->hidden);
+    ilea_msgpack_put_uint(&writer, meta->documents);
     ilea_msgpack_put_uint(&writer, meta->truncations);
     ilea_msgpack_put_bin(&writer, meta->digest, sizeof meta->digest);
     ilea_assert(!writer.failed);
@@ -620,6 +623,55 @@ ilea_view_history_next(struct ilea_transaction *txn, uint64_t record, uint64_t *
     error = row_after(cursor, history_key(from, record, *lsn), &key, &value);
     if (error == ILEA_ERROR_NONE && ilea_key_u64(key.data) != record) error = ILEA_ERROR_NOT_FOUND;
     if (error == ILEA_ERROR_NONE) *lsn = ilea_key_u64(key.data + 8);
+    ilea_cursor_close(cursor);
+    return error;
+}
+
+static struct ilea_span
+documents_key(uint8_t key[DOCUMENTS_KEY], const struct ilea_blob_id *root, uint64_t record)
+{
+    memcpy(key, root->bytes, ILEA_ID_SIZE);
+    ilea_key_put_u64(key + ILEA_ID_SIZE, record);
+    return (struct ilea_span){ key, DOCUMENTS_KEY };
+}
+
+enum ilea_error
+ilea_view_put_document(struct ilea_transaction *txn, struct ilea_view_meta *meta,
+                       const struct ilea_view_document *document)
+{
+    uint8_t key[DOCUMENTS_KEY], value[DOCUMENTS_VALUE];
+    ilea_key_put_u64(value, document->size);
+    memcpy(value + 8, document->key.bytes, ILEA_BLOB_KEY_SIZE);
+    meta->documents++;
+    return ilea_put_raw(txn, DB_DOCUMENTS, documents_key(key, &document->root, document->record),
+                        (struct ilea_span){ value, sizeof value }, (struct ilea_span){ NULL, 0 }, false);
+}
+
+enum ilea_error
+ilea_view_drop_document(struct ilea_transaction *txn, struct ilea_view_meta *meta, const struct ilea_blob_id *root,
+                        uint64_t record)
+{
+    uint8_t key[DOCUMENTS_KEY];
+    meta->documents++;
+    return ilea_delete(txn, DB_DOCUMENTS, documents_key(key, root, record));
+}
+
+enum ilea_error
+ilea_view_document_next(struct ilea_transaction *txn, struct ilea_view_document *document)
+{
+    uint8_t from[DOCUMENTS_KEY];
+    struct ilea_span key, value;
+    struct ilea_cursor *cursor = NULL;
+    enum ilea_error error = ilea_cursor_open(txn, DB_DOCUMENTS, &cursor);
+    if (error != ILEA_ERROR_NONE) return error;
+    error = row_after(cursor, documents_key(from, &document->root, document->record), &key, &value);
+    if (error == ILEA_ERROR_NONE && value.size != DOCUMENTS_VALUE) error = ILEA_ERROR_CORRUPT;
+    if (error == ILEA_ERROR_NONE) {
+        memcpy(document->root.bytes, key.data, ILEA_ID_SIZE);
+        document->record = ilea_key_u64(key.data + ILEA_ID_SIZE);
+        document->size = ilea_key_u64(value.data);
+        memcpy(document->key.bytes, value.data + 8, ILEA_BLOB_KEY_SIZE);
+    }
     ilea_cursor_close(cursor);
     return error;
 }

@@ -13,6 +13,7 @@
  *   epochs     epoch id 16                       -> agency, audience, aek_commit, the key sealed to us
  *   unread     feed number u32 | seq u64 | index u32     -> why u8: items that cannot be read
  *   history    record number u64 | lsn u64       -> nothing: the changes of records of our own agency
+ *   documents  root 32 | record number u64       -> size u64 | key 32: of a document that a record names
  *   agencies   agency number u32                 -> agency id, code, country, name, hash of its manifest
  *
  * The hash in a record's row is H(RECORD, agency id || type u64 || scope u64 || id || record bytes): a
@@ -25,13 +26,14 @@
 #ifndef ILEA_STORE_VIEW_STORE_H
 #define ILEA_STORE_VIEW_STORE_H
 
+#include "crypto/blob.h"
 #include "crypto/keyring.h"
 #include "include/ilea/id.h"
 #include "replication/record/change.h"
 #include "replication/record/put.h"
 #include "replication/store/environment.h"
 
-enum { ILEA_VIEW_FORMAT = 3, ILEA_CHANGE_FIELDS_MAX = 256, ILEA_VIEW_AGENCIES_MAX = 1024 };
+enum { ILEA_VIEW_FORMAT = 4, ILEA_CHANGE_FIELDS_MAX = 256, ILEA_VIEW_AGENCIES_MAX = 1024 };
 
 /* In memory during a write transaction: load, change, store. */
 struct ilea_view_meta {
@@ -43,6 +45,7 @@ struct ilea_view_meta {
     uint64_t shared;           /* how many of them are shared */
     uint64_t parked;           /* items whose key is not held */
     uint64_t hidden;           /* items that do not decode, or of a newer format */
+    uint64_t documents;        /* how often a row of documents came or went */
     uint64_t truncations;      /* ilea_log_truncations() when it was begun */
     uint8_t digest[ILEA_HASH_SIZE]; /* sum mod 2^256 of the hashes of all shared records */
 };
@@ -177,6 +180,21 @@ ILEA_MUST_USE enum ilea_error ilea_view_put_history(struct ilea_transaction *txn
                                                     uint64_t lsn);
 ILEA_MUST_USE enum ilea_error ilea_view_history_next(struct ilea_transaction *txn, uint64_t record,
                                                      uint64_t *lsn);
+
+/* That a record names a document. *meta counts what changes. Dropping what is not there is success. */
+struct ilea_view_document {
+    struct ilea_blob_id root;
+    uint64_t record;
+    uint64_t size;
+    struct ilea_blob_key key;
+};
+ILEA_MUST_USE enum ilea_error ilea_view_put_document(struct ilea_transaction *txn, struct ilea_view_meta *meta,
+                                                     const struct ilea_view_document *document);
+ILEA_MUST_USE enum ilea_error ilea_view_drop_document(struct ilea_transaction *txn, struct ilea_view_meta *meta,
+                                                      const struct ilea_blob_id *root, uint64_t record);
+/* The first row that comes after (root, record) in *document; zeros: the first of all. NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_view_document_next(struct ilea_transaction *txn,
+                                                      struct ilea_view_document *document);
 
 /* Equal on two nodes exactly when the shared records are the same: H(VIEW, number of them || digest). */
 void ilea_view_digest(const struct ilea_view_meta *meta, uint8_t hash[ILEA_HASH_SIZE]);

@@ -347,7 +347,8 @@ sim_scenario_run(enum sim_theme theme, uint64_t seed, uint32_t nodes, bool verbo
     sim_say(world, NULL, "converged %lu ms after the last write",
             (unsigned long)(world->now - plan.fault_ms - 4000));
     sim_check_end(world);
-    if (world->faultless) sim_check_repeats(world, 1100);
+    /* What comes before what it names, or from whom one is being left out, comes twice. */
+    if (world->faultless && theme == SIM_THEME_OPEN) sim_check_repeats(world, 1100);
     if (plan.liars == 0 && (plan.faults & FAULT_ROB) == 0) sim_check_quiet(world);
     struct sim_result result = { world->trace, world->event_count };
     sim_world_free(world);

@@ -79,10 +79,11 @@ put_head(struct sim_node *node, uint32_t to, uint8_t form, uint64_t run, uint64_
 }
 
 static void
-send_side(struct sim_node *node, uint32_t to, const uint8_t *bytes, size_t size)
+send_side(struct sim_node *node, uint32_t to, const uint8_t *bytes, size_t size, bool asked)
 {
     struct ilea_event event = { .type = ILEA_EVENT_SIDE, .link = to };
-    event.side = (struct ilea_span){ bytes, size };
+    event.side.bytes = (struct ilea_span){ bytes, size };
+    event.side.asked = asked;
     sim_step(node, event);
 }
 
@@ -95,7 +96,7 @@ ask(struct sim_node *node, uint32_t to)
     ilea_replicator_shared(node->replicator, to, shared);
     bool counts = memcmp(heard->shared, shared, sizeof shared) == 0;
     put_head(node, to, ASK, counts ? heard->run : 0, counts ? heard->stamp : 0, bytes);
-    send_side(node, to, bytes, sizeof bytes);
+    send_side(node, to, bytes, sizeof bytes, false);
 }
 
 static bool
@@ -130,7 +131,7 @@ give(struct sim_node *node, uint32_t to)
     if (size == HEAD_SIZE) return;
     put_head(node, to, GIVE, node->run, side->stamp, bytes);
     side->in_flight[to] = true;
-    send_side(node, to, bytes, size);
+    send_side(node, to, bytes, size, false);
 }
 
 /* What a neighbour is to be told now. */
@@ -186,7 +187,7 @@ check_flow(struct sim_node *node, uint32_t from, size_t size)
     ilea_replicator_side(node->replicator, from, now + node->clock_ms, &status);
     if (status.session != flow->session) *flow = (struct sim_flow){ .session = status.session, .since_ms = now };
     flow->bytes += size;
-    if (flow->bytes > ILEA_SIDE_BURST_IN + (now - flow->since_ms) * ILEA_SIDE_RATE_IN) {
+    if (flow->bytes > flow->asked + ILEA_SIDE_BURST_IN + (now - flow->since_ms) * ILEA_SIDE_RATE_IN) {
         sim_fail(node->world, node, "takes %lu bytes of SIDE", (unsigned long)flow->bytes);
     }
 }
@@ -257,12 +258,30 @@ sim_side_came(struct sim_node *node, const struct ilea_effect *effect)
 }
 
 void
-sim_side_crowd(struct sim_node *node, uint32_t to)
+sim_side_ask(struct sim_node *node, uint32_t to, uint32_t expects)
+{
+    struct sim_flow *flow = &node->side.flows[to];
+    struct ilea_side_status status;
+    uint8_t bytes[HEAD_SIZE];
+    ilea_replicator_side(node->replicator, to, node->world->now + node->clock_ms, &status);
+    if (status.session != flow->session) {
+        *flow = (struct sim_flow){ .session = status.session, .since_ms = node->world->now };
+    }
+    flow->asked += expects;
+    put_head(node, to, 0, 0, 0, bytes);
+    struct ilea_event event = { .type = ILEA_EVENT_SIDE, .link = to };
+    event.side.bytes = (struct ilea_span){ bytes, sizeof bytes };
+    event.side.expects = expects;
+    sim_step(node, event);
+}
+
+void
+sim_side_crowd(struct sim_node *node, uint32_t to, bool asked)
 {
     static uint8_t bytes[HEAD_SIZE + 5000 * ENTRY_SIZE];
     put_head(node, to, GIVE, node->run, node->side.stamp, bytes);
     for (size_t at = HEAD_SIZE; at < sizeof bytes; at += ENTRY_SIZE) bytes[at + 1] = (uint8_t)to; /* by itself */
-    send_side(node, to, bytes, sizeof bytes);
+    send_side(node, to, bytes, sizeof bytes, asked);
 }
 
 void

@@ -12,7 +12,9 @@ void sim_side_start(struct sim_node *node);
 void sim_side_tick(struct sim_node *node);
 void sim_side_came(struct sim_node *node, const struct ilea_effect *effect);
 /* As much as fits a frame, and of no use to anybody. */
-void sim_side_crowd(struct sim_node *node, uint32_t to);
+void sim_side_crowd(struct sim_node *node, uint32_t to, bool asked);
+/* Ask a neighbour for so many bytes of it. */
+void sim_side_ask(struct sim_node *node, uint32_t to, uint32_t expects);
 /* What a liar sends: noise, what nobody signed, or more than is allowed. */
 void sim_side_lie(struct sim_world *world, struct ilea_msgpack_writer *writer);
 /* So many commits another says that it wrote, and the node does not hold. */

@@ -234,7 +234,7 @@ struct sim_made {
 
 /* Bytes of SIDE that came in a session, since its first. */
 struct sim_flow {
-    uint64_t session, since_ms, bytes;
+    uint64_t session, since_ms, bytes, asked;
 };
 
 struct sim_side {

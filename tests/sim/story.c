@@ -745,12 +745,39 @@ side_allowance(struct sim_world *world)
     const struct sim_channel *channel = sim_network_channel(world, 0, 1);
     uint64_t sessions = world->nodes[1].sessions, bytes = channel->bytes;
     for (int i = 0; i < TIMES; i++) {
-        sim_side_crowd(&world->nodes[0], 1);
+        sim_side_crowd(&world->nodes[0], 1, false);
         write_some(&world->nodes[0], 1, EVERY_MS);
     }
     bytes = channel->bytes - bytes;
     expect(world, bytes > ILEA_SIDE_BURST / 2 + (uint64_t)TIMES * EVERY_MS * ILEA_SIDE_RATE / 2, "much goes over");
     expect(world, bytes < ILEA_SIDE_BURST + (uint64_t)TIMES * (EVERY_MS * ILEA_SIDE_RATE + 2048), "and no more");
+    expect(world, world->nodes[1].sessions == sessions, "the session goes on");
+    expect_agreement(world, 5 * SECOND);
+}
+
+/* What was asked for goes beside the allowance, in both directions at once, and uses up nothing of it. */
+static void
+side_asked(struct sim_world *world)
+{
+    enum { ROUNDS = 10, FRAMES = 32, FRAME_MIN = 120 * 1024 };
+    sim_add_nodes(world, 2);
+    sim_add_link(world, 0, 1);
+    sim_start(world);
+    write_some(&world->nodes[0], 5, 50);
+    expect_agreement(world, 10 * SECOND);
+    const struct sim_channel *channel = sim_network_channel(world, 0, 1);
+    uint64_t sessions = world->nodes[1].sessions, bytes = channel->bytes;
+    for (int i = 0; i < ROUNDS; i++) {
+        sim_side_ask(&world->nodes[1], 0, ILEA_SIDE_CREDIT_MAX);
+        sim_run_until(world, world->now + SECOND);
+        for (int k = 0; k < FRAMES; k++) {
+            sim_side_crowd(&world->nodes[0], 1, true);
+            if (k % 8 == 0) sim_side_crowd(&world->nodes[0], 1, false); /* and what nobody asked for */
+        }
+        write_some(&world->nodes[0], 3, 100);
+    }
+    bytes = channel->bytes - bytes;
+    expect(world, bytes > (uint64_t)ROUNDS * FRAMES * FRAME_MIN, "all of it goes over");
     expect(world, world->nodes[1].sessions == sessions, "the session goes on");
     expect_agreement(world, 5 * SECOND);
 }
@@ -789,6 +816,7 @@ static const struct story stories[] = {
     { "withheld", withheld },
     { "blanked", blanked },
     { "side-allowance", side_allowance },
+    { "side-asked", side_asked },
 };
 
 bool

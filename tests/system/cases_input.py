@@ -290,6 +290,8 @@ def bad_homes(place):
     shutil.copy(path, place.path("good.conf"))
     for text, parts in (("[node]\nlisten = x\n\nfrob = 1\n", ["line 4", "frob"]), ("[frob]\nlisten = x\n", ["frob"]),
                         ("[node]\nlisten\n", ["line 2"]),
+                        ("[node]\ndocuments = some\n", ["line 2", "on-demand or all"]),
+                        ("[node]\ndocuments_max = 5 GB\n", ["line 2", "a size"]),
                         (f"[node]\nlisten = localhost\nguard = {fr.guard}\n", ["listen"]),
                         ("\0\1\2", ["ilea.conf"]), ("[node]\nlisten = " + "x" * 500 + "\n", ["ilea.conf"])):
         with open(path, "w", encoding="ascii") as file:

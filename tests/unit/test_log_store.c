@@ -271,6 +271,34 @@ test_log_proposals(void **state)
 }
 
 static void
+test_log_documents(void **state)
+{
+    struct ilea_transaction *txn = begin(*state);
+    struct ilea_document_row row = { .root = { { 2 } }, .size = 300000, .agency = { { 9 } }, .wanted = true }, found;
+    assert_int_equal(ilea_log_document(txn, &row.root, &found), ILEA_ERROR_NOT_FOUND);
+    assert_int_equal(ilea_log_document_next(txn, NULL, &found), ILEA_ERROR_NOT_FOUND);
+    ILEA_TEST_OK(ilea_log_put_document(txn, &row));
+    ILEA_TEST_OK(ilea_log_document(txn, &row.root, &found));
+    assert_memory_equal(found.root.bytes, row.root.bytes, sizeof row.root.bytes);
+    assert_memory_equal(found.agency.bytes, row.agency.bytes, sizeof row.agency.bytes);
+    assert_true(found.size == row.size && found.wanted);
+    row.wanted = false;
+    ILEA_TEST_OK(ilea_log_put_document(txn, &row)); /* in its place */
+    ILEA_TEST_OK(ilea_log_document_next(txn, NULL, &found));
+    assert_false(found.wanted);
+    assert_int_equal(ilea_log_document_next(txn, &row.root, &found), ILEA_ERROR_NOT_FOUND);
+    row.root.bytes[0] = 1;
+    ILEA_TEST_OK(ilea_log_put_document(txn, &row));
+    ILEA_TEST_OK(ilea_log_document_next(txn, NULL, &found));
+    assert_int_equal(found.root.bytes[0], 1);
+    ILEA_TEST_OK(ilea_log_document_next(txn, &row.root, &found));
+    assert_int_equal(found.root.bytes[0], 2);
+    ILEA_TEST_OK(ilea_log_delete_document(txn, &row.root));
+    assert_int_equal(ilea_log_document(txn, &row.root, &found), ILEA_ERROR_NOT_FOUND);
+    ilea_transaction_abort(txn);
+}
+
+static void
 test_log_invites_and_policy(void **state)
 {
     struct ilea_transaction *txn = begin(*state);
@@ -485,6 +513,7 @@ main(void)
         IN_HOME(test_log_audit),
         IN_HOME(test_log_proposals),
         IN_HOME(test_log_invites_and_policy),
+        IN_HOME(test_log_documents),
         IN_HOME(test_log_notices_damage),
     };
 #undef IN_HOME

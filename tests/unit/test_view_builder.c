@@ -10,6 +10,7 @@
 #include "crypto/random.h"
 #include "node/home.h"
 #include "replication/record/commit.h"
+#include "replication/record/schema.h"
 #include "replication/record/statement.h"
 #include "tests/support/home.h"
 
@@ -118,6 +119,89 @@ test_view_builder_published_record(void **state)
     assert_int_equal(home->meta.shared, 1);
     assert_int_equal(home->meta.records, 1);
     assert_int_equal(home->meta.lsn, 2);
+    check_rebuilds(home);
+}
+
+static const char digits[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/* An element of `documents` whose root is `root` and 31 more bytes; of size 0 it is none. */
+static void
+put_document(enum ilea_put_action action, const char *name, uint8_t root, const char *size)
+{
+    static const uint8_t present = 1;
+    char hex[65];
+    struct ilea_msgpack_writer writer;
+    (void)snprintf(hex, sizeof hex, "%02x%.62s", root, digits);
+    const char *const parts[] = { name, "", size, hex, digits };
+    ilea_msgpack_writer_init(&writer, put.bytes + put.used, sizeof put.bytes - put.used);
+    ilea_msgpack_put_array(&writer, 5);
+    for (unsigned i = 0; i < 5; i++) {
+        ilea_msgpack_put_str(&writer, (struct ilea_span){ (const uint8_t *)parts[i], strlen(parts[i]) });
+    }
+    assert_false(writer.failed);
+    put.used += writer.size;
+    put.put.entries[put.put.entry_count++] = (struct ilea_put_entry){
+        .field = ILEA_FIELD_DOCUMENTS, .action = action, .key = ilea_msgpack_written(&writer),
+        .value = { &present, action == ILEA_PUT_SET ? 1 : 0 } };
+}
+
+/* The roots of the view's documents, by their first bytes, all of record 1. */
+static void
+check_documents(struct ilea_test_home *home, const char *roots)
+{
+    struct ilea_transaction *txn;
+    struct ilea_view_document row = { .record = 0 };
+    ilea_test_home_build(home);
+    ILEA_TEST_OK(ilea_transaction_begin(home->view, false, &txn));
+    for (; *roots != '\0'; roots++) {
+        ILEA_TEST_OK(ilea_view_document_next(txn, &row));
+        assert_int_equal(row.root.bytes[0], *roots);
+        assert_int_equal(row.record, 1);
+        assert_int_equal(row.size, 1000);
+        assert_int_equal(row.key.bytes[31], 0xef);
+    }
+    assert_int_equal(ilea_view_document_next(txn, &row), ILEA_ERROR_NOT_FOUND);
+    ilea_transaction_abort(txn);
+}
+
+static void
+write_update(struct ilea_test_home *home)
+{
+    ILEA_TEST_OK(ilea_test_write(home, &put, &result));
+    ilea_test_home_build(home);
+}
+
+/* Which documents a record names, through drafts, publishing and removal; what does not decode is none. */
+static void
+test_view_builder_documents(void **state)
+{
+    struct ilea_test_home *home = *state;
+    ilea_test_need(home, ILEA_SCOPE_AGENCY, "draft", &result);
+    check_documents(home, "");
+    ilea_test_put_begin(&put, ILEA_PUT_UPDATE, 0, ILEA_TEST_NEED, &result.id);
+    put_document(ILEA_PUT_SET, "plan", 'b', "1000");
+    put_document(ILEA_PUT_SET, "no size", 'c', "x");
+    write_update(home);
+    check_documents(home, "b");
+    ilea_test_put_begin(&put, ILEA_PUT_UPDATE, ILEA_SCOPE_PEERS, ILEA_TEST_NEED, &result.id);
+    put_document(ILEA_PUT_SET, "another", 'a', "1000");
+    put_document(ILEA_PUT_SET, "the same by another name", 'b', "1000");
+    write_update(home);
+    check_documents(home, "ab");
+    uint64_t before = home->meta.documents;
+    ilea_test_put_begin(&put, ILEA_PUT_UPDATE, 0, ILEA_TEST_NEED, &result.id);
+    ilea_test_put_text(&put, "title", "A title has nothing to do with it");
+    write_update(home);
+    assert_int_equal(home->meta.documents, before);
+    ilea_test_put_begin(&put, ILEA_PUT_UPDATE, 0, ILEA_TEST_NEED, &result.id);
+    put_document(ILEA_PUT_REMOVE, "plan", 'b', "1000");
+    write_update(home);
+    check_documents(home, "ab"); /* it has the other name still */
+    ilea_test_put_begin(&put, ILEA_PUT_UPDATE, 0, ILEA_TEST_NEED, &result.id);
+    put_document(ILEA_PUT_REMOVE, "the same by another name", 'b', "1000");
+    write_update(home);
+    check_documents(home, "a");
+    assert_true(home->meta.documents > before);
     check_rebuilds(home);
 }
 
@@ -391,6 +475,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         IN_HOME(test_view_builder_rebuilds_the_same),
         IN_HOME(test_view_builder_published_record),
+        IN_HOME(test_view_builder_documents),
         IN_HOME(test_view_builder_hides_foreign_audiences),
         IN_HOME(test_view_builder_bounds_keys),
         IN_HOME(test_view_builder_follows_names),

@@ -58,12 +58,18 @@ ACT_VALUE_MAX = 1000
 ACT_SIGS_MAX = 16
 ENTRY_SIZE_MAX = 24 * 1024
 WRAPPED_KEY_SIZE = 140
-SIDE_SIZE_MAX = 128 * 1024
+SIDE_SIZE_MAX = 132 * 1024
 RECEIPT_SIZE_MAX = 64 * 1024
 RECEIPT_FEEDS_MAX = 960
 RECEIPT_ARCHIVES_MAX = 16
 RECEIPT_UNREAD_MAX = 256
 RECEIPT_OWN_MAX = 64
+CHUNK_SIZE = 256 * 1024
+CHUNKS_MAX = 8192
+CHUNK_LIST = 1 << 32
+CHUNK_PART_MAX = 128 * 1024 + 8
+ASK_RANGES_MAX = 64
+ASK_CHUNKS_MAX = 16
 RECORD_WRITES_MAX = 1 << 20
 UINT32_MAX = 2**32 - 1
 AGENCIES_MAX = 512
@@ -1367,6 +1373,67 @@ def split_bundle(data):
     return header, chunks
 
 
+# --- documents ------------------------------------------------------------------------------------
+
+def decode_document(data):
+    """An element of the field `documents`."""
+    reader = Reader(data)
+    reader.array_of(5)
+    name, media, size, root, key = [reader.str(most) for most in (255, 100, 10, 64, 64)]
+    reader.end()
+    malformed(not name or any(byte in b"\n\t" for byte in name + media))
+    malformed(not size.isdigit() or size[:1] == b"0" or int(size) > CHUNKS_MAX * CHUNK_SIZE)
+    for text in (root, key):
+        malformed(len(text) != 64 or any(byte not in b"0123456789abcdef" for byte in text))
+    return {"document_name": name, "media": media, "size": int(size), "root": bytes.fromhex(root.decode()),
+            "key": bytes.fromhex(key.decode())}
+
+
+def decode_chunk_ask(data):
+    """ASK, or NONE, which has its form."""
+    reader = Reader(data)
+    reader.array_of(3)
+    form = reader.uint()
+    malformed(form not in (3, 5))
+    ask = {"form": form, "root": reader.bytes(32), "ranges": []}
+    count, end = reader.array(ASK_RANGES_MAX), 0
+    for _ in range(count):
+        reader.array_of(2)
+        first, chunks = reader.uint(), reader.uint(ASK_CHUNKS_MAX)
+        if first == CHUNK_LIST:
+            malformed(count != 1 or chunks != 1)
+        else:
+            malformed(chunks == 0 or first < end or first + chunks > CHUNKS_MAX)
+        end = first + chunks
+        ask["ranges"].append([first, chunks])
+    reader.end()
+    malformed(not 1 <= sum(chunks for _, chunks in ask["ranges"]) <= ASK_CHUNKS_MAX)
+    return ask
+
+
+def decode_chunk_part(data):
+    reader = Reader(data)
+    reader.array_of(6)
+    malformed(reader.uint() != 4)
+    part = {"root": reader.bytes(32), "index": reader.uint(), "offset": reader.uint(CHUNK_PART_MAX),
+            "total": reader.uint(CHUNK_SIZE + 16), "bytes": reader.bin(CHUNK_PART_MAX)}
+    reader.end()
+    malformed(part["index"] >= CHUNKS_MAX and part["index"] != CHUNK_LIST)
+    malformed(part["total"] <= 16 or part["offset"] not in (0, CHUNK_PART_MAX) or part["offset"] >= part["total"])
+    malformed(len(part["bytes"]) != min(part["total"] - part["offset"], CHUNK_PART_MAX))
+    return part
+
+
+def chunk_nonce(index):
+    return bytes(16) + u64(index)
+
+
+def chunk_data(network, count):
+    """What the encryption of a chunk is bound to, with the domain."""
+    domain = b"ilea/blob/v1"
+    return bytes([len(domain)]) + domain + network + u64(count)
+
+
 def as_json(value):
     """Decoded values the way the files write them."""
     if isinstance(value, (bytes, bytearray)):
@@ -1677,12 +1744,27 @@ def check_audience(vector):
         assert vector[name] == value, "%s is %s" % (name, value)
 
 
+def check_document(vector):
+    if vector["check"] == "element":
+        expect_equal(vector, decode_document(raw(vector, "element")))
+    elif vector["check"] == "ask":
+        expect_equal(vector, decode_chunk_ask(raw(vector, "body")))
+    elif vector["check"] == "part":
+        expect_equal(vector, decode_chunk_part(raw(vector, "body")))
+    else:  # chunk: what is in it needs XChaCha20, its name does not
+        sealed = raw(vector, "sealed")
+        assert digest("ilea/blob/v1", sealed) == raw(vector, "id")
+        assert len(sealed) == len(raw(vector, "plain")) + 16
+        assert chunk_data(raw(vector, "network"), vector["count"]) == raw(vector, "data")
+        assert chunk_nonce(vector["index"]) == raw(vector, "nonce")
+
+
 FILES = {"hash": check_hash, "sign": check_sign, "keyring": check_keyring, "msgpack": check_msgpack,
          "change": check_change, "item": check_item, "commit": check_commit,
          "statement": check_statement, "manifest": check_manifest, "fork": check_fork,
          "act": check_act, "release": check_release, "receipt": check_receipt, "message": check_message,
          "record": check_record, "schema": check_schema, "lobby": check_lobby,
-         "bundle": check_bundle, "audience": check_audience}
+         "bundle": check_bundle, "audience": check_audience, "document": check_document}
 
 
 def run(file, check, vector):

@@ -2188,13 +2188,105 @@ def audience():
     named_stories(tell)
     for number in range(200):
         tell("drawn %d" % number, drawn_story(number))
+
+
+def document_element(name=b"plan.pdf", media=b"application/pdf", size=b"300000", root=None, key=None, more=()):
+    root, key = (fixed(which).hex().encode() if text is None else text
+                 for which, text in (("root", root), ("key", key)))
+    return encode([Text(name), Text(media), Text(size), Text(root), Text(key), *more])
+
+
+def document():
+    file = File()
+
+    def element(title, /, **options):
+        data = document_element(**options)
+        file.good(title, check="element", element=data, **rules.decode_document(data))
+
+    def bad_element(title, expect, /, data=None, **options):
+        file.bad("element: " + title, expect, check="element", element=document_element(**options) if data is None
+                 else data)
+
+    element("an element")
+    element("without media type", media=b"")
+    element("one byte", size=b"1")
+    element("the largest", size=b"2147483648", name=b"n" * 255, media=b"m" * 100)
+    bad_element("no name", "size", name=b"")
+    bad_element("a name of 256 bytes", "limit", name=b"n" * 256)
+    bad_element("a name on two lines", "range", name=b"a\nb")
+    bad_element("a media type on two lines", "range", media=b"a\nb")
+    bad_element("of 0 bytes", "range", size=b"0")
+    bad_element("a size with a zero before", "range", size=b"01")
+    bad_element("a size that is too large", "range", size=b"2147483649")
+    bad_element("a size that is no number", "range", size=b"1e3")
+    bad_element("root in upper case", "range", root=fixed("root").hex().upper().encode())
+    bad_element("a root that is too short", "size", root=fixed("root").hex()[:62].encode())
+    bad_element("a key that is no hex", "range", key=b"g" * 64)
+    bad_element("a part more", "count", more=(Text(b""),))
+    bad_element("root as bin", "kind", data=encode([Text(b"a"), Text(b""), Text(b"1"), fixed("root"), Text(b"0" * 64)]))
+
+    root = fixed("root")
+
+    def ask(name, form, ranges, expect=None, root=root, more=()):
+        body = encode([form, root, ranges, *more])
+        if expect is None:
+            file.good(name, check="ask", body=body, **rules.decode_chunk_ask(body))
+        else:
+            file.bad(name, expect, check="ask", body=body)
+
+    ask("ASK for the list", 3, [[2**32, 1]])
+    ask("ASK for one chunk", 3, [[0, 1]])
+    ask("ASK for 16 chunks in two ranges", 3, [[5, 8], [100, 8]])
+    ask("ASK for the last chunk there can be", 3, [[8191, 1]])
+    ask("NONE", 5, [[0, 1], [2, 1]])
+    ask("ASK for nothing", 3, [], "count")
+    ask("ASK for a range of none", 3, [[1, 0]], "range")
+    ask("ASK for 17 chunks", 3, [[0, 9], [9, 8]], "limit")
+    ask("ASK for a range of 17", 3, [[0, 17]], "limit")
+    ask("ASK for ranges that overlap", 3, [[0, 2], [1, 1]], "order")
+    ask("ASK for ranges that descend", 3, [[4, 1], [1, 1]], "order")
+    ask("ASK beyond the last chunk", 3, [[8190, 3]], "range")
+    ask("ASK for a chunk there cannot be", 3, [[8192, 1]], "range")
+    ask("ASK for the list and more", 3, [[0, 1], [2**32, 1]], "count")
+    ask("ASK for two lists", 3, [[2**32, 2]], "range")
+    ask("ASK of another form", 4, [[0, 1]], "kind")
+    ask("ASK with a root of 31 bytes", 3, [[0, 1]], "size", root=bytes(31))
+    ask("ASK with a field more", 3, [[0, 1]], "count", more=(0,))
+
+    def part(name, index, offset, total, size, expect=None, more=()):
+        body = encode([4, root, index, offset, total, bytes(size), *more])
+        if expect is None:
+            file.good(name, check="part", body=body, **rules.decode_chunk_part(body))
+        else:
+            file.bad(name, expect, check="part", body=body)
+
+    part("CHUNK that is one part", 3, 0, 1016, 1016)
+    part("CHUNK, the list", 2**32, 0, 48, 48)
+    part("CHUNK, a second part", 0, 131080, 131081, 1)
+    part("CHUNK of no byte", 0, 0, 16, 16, "range")
+    part("CHUNK with a byte too few", 0, 0, 1016, 1015, "size")
+    part("CHUNK with a byte too many", 0, 0, 1016, 1017, "size")
+    part("CHUNK from elsewhere", 0, 16, 1016, 1000, "range")
+    part("CHUNK behind its end", 0, 131080, 131080, 1, "range")
+    part("CHUNK that is too large", 0, 131080, 262161, 1, "limit")
+    part("CHUNK that there cannot be", 8192, 0, 1016, 1016, "range")
+    part("CHUNK with a field more", 0, 0, 17, 17, "count", more=(0,))
+
+    key, network = fixed("document key"), NETWORK
+    for name, index, count, plain in (("chunk 0 of 1", 0, 1, b"a"), ("chunk 7 of 9", 7, 9, fixed("plain") * 4),
+                                      ("the list of 2", 2**32, 2, fixed("one") + fixed("two"))):
+        data, nonce = rules.chunk_data(network, count), rules.chunk_nonce(index)
+        sealed = call("crypto_aead_xchacha20poly1305_ietf_encrypt", len(plain) + 16, None, plain,
+                      ctypes.c_ulonglong(len(plain)), data, ctypes.c_ulonglong(len(data)), None, nonce, key)
+        file.good(name, check="chunk", key=key, network=network, index=index, count=count, plain=plain, data=data,
+                  nonce=nonce, sealed=sealed, id=digest("ilea/blob/v1", sealed))
     return file
 
 
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
     for make in (msgpack, change, item, commit, statement, manifest, fork, act, release, receipt, message,
-                 record, lobby, bundle, audience):
+                 record, lobby, bundle, audience, document):
         with open(os.path.join(folder, make.__name__ + ".jsonl"), "w", encoding="ascii") as out:
             for vector in make().vectors:
                 out.write(json.dumps(vector) + "\n")

@@ -6,6 +6,7 @@ static const char *const handling_codes[] = { "h0", "h1", "h2", "h3", NULL };
 static const char *const attribution_codes[] = { "named", "agency-hidden", "chatham-house", NULL };
 static const char *const evaluation_parts[] = { "scheme", "source", "info", NULL };
 static const char *const origin_parts[] = { "kind", "ref", NULL };
+static const char *const document_parts[] = { "name", "media", "size", "root", "key", NULL }; /* record/document.h */
 
 /* 17 is reserved: the states of a lifecycle differ by type, so `state` is a field of the type. */
 const struct ilea_field ilea_common_fields[] = {
@@ -44,5 +45,7 @@ const struct ilea_field ilea_common_fields[] = {
       NULL, NULL, "anything else, by name: x.name" },
     { ILEA_FIELD_WITHDRAWN, "withdrawn", ILEA_KIND_TEXT, ILEA_MERGE_REGISTER, ILEA_LINE_LIMIT, 0,
       NULL, NULL, "its owner does not stand by it any more, and why" },
+    { ILEA_FIELD_DOCUMENTS, "documents", ILEA_KIND_STRUCT, ILEA_MERGE_SET, ILEA_LINE_LIMIT, ILEA_FIELD_ATTACHED,
+      NULL, document_parts, "files that belong to it: ilea attach, ilea fetch" },
     { .number = 0 },
 };
