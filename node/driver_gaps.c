@@ -139,7 +139,7 @@ note_damage(struct driver *driver, const struct ilea_feed_row *feed, uint64_t se
     char id[2 * 8 + 1], text[24];
     for (unsigned i = 0; i < 8; i++) (void)snprintf(id + 2 * i, 3, "%02x", feed->id.bytes[i]);
     (void)snprintf(text, sizeof text, "%llu", (unsigned long long)seq);
-    bool is_shared = feed->origin.scope == ILEA_SCOPE_PEERS;
+    bool is_shared = ilea_scope_is_shared(feed->origin.scope);
     ilea_logger_write(&driver->logger, ILEA_LEVEL_ERROR, "damaged", "feed", id, "seq", text, "advice",
                       is_shared ? "asked of peers" : "restore a backup: nobody else has it", NULL);
     driver->gaps.found++;
@@ -160,7 +160,8 @@ look_at_suspect(struct driver *driver, struct ilea_transaction *txn, struct aski
     gaps->scrub_ms = 0; /* it need not be that one; and that counts it */
     if (position == 0 || ilea_log_commit_at(txn, position, &row) != ILEA_ERROR_NONE) return;
     if (ilea_log_feed(txn, row.feed, &feed) != ILEA_ERROR_NONE || row.seq > feed.seq) return;
-    if (feed.origin.scope != ILEA_SCOPE_PEERS || check_place(txn, &feed, row.seq, &size) != ILEA_ERROR_CORRUPT) return;
+    if (!ilea_scope_is_shared(feed.origin.scope)) return;
+    if (check_place(txn, &feed, row.seq, &size) != ILEA_ERROR_CORRUPT) return;
     add_asked(asking, &feed.origin.agency, &feed.id, row.seq);
 }
 

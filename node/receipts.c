@@ -92,8 +92,8 @@ list_feed(struct draft *draft, const struct ilea_feed_row *feed, uint64_t seen)
 static bool
 is_offered(const struct ilea_feed_row *feed, const struct ilea_agency_id *agency)
 {
-    (void)agency; /* what is shared goes to all that follow us */
-    return feed->origin.scope == ILEA_SCOPE_PEERS;
+    (void)agency; /* what is open goes to all that follow us; of what is closed nobody is told in this way */
+    return ilea_scope_is_open(feed->origin.scope);
 }
 
 /* A feed of ours, as far as it counts, in the claims for those who may have it. */
@@ -138,8 +138,7 @@ list_feeds(const struct drafting *drafting)
         if (error != ILEA_ERROR_NONE || !ilea_scope_is_shared(feed.origin.scope) || feed.seq == 0) continue;
         if (memcmp(feed.origin.agency.bytes, drafting->own->bytes, ILEA_ID_SIZE) == 0) offer_feed(drafting, &feed);
         struct draft *draft = find_draft(drafting, &feed.origin.agency);
-        if (draft == NULL) continue;
-        error = claim_feed(drafting, draft, &feed, is_current);
+        if (draft != NULL) error = claim_feed(drafting, draft, &feed, is_current);
     }
     return error;
 }

@@ -123,7 +123,7 @@ struct ilea_event {
         } import;
         struct {
             struct ilea_agency_id agency; /* that writes the feed */
-            struct ilea_feed_id feed;     /* of scope 2 */
+            struct ilea_feed_id feed;     /* not one for the agency alone */
             uint64_t seq;
         } want;
         struct {

@@ -43,6 +43,20 @@ sim_behind(const struct sim_node *node, uint32_t other)
     return told > held ? told - held : 0;
 }
 
+/* What it wrote itself, as far as it counts: of a forked feed what comes before the fork. */
+static uint64_t
+count_own(const struct sim_node *node)
+{
+    uint64_t own = 0;
+    for (uint32_t i = 0; i < node->world->feed_count; i++) {
+        const struct sim_log *log = &node->storage.logs[i];
+        if (node->world->feeds[i]->author != node->index) continue;
+        bool is_cut = log->proof != NULL && log->proof->fork.seq <= log->durable;
+        own += is_cut ? log->proof->fork.seq - 1 : log->durable;
+    }
+    return own;
+}
+
 void
 sim_side_start(struct sim_node *node)
 {
@@ -56,7 +70,7 @@ make_receipts(struct sim_node *node)
 {
     struct sim_world *world = node->world;
     for (uint32_t author = 0; author < world->node_count; author++) {
-        uint64_t held = count_held(node, author), own = count_held(node, node->index);
+        uint64_t held = count_held(node, author), own = count_own(node);
         struct sim_receipt *last = &node->side.receipts[author][node->index];
         if (author == node->index || (last->counter != 0 && last->held == held && last->own == own)) continue;
         struct sim_made *made = &world->made[node->index][author];
