@@ -44,12 +44,13 @@
     X(INVITE,        "ilea/invite/v1")             \
     X(SIDE,          "ilea/side/v1")               \
     X(BUNDLE,        "ilea/bundle/v1")             \
-    X(BUNDLE_SIG,    "ilea/bundle-sig/v1")  \
+    X(BUNDLE_SIG,    "ilea/bundle-sig/v1")         \
     X(RECEIPT,       "ilea/receipt/v1")            \
     X(RECEIPT_SIG,   "ilea/receipt-sig/v1")        \
     X(RECEIPT_SEAL,  "ilea/receipt-seal/v1")       \
     X(RELEASE,       "ilea/release/v1")            \
-    X(RELEASE_BASE,  "ilea/release-base/v1")
+    X(RELEASE_BASE,  "ilea/release-base/v1")       \
+    X(ERASE,         "ilea/erase/v1")
 
 enum ilea_domain {
 #define X(name, text) ILEA_DOMAIN_##name,

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "crypto/assert.h"
-#include "crypto/random.h"
 #include "node/author_state.h"
 #include "replication/reader/snapshot.h"
 
@@ -15,49 +14,14 @@ load_epoch_keys(struct ilea_author *author, struct ilea_transaction *txn)
     enum ilea_error error = ilea_author_load_epochs(author, txn);
     for (uint32_t i = 0; i < author->own_count && error == ILEA_ERROR_NONE; i++) {
         const struct ilea_epoch_row *row = &author->own[i].row;
+        uint32_t line = ilea_author_line(author, row->scope, NULL);
         error = ilea_keys_unwrap(author->keys, author->ring, &author->identity->network,
-                                 &author->audiences[row->scope - 1], row->aek_commit, row->wrapped);
+                                 &author->lines[line].audience, row->aek_commit, row->wrapped);
     }
     if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH) {
         return ILEA_ERROR_CORRUPT; /* not our reading keys: keys/ and log/ do not belong together */
     }
     return error;
-}
-
-/* The feed a guard entry allows us to go on with: number 0 if none. */
-static enum ilea_error
-feed_of_guard(struct ilea_transaction *txn, const struct ilea_guard_entry *entry,
-              const struct ilea_sign_public *node, enum ilea_scope scope, struct ilea_feed_row *feed)
-{
-    *feed = (struct ilea_feed_row){ .number = 0 };
-    if (entry->seq == 0) return ILEA_ERROR_NONE;
-    struct ilea_feed_row row;
-    enum ilea_error error = ilea_log_feed_by_id(txn, &entry->feed, &row);
-    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
-    if (error != ILEA_ERROR_NONE) return error;
-    struct ilea_chain_row chain;
-    error = ilea_log_chain(txn, row.number, entry->seq, &chain);
-    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE; /* the log is older than the guard */
-    if (error != ILEA_ERROR_NONE) return error;
-    bool matches = memcmp(chain.id.bytes, entry->id.bytes, sizeof chain.id.bytes) == 0
-        && memcmp(row.origin.node.bytes, node->bytes, sizeof node->bytes) == 0 /* else the key was replaced */
-        && row.origin.scope == scope && !row.closed && row.limit_seq == ILEA_SEQ_NONE;
-    if (matches) *feed = row;
-    return ILEA_ERROR_NONE;
-}
-
-static enum ilea_error
-load_feeds(struct ilea_author *author, struct ilea_transaction *txn)
-{
-    struct ilea_guard_entry entries[ILEA_GUARD_SCOPES];
-    memset(entries, 0, sizeof entries);
-    if (author->guard != NULL) ilea_guard_read(author->guard, entries);
-    for (unsigned i = 0; i < ILEA_GUARD_SCOPES; i++) {
-        enum ilea_error error =
-            feed_of_guard(txn, &entries[i], &author->node, (enum ilea_scope)(i + 1), &author->feeds[i]);
-        if (error != ILEA_ERROR_NONE) return error;
-    }
-    return ILEA_ERROR_NONE;
 }
 
 enum ilea_error
@@ -71,8 +35,6 @@ ilea_author_new(struct ilea_log *log, const struct ilea_keys *keys, struct ilea_
     made->guard = guard;
     made->identity = ilea_log_identity(log);
     ilea_record_init(&made->record);
-    ilea_audience_of_agency(&made->identity->network, &made->identity->agency, &made->audiences[0]);
-    ilea_audience_of_peers(&made->identity->network, &made->identity->agency, &made->audiences[1]);
     ilea_sign_secret_public(keys->node, &made->node);
     ilea_reading_secret_public(keys->reading, &made->reading);
 
@@ -85,8 +47,8 @@ ilea_author_new(struct ilea_log *log, const struct ilea_keys *keys, struct ilea_
     }
     if (error == ILEA_ERROR_NONE) error = ilea_log_agency(txn, &made->identity->agency, &own);
     if (error == ILEA_ERROR_NONE) made->agency = own.number;
+    if (error == ILEA_ERROR_NONE) error = ilea_author_load_lines(made, txn);
     if (error == ILEA_ERROR_NONE) error = load_epoch_keys(made, txn);
-    if (error == ILEA_ERROR_NONE) error = load_feeds(made, txn);
     if (error == ILEA_ERROR_NONE) error = ilea_log_last(txn, &made->position);
     ilea_transaction_abort(txn);
     if (error != ILEA_ERROR_NONE) {
@@ -124,12 +86,6 @@ uint64_t
 ilea_author_position(const struct ilea_author *author)
 {
     return author->position;
-}
-
-const struct ilea_feed_row *
-ilea_author_feed(const struct ilea_author *author, enum ilea_scope scope)
-{
-    return &author->feeds[scope - 1];
 }
 
 struct ilea_transaction *
@@ -208,7 +164,7 @@ ilea_author_begin(struct ilea_author *author, uint64_t now_ms)
     ilea_assert(author->txn == NULL);
     author->now_ms = now_ms;
     author->commit_count = 0;
-    memcpy(author->saved_feeds, author->feeds, sizeof author->feeds);
+    ilea_author_save_lines(author);
     ilea_author_forget_readers(author); /* chosen anew: who is approved may have changed */
     author->own_changed = author->audited = false;
     author->counter_count = 0;
@@ -238,12 +194,12 @@ ilea_author_abort(struct ilea_author *author)
     ilea_transaction_abort(author->txn);
     ilea_transaction_abort(author->view_txn);
     author->txn = author->view_txn = NULL;
-    author->open_scope = 0;
+    author->is_open = false;
     author->epoch_due.number = 0;
     if (author->own_changed) ilea_author_forget_epochs(author);
     author->position = author->saved_position;
     author->commit_count = 0;
-    memcpy(author->feeds, author->saved_feeds, sizeof author->feeds);
+    ilea_author_restore_lines(author);
     settle_pending(author, author->saved_position);
 }
 
@@ -251,9 +207,10 @@ ilea_author_abort(struct ilea_author *author)
 enum ilea_error
 ilea_author_end_commit(struct ilea_author *author)
 {
-    if (author->open_scope == 0) return ILEA_ERROR_NONE;
-    struct ilea_feed_row *feed = &author->feeds[author->open_scope - 1];
-    author->open_scope = 0;
+    if (!author->is_open) return ILEA_ERROR_NONE;
+    struct ilea_author_line *line = &author->lines[author->open_line];
+    struct ilea_feed_row *feed = &line->feed;
+    author->is_open = false;
     if (author->commit_count == author->commit_capacity) {
         uint32_t larger = author->commit_capacity == 0 ? 16 : author->commit_capacity * 2;
         struct ilea_author_commit *moved = realloc(author->commits, larger * sizeof *moved);
@@ -275,97 +232,39 @@ ilea_author_end_commit(struct ilea_author *author)
     enum ilea_error error =
         ilea_log_append(author->txn, feed, feed->seq + 1, &id, bytes, &author->position);
     if (error != ILEA_ERROR_NONE) return error;
+    line->written = author->position;
     author->commits[author->commit_count++] =
         (struct ilea_author_commit){ .feed = *feed, .seq = feed->seq, .id = id };
     return ILEA_ERROR_NONE;
 }
 
-/* The last positions of our other feeds of this scope that no opening of ours names yet, by feed id, into
- * *positions (heap). What is named once need not be again: a thousand starts leave one feed to name. */
-static enum ilea_error
-predecessors(struct ilea_author *author, enum ilea_scope scope, struct ilea_position **positions,
-             uint32_t *count)
-{
-    *positions = calloc(ILEA_PREDECESSORS_MAX, sizeof **positions);
-    if (*positions == NULL) return ILEA_ERROR_NO_MEMORY;
-    *count = 0;
-    for (uint32_t number = 1; *count < ILEA_PREDECESSORS_MAX; number++) {
-        struct ilea_feed_row row;
-        enum ilea_error error = ilea_log_feed(author->txn, number, &row);
-        if (error == ILEA_ERROR_NOT_FOUND) break;
-        if (error != ILEA_ERROR_NONE) return error;
-        uint64_t seq = row.seq < row.limit_seq ? row.seq : row.limit_seq; /* of a fork: what all agree on */
-        if (row.origin.scope != scope || seq <= row.named_seq
-            || memcmp(row.origin.agency.bytes, author->identity->agency.bytes, ILEA_ID_SIZE) != 0) {
-            continue;
-        }
-        struct ilea_chain_row chain;
-        error = ilea_log_chain(author->txn, number, seq, &chain);
-        if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
-        uint32_t at = (*count)++;
-        for (; at > 0 && memcmp((*positions)[at - 1].feed.bytes, row.id.bytes, ILEA_ID_SIZE) > 0; at--) {
-            (*positions)[at] = (*positions)[at - 1];
-        }
-        (*positions)[at] = (struct ilea_position){ row.id, seq, chain.id };
-    }
-    return ILEA_ERROR_NONE;
-}
-
-/* A new incarnation: a new feed, whose first commit is begun with its opening statement. */
-static enum ilea_error
-open_feed(struct ilea_author *author, enum ilea_scope scope)
-{
-    struct ilea_feed_row row = { .origin = { .agency = author->identity->agency,
-                                             .node = author->node, .scope = scope } };
-    ilea_random_bytes(row.origin.incarnation, sizeof row.origin.incarnation);
-    ilea_feed_id_of(&author->identity->network, &row.origin, &row.id);
-    struct ilea_position *positions = NULL;
-    uint32_t count = 0;
-    enum ilea_error error = predecessors(author, scope, &positions, &count);
-    if (error == ILEA_ERROR_NONE) error = ilea_log_add_feed(author->txn, &row);
-    uint8_t *bytes = malloc(OPENING_SIZE_MAX);
-    if (bytes == NULL) error = ILEA_ERROR_NO_MEMORY;
-    if (error == ILEA_ERROR_NONE) {
-        struct ilea_msgpack_writer writer;
-        ilea_msgpack_writer_init(&writer, bytes, OPENING_SIZE_MAX);
-        ilea_opening_put(&writer, &row.origin, positions, count);
-        ilea_assert(!writer.failed);
-        ilea_commit_begin(author->builder, &author->identity->network, &row.id, 1, &row.head);
-        error = ilea_commit_add_statement(author->builder, ilea_msgpack_written(&writer));
-    }
-    if (error == ILEA_ERROR_NONE) author->feeds[scope - 1] = row;
-    free(positions);
-    free(bytes);
-    return error;
-}
-
 enum ilea_error
-ilea_author_open_commit(struct ilea_author *author, enum ilea_scope scope)
+ilea_author_open_commit(struct ilea_author *author, uint32_t line)
 {
-    if (author->open_scope == scope) return ILEA_ERROR_NONE;
+    if (author->is_open && author->open_line == line) return ILEA_ERROR_NONE;
     enum ilea_error error = ilea_author_end_commit(author);
     if (error != ILEA_ERROR_NONE) return error;
-    struct ilea_feed_row *feed = &author->feeds[scope - 1];
+    const struct ilea_feed_row *feed = &author->lines[line].feed;
     if (feed->number == 0) {
-        error = open_feed(author, scope);
+        error = ilea_author_open_feed(author, line);
     } else {
         ilea_commit_begin(author->builder, &author->identity->network, &feed->id, feed->seq + 1,
                           &feed->head);
     }
-    if (error == ILEA_ERROR_NONE) author->open_scope = scope;
+    author->is_open = error == ILEA_ERROR_NONE;
+    author->open_line = line;
     return error;
 }
 
 /* Add with `add` to the open commit, or to the next one if it is full. */
 enum ilea_error
-ilea_author_add_statement(struct ilea_author *author, enum ilea_scope scope,
-                          struct ilea_span statement)
+ilea_author_add_statement(struct ilea_author *author, uint32_t line, struct ilea_span statement)
 {
-    enum ilea_error error = ilea_author_open_commit(author, scope);
+    enum ilea_error error = ilea_author_open_commit(author, line);
     if (error == ILEA_ERROR_NONE) error = ilea_commit_add_statement(author->builder, statement);
     if (error != ILEA_ERROR_FULL) return error;
     error = ilea_author_end_commit(author);
-    if (error == ILEA_ERROR_NONE) error = ilea_author_open_commit(author, scope);
+    if (error == ILEA_ERROR_NONE) error = ilea_author_open_commit(author, line);
     if (error == ILEA_ERROR_NONE) error = ilea_commit_add_statement(author->builder, statement);
     return error;
 }
@@ -375,13 +274,14 @@ ilea_author_add_statement(struct ilea_author *author, enum ilea_scope scope,
  * previous leaf are filled in here, because they are the feed's.
  */
 enum ilea_error
-ilea_author_add_change(struct ilea_author *author, enum ilea_scope scope, struct ilea_change *change)
+ilea_author_add_change(struct ilea_author *author, uint32_t line, struct ilea_change *change)
 {
+    const struct ilea_author_line *to = &author->lines[line];
     struct ilea_epoch_id epoch;
-    enum ilea_error error = ilea_author_epoch(author, scope, change->label, &epoch);
-    if (error == ILEA_ERROR_NONE) error = ilea_author_open_commit(author, scope);
+    enum ilea_error error = ilea_author_epoch(author, line, change->label, &epoch);
+    if (error == ILEA_ERROR_NONE) error = ilea_author_open_commit(author, line);
     for (unsigned attempt = 0; error == ILEA_ERROR_NONE && attempt < 2; attempt++) {
-        struct ilea_feed_row *feed = &author->feeds[scope - 1];
+        struct ilea_feed_row *feed = &author->lines[line].feed;
         change->run = feed->run + 1;
         memcpy(change->prev_leaf, feed->last_leaf, sizeof change->prev_leaf);
         struct ilea_msgpack_writer writer;
@@ -390,9 +290,9 @@ ilea_author_add_change(struct ilea_author *author, enum ilea_scope scope, struct
         ilea_msgpack_put_raw(&writer, change->ops);
         if (writer.failed || writer.size > ILEA_CHANGE_SIZE_MAX) return ILEA_ERROR_LIMIT;
         uint8_t leaf[ILEA_HASH_SIZE];
-        uint32_t flags = scope == ILEA_SCOPE_PEERS ? ILEA_ITEM_OPEN : 0;
+        uint32_t flags = to->scope == ILEA_SCOPE_PEERS ? ILEA_ITEM_OPEN : 0;
         error = ilea_commit_add_change(author->builder, author->ring, flags,
-                                       &author->audiences[scope - 1], &epoch,
+                                       &to->audience, &epoch,
                                        ilea_msgpack_written(&writer), leaf);
         if (error == ILEA_ERROR_NONE) {
             feed->run = change->run;
@@ -401,7 +301,7 @@ ilea_author_add_change(struct ilea_author *author, enum ilea_scope scope, struct
         }
         if (error == ILEA_ERROR_FULL) {
             error = ilea_author_end_commit(author);
-            if (error == ILEA_ERROR_NONE) error = ilea_author_open_commit(author, scope);
+            if (error == ILEA_ERROR_NONE) error = ilea_author_open_commit(author, line);
         }
     }
     return error == ILEA_ERROR_NONE ? ILEA_ERROR_LIMIT : error;
@@ -435,18 +335,6 @@ ilea_author_next_ref(struct ilea_author *author, uint32_t type, uint64_t *number
     return ILEA_ERROR_NONE;
 }
 
-static enum ilea_error
-write_guard(struct ilea_author *author)
-{
-    if (author->guard == NULL) return ILEA_ERROR_NONE;
-    struct ilea_guard_entry entries[ILEA_GUARD_SCOPES];
-    for (unsigned i = 0; i < ILEA_GUARD_SCOPES; i++) {
-        const struct ilea_feed_row *feed = &author->feeds[i];
-        entries[i] = (struct ilea_guard_entry){ feed->id, feed->seq, feed->head };
-    }
-    return ilea_guard_write(author->guard, entries);
-}
-
 /* The machine was not put back to an earlier state, as far as anybody tells. */
 static bool
 is_alone(struct ilea_author *author)
@@ -470,13 +358,13 @@ ilea_author_commit(struct ilea_author *author, const struct ilea_author_commit *
     struct ilea_transaction *txn = author->txn;
     if (author->commit_count > 0 && !is_alone(author)) {
         ilea_author_abort(author);
-        memset(author->feeds, 0, sizeof author->feeds);
+        ilea_author_drop_feeds(author);
         return ILEA_ERROR_BUSY;
     }
     error = ilea_transaction_commit(txn);
     author->txn = NULL;
     if (error != ILEA_ERROR_NONE) {
-        memcpy(author->feeds, author->saved_feeds, sizeof author->feeds);
+        ilea_author_restore_lines(author);
         author->position = author->saved_position;
         author->commit_count = 0;
         if (author->own_changed) ilea_author_forget_epochs(author);
@@ -485,32 +373,14 @@ ilea_author_commit(struct ilea_author *author, const struct ilea_author_commit *
     }
     settle_pending(author, author->position);
     if (author->commit_count > 0) {
-        error = write_guard(author);
+        error = ilea_author_write_guard(author);
         if (error != ILEA_ERROR_NONE || !is_alone(author)) {
             /* Durable but without permission to go on: what is in the log may be published, and the
              * next write opens a new incarnation. */
-            memset(author->feeds, 0, sizeof author->feeds);
+            ilea_author_drop_feeds(author);
         }
     }
     *commits = author->commits;
     *count = author->commit_count;
-    return ILEA_ERROR_NONE;
-}
-
-enum ilea_error
-ilea_author_close_feed(struct ilea_author *author, const struct ilea_feed_id *id)
-{
-    for (unsigned i = 0; i < ILEA_GUARD_SCOPES; i++) {
-        struct ilea_feed_row *feed = &author->feeds[i];
-        if (feed->number == 0 || memcmp(feed->id.bytes, id->bytes, sizeof id->bytes) != 0) continue;
-        if (author->open_scope == i + 1) {
-            enum ilea_error error = ilea_author_end_commit(author);
-            if (error != ILEA_ERROR_NONE) return error;
-        }
-        feed->closed = true;
-        enum ilea_error error = ilea_log_put_feed(author->txn, feed);
-        *feed = (struct ilea_feed_row){ .number = 0 };
-        return error;
-    }
     return ILEA_ERROR_NONE;
 }

@@ -121,8 +121,13 @@ ILEA_MUST_USE enum ilea_error ilea_author_commit(struct ilea_author *author,
                                                  uint32_t *count);
 void ilea_author_abort(struct ilea_author *author);
 
-/* The feed of a scope that is being written; number 0: none yet. */
+/* The feed of a scope that is being written; number 0: none yet. Not of scope AUDIENCE, of which there are many. */
 const struct ilea_feed_row *ilea_author_feed(const struct ilea_author *author,
                                              enum ilea_scope scope);
+/* All feeds that are being written, index from 0; number 0: none there. NULL past the last. Borrowed until the next
+ * call. */
+const struct ilea_feed_row *ilea_author_feed_at(const struct ilea_author *author, uint32_t index);
+/* Whether the feed with this number in the log is one of them. */
+bool ilea_author_writes(const struct ilea_author *author, uint32_t feed);
 
 #endif

@@ -159,11 +159,12 @@ is_reader(struct ilea_span readers, const uint8_t *key)
     return false;
 }
 
-/* The newest epoch of a scope that fits. */
+/* The newest epoch of a line that fits. */
 static bool
-find_epoch(const struct ilea_author *author, enum ilea_scope scope, uint32_t label,
+find_epoch(const struct ilea_author *author, uint32_t line, uint32_t label,
            const struct reader_set *set, struct ilea_epoch_id *id)
 {
+    enum ilea_scope scope = author->lines[line].scope;
     const struct ilea_epoch_row *due = &author->epoch_due;
     if (due->number != 0 && due->scope == scope && due->label == label && same_readers(due->readers, set)) {
         name_epoch(due->aek_commit, id);
@@ -181,7 +182,7 @@ find_epoch(const struct ilea_author *author, enum ilea_scope scope, uint32_t lab
 /* Seal an epoch's key to all readers, in a row. A reader whose key is unusable cannot be in a manifest
  * that was accepted. */
 static enum ilea_error
-wrap_for_all(struct ilea_author *author, enum ilea_scope scope, const struct ilea_epoch_id *epoch,
+wrap_for_all(struct ilea_author *author, uint32_t line, const struct ilea_epoch_id *epoch,
              const struct reader_set *set, uint8_t *wrapped, uint8_t own[ILEA_WRAPPED_KEY_SIZE])
 {
     for (uint32_t i = 0; i < set->count; i++) {
@@ -189,26 +190,26 @@ wrap_for_all(struct ilea_author *author, enum ilea_scope scope, const struct ile
         memcpy(key.bytes, set->keys[i] + ILEA_ID_SIZE, sizeof key.bytes);
         uint8_t *to = wrapped + (size_t)i * ILEA_WRAPPED_KEY_SIZE;
         enum ilea_error error = ilea_keyring_wrap(author->ring, epoch, &author->identity->network,
-                                                  &author->audiences[scope - 1], &key, to);
+                                                  &author->lines[line].audience, &key, to);
         if (error != ILEA_ERROR_NONE) return error;
         if (is_self(author, set->keys[i])) memcpy(own, to, ILEA_WRAPPED_KEY_SIZE);
     }
     return ILEA_ERROR_NONE;
 }
 
-/* The newest epoch of a scope, which the next one names. NULL: there is none. */
+/* The newest epoch of a line, which the next one names. NULL: there is none. */
 static const struct ilea_epoch_row *
-newest_epoch(const struct ilea_author *author, enum ilea_scope scope)
+newest_epoch(const struct ilea_author *author, uint32_t line)
 {
     for (uint32_t i = author->own_count; i-- > 0;) {
-        if (author->own[i].row.scope == scope) return &author->own[i].row;
+        if (author->own[i].row.scope == author->lines[line].scope) return &author->own[i].row;
     }
     return NULL;
 }
 
 /* Begin an epoch in the commit being built. A commit states one at most: it is the epoch's name. */
 static enum ilea_error
-state_epoch(struct ilea_author *author, enum ilea_scope scope, uint32_t label, const struct reader_set *set,
+state_epoch(struct ilea_author *author, uint32_t line, uint32_t label, const struct reader_set *set,
             struct ilea_epoch_id *id)
 {
     struct ilea_epoch_row *row = &author->epoch_due;
@@ -216,7 +217,7 @@ state_epoch(struct ilea_author *author, enum ilea_scope scope, uint32_t label, c
         enum ilea_error ended = ilea_author_end_commit(author);
         if (ended != ILEA_ERROR_NONE) return ended;
     }
-    const struct ilea_epoch_row *before = newest_epoch(author, scope);
+    const struct ilea_epoch_row *before = newest_epoch(author, line);
     uint64_t number = before != NULL ? before->number + 1 : 1;
     struct ilea_commit_id head = before != NULL ? before->statement : (struct ilea_commit_id){ { 0 } };
     uint8_t aek_commit[ILEA_HASH_SIZE], own[ILEA_WRAPPED_KEY_SIZE] = { 0 };
@@ -226,24 +227,24 @@ state_epoch(struct ilea_author *author, enum ilea_scope scope, uint32_t label, c
         bytes != NULL && wrapped != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
     if (error == ILEA_ERROR_NONE) {
         error = ilea_keyring_generate(author->ring, &author->identity->network,
-                                      &author->audiences[scope - 1], aek_commit);
+                                      &author->lines[line].audience, aek_commit);
     }
     if (error == ILEA_ERROR_NONE) {
         name_epoch(aek_commit, id);
-        error = wrap_for_all(author, scope, id, set, wrapped, own);
+        error = wrap_for_all(author, line, id, set, wrapped, own);
     }
     if (error == ILEA_ERROR_NONE) {
         struct ilea_msgpack_writer writer;
         ilea_msgpack_writer_init(&writer, bytes, ILEA_ITEM_SIZE_MAX);
-        ilea_epoch_put(&writer, &author->audiences[scope - 1], number, aek_commit, &head,
+        ilea_epoch_put(&writer, &author->lines[line].audience, number, aek_commit, &head,
                        before != NULL ? 1 : 0, wrapped, set->count);
         ilea_assert(!writer.failed);
-        error = ilea_author_add_statement(author, scope, ilea_msgpack_written(&writer));
+        error = ilea_author_add_statement(author, line, ilea_msgpack_written(&writer));
     }
     if (error == ILEA_ERROR_NONE) {
         size_t size = (size_t)set->count * ILEA_EPOCH_READER_SIZE;
         memcpy(author->due_readers, set->keys, size);
-        *row = (struct ilea_epoch_row){ .scope = scope, .label = label, .number = number,
+        *row = (struct ilea_epoch_row){ .scope = author->lines[line].scope, .label = label, .number = number,
                                         .reader_count = set->count,
                                         .readers = { author->due_readers, size } };
         memcpy(row->aek_commit, aek_commit, sizeof row->aek_commit);
@@ -258,7 +259,7 @@ state_epoch(struct ilea_author *author, enum ilea_scope scope, uint32_t label, c
 static enum ilea_error
 state_keys(struct ilea_author *author, const uint8_t *reader, const uint32_t *at, uint32_t count, uint8_t *bytes)
 {
-    const struct ilea_audience_id *audience = &author->audiences[ILEA_SCOPE_PEERS - 1];
+    const struct ilea_audience_id *audience = &author->lines[ILEA_LINE_PEERS].audience;
     struct ilea_reading_public key;
     memcpy(key.bytes, reader + ILEA_ID_SIZE, sizeof key.bytes);
     struct ilea_msgpack_writer writer;
@@ -274,7 +275,7 @@ state_keys(struct ilea_author *author, const uint8_t *reader, const uint32_t *at
         ilea_history_put_key(&writer, author->own[at[i]].row.aek_commit, wrapped);
     }
     ilea_assert(!writer.failed); /* statement.h's limits see to it */
-    return ilea_author_add_statement(author, ILEA_SCOPE_PEERS, ilea_msgpack_written(&writer));
+    return ilea_author_add_statement(author, ILEA_LINE_PEERS, ilea_msgpack_written(&writer));
 }
 
 /* Whoever was handed an epoch's key is a reader of it from now on. The epoch itself is over: every addition
@@ -358,15 +359,15 @@ give_histories(struct ilea_author *author)
 
 /* The newest epoch that fits, else a new one, begun in the commit being built. */
 static enum ilea_error
-fit_epoch(struct ilea_author *author, enum ilea_scope scope, uint32_t label, bool with_record,
+fit_epoch(struct ilea_author *author, uint32_t line, uint32_t label, bool with_record,
           struct ilea_epoch_id *id)
 {
     struct reader_set set = { .keys = NULL };
     enum ilea_error error = ilea_author_load_epochs(author, author->txn);
-    if (error == ILEA_ERROR_NONE) error = choose_readers(author, scope, label, with_record, &set);
-    if (error == ILEA_ERROR_NONE && !find_epoch(author, scope, label, &set, id)) {
-        if (scope == ILEA_SCOPE_PEERS) error = give_histories(author);
-        if (error == ILEA_ERROR_NONE) error = state_epoch(author, scope, label, &set, id);
+    if (error == ILEA_ERROR_NONE) error = choose_readers(author, author->lines[line].scope, label, with_record, &set);
+    if (error == ILEA_ERROR_NONE && !find_epoch(author, line, label, &set, id)) {
+        if (line == ILEA_LINE_PEERS) error = give_histories(author);
+        if (error == ILEA_ERROR_NONE) error = state_epoch(author, line, label, &set, id);
     }
     free(set.keys);
     return error;
@@ -382,19 +383,19 @@ any_is_restricted(const struct ilea_author *author)
 }
 
 enum ilea_error
-ilea_author_epoch(struct ilea_author *author, enum ilea_scope scope, uint32_t label, struct ilea_epoch_id *epoch)
+ilea_author_epoch(struct ilea_author *author, uint32_t line, uint32_t label, struct ilea_epoch_id *epoch)
 {
-    if (scope == ILEA_SCOPE_AGENCY) label = 0;
+    if (line == ILEA_LINE_AGENCY) label = 0;
     for (uint32_t i = 0; i < author->epoch_count; i++) {
-        if (author->epochs[i].scope != scope || author->epochs[i].label != label) continue;
+        if (author->epochs[i].line != line || author->epochs[i].label != label) continue;
         *epoch = author->epochs[i].id;
         return ILEA_ERROR_NONE;
     }
-    enum ilea_error error = fit_epoch(author, scope, label, true, epoch);
+    enum ilea_error error = fit_epoch(author, line, label, true, epoch);
     /* Where nobody is restricted to areas, the label alone decides, as long as this group commit lasts. */
-    if (error == ILEA_ERROR_NONE && (scope == ILEA_SCOPE_AGENCY || !any_is_restricted(author))) {
+    if (error == ILEA_ERROR_NONE && (line == ILEA_LINE_AGENCY || !any_is_restricted(author))) {
         ilea_assert(author->epoch_count < ILEA_EPOCHS_CHOSEN_MAX);
-        author->epochs[author->epoch_count].scope = scope;
+        author->epochs[author->epoch_count].line = line;
         author->epochs[author->epoch_count].label = label;
         author->epochs[author->epoch_count++].id = *epoch;
     }
@@ -406,7 +407,7 @@ ilea_author_readers_changed(struct ilea_author *author)
 {
     ilea_author_forget_readers(author);
     enum ilea_error error = ilea_author_load_epochs(author, author->txn);
-    if (error != ILEA_ERROR_NONE || newest_epoch(author, ILEA_SCOPE_PEERS) == NULL) return error;
+    if (error != ILEA_ERROR_NONE || newest_epoch(author, ILEA_LINE_PEERS) == NULL) return error;
     bool used[LABELS + 1] = { false };
     for (uint32_t i = 0; i < author->own_count; i++) {
         const struct ilea_epoch_row *row = &author->own[i].row;
@@ -416,7 +417,7 @@ ilea_author_readers_changed(struct ilea_author *author)
     error = give_histories(author);
     for (uint32_t label = ILEA_LABEL_CLEAR; label <= LABELS && error == ILEA_ERROR_NONE; label++) {
         struct ilea_epoch_id id;
-        if (used[label]) error = fit_epoch(author, ILEA_SCOPE_PEERS, label, false, &id);
+        if (used[label]) error = fit_epoch(author, ILEA_LINE_PEERS, label, false, &id);
     }
     return error;
 }

@@ -103,7 +103,7 @@ take_back_epoch(struct ilea_author *author, struct ilea_span content, const stru
         ilea_msgpack_get_bytes(&wrapped, row.wrapped, sizeof row.wrapped);
         enum ilea_error error =
             ilea_keys_unwrap(author->keys, author->ring, &author->identity->network,
-                             &author->audiences[ILEA_SCOPE_PEERS - 1], row.aek_commit, row.wrapped);
+                             &author->lines[ILEA_LINE_PEERS].audience, row.aek_commit, row.wrapped);
         if (error == ILEA_ERROR_NONE) {
             author->own_changed = true;
             error = ilea_log_put_epoch(author->txn, &row);

@@ -427,7 +427,7 @@ write_ops(struct ilea_author *author, const struct ilea_put *put, enum ilea_scop
     struct ilea_change change = { .record = result->id, .type = put->type, .time_ms = author->now_ms,
                                   .label = label, .op_count = author->op_count,
                                   .ops = ilea_msgpack_written(&writer) };
-    return ilea_author_add_change(author, scope, &change);
+    return ilea_author_add_change(author, ilea_author_line(author, scope, NULL), &change);
 }
 
 static enum ilea_error
@@ -576,6 +576,9 @@ ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
     ilea_assert(author->txn != NULL);
     *result = (struct ilea_put_result){ .id = put->id };
     const struct ilea_type *type = ilea_type_by_number(put->type);
+    if (put->scope == ILEA_SCOPE_AUDIENCE) {
+        return refuse(result, ILEA_ERROR_NOT_FOUND, "there is no such audience here");
+    }
     enum ilea_error error = check_entries(put, type, result);
     if (error != ILEA_ERROR_NONE) return error;
     author->op_count = 0;

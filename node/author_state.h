@@ -10,12 +10,28 @@
 
 enum {
     ILEA_OWN_EPOCHS_MAX = 4096,
-    ILEA_EPOCHS_CHOSEN_MAX = 8, /* more than there are scopes and labels */
+    ILEA_EPOCHS_CHOSEN_MAX = 8, /* more than there are fixed lines and labels */
     COUNTERS_MAX = 64,
     OPENING_SIZE_MAX = 128 * 1024,
     PENDING_MAX = 131072, /* records in one of the two sets of those that the view may not show yet */
     OPS_MAX = ILEA_CHANGE_OPS_MAX,
     DOTS_SIZE = 512 * 1024
+};
+
+/* What one writes for: each has a feed of its own, and the guard's slot of the same number. */
+enum {
+    ILEA_LINE_AGENCY = 0,
+    ILEA_LINE_PEERS = 1,
+    ILEA_LINE_CONTROL = 2,
+    ILEA_LINES_FIXED = 3,   /* from here on closed audiences, in no order */
+    ILEA_OWN_LINES_MAX = ILEA_GUARD_SLOTS
+};
+
+struct ilea_author_line {
+    enum ilea_scope scope;            /* 0: free */
+    struct ilea_audience_id audience; /* of its items; of CONTROL, which has none, zeros */
+    struct ilea_feed_row feed;        /* being written; number 0: none */
+    uint64_t written;                 /* log position of its last commit; 0: not since the start */
 };
 
 /* Open-addressing set of record ids; all zeros: an empty slot. Whichever set is open takes new ids;
@@ -55,8 +71,8 @@ struct ilea_author {
     uint32_t agency;                       /* our number in log and view */
     uint8_t code[ILEA_CODE_SIZE_MAX];      /* our code, once it was asked for */
     size_t code_size;
-    struct ilea_audience_id audiences[2];  /* by scope - 1, as everything below with two */
-    struct ilea_feed_row feeds[2];         /* being written; number 0: none */
+    struct ilea_author_line lines[ILEA_OWN_LINES_MAX];
+    uint32_t line_count;
     uint64_t position;
     struct pending_ids pending[2];
     struct ilea_author_epoch *own;         /* our own epochs */
@@ -71,12 +87,14 @@ struct ilea_author {
     uint64_t view_position;                /* of view_txn */
     uint64_t now_ms;
     bool audited;                          /* it enters something in the audit feed */
-    struct ilea_feed_row saved_feeds[2];
+    struct ilea_author_line saved_lines[ILEA_OWN_LINES_MAX];
+    uint32_t saved_line_count;
     uint64_t saved_position;
-    unsigned open_scope;                   /* of the commit being built; 0: none */
+    bool is_open;                          /* a commit is being built, */
+    uint32_t open_line;                    /* of this line */
     struct ilea_author_reader *readers;    /* who is approved now, and ourselves; NULL: to be looked up */
     uint32_t reader_count;
-    struct { enum ilea_scope scope; uint32_t label; struct ilea_epoch_id id; } epochs[ILEA_EPOCHS_CHOSEN_MAX];
+    struct { uint32_t line, label; struct ilea_epoch_id id; } epochs[ILEA_EPOCHS_CHOSEN_MAX];
     uint32_t epoch_count;                  /* chosen for good in this group commit */
     struct ilea_epoch_row epoch_due;       /* stated in the commit being built; number 0: none */
     uint8_t due_readers[ILEA_MEMBERS_MAX * ILEA_EPOCH_READER_SIZE]; /* epoch_due.readers points here */
@@ -96,14 +114,27 @@ struct ilea_author {
     uint8_t body[ILEA_CHANGE_SIZE_MAX + 256];
 };
 
-/* author.c */
-enum ilea_error ilea_author_open_commit(struct ilea_author *author, enum ilea_scope scope);
+/* author_line.c: lines as the guard allows to go on with them. */
+enum ilea_error ilea_author_load_lines(struct ilea_author *author, struct ilea_transaction *txn);
+/* The line of a scope, and of a closed audience. One that is not there yet takes the place of the one that was
+ * written longest ago, if there are too many; that one goes on in a new incarnation. */
+uint32_t ilea_author_line(struct ilea_author *author, enum ilea_scope scope, const struct ilea_audience_id *audience);
+/* No line may go on with its feed. */
+void ilea_author_drop_feeds(struct ilea_author *author);
+void ilea_author_save_lines(struct ilea_author *author);
+void ilea_author_restore_lines(struct ilea_author *author);
+/* Enter what this group commit wrote. */
+enum ilea_error ilea_author_write_guard(struct ilea_author *author);
+/* A new incarnation: a new feed, whose first commit is begun with its opening statement. */
+enum ilea_error ilea_author_open_feed(struct ilea_author *author, uint32_t line);
+
+/* author.c: these take a line by its number. */
+enum ilea_error ilea_author_open_commit(struct ilea_author *author, uint32_t line);
 /* Put the commit being built, if any, into the log's transaction. */
 enum ilea_error ilea_author_end_commit(struct ilea_author *author);
-enum ilea_error ilea_author_add_statement(struct ilea_author *author, enum ilea_scope scope,
+enum ilea_error ilea_author_add_statement(struct ilea_author *author, uint32_t line,
                                           struct ilea_span statement);
-enum ilea_error ilea_author_add_change(struct ilea_author *author, enum ilea_scope scope,
-                                       struct ilea_change *change);
+enum ilea_error ilea_author_add_change(struct ilea_author *author, uint32_t line, struct ilea_change *change);
 enum ilea_error ilea_author_next_ref(struct ilea_author *author, uint32_t type, uint64_t *number);
 
 /* author_put.c: whether the record at hand, as it is being written, has areas and all are in a list
@@ -111,7 +142,7 @@ enum ilea_error ilea_author_next_ref(struct ilea_author *author, uint32_t type, 
 bool ilea_author_is_within(const void *author, const char *areas);
 
 /* author_epoch.c: the epoch under which a change of this label is written now; one is started if none fits. */
-enum ilea_error ilea_author_epoch(struct ilea_author *author, enum ilea_scope scope, uint32_t label,
+enum ilea_error ilea_author_epoch(struct ilea_author *author, uint32_t line, uint32_t label,
                                   struct ilea_epoch_id *epoch);
 /* author_epoch.c: look up anew who is approved. */
 void ilea_author_forget_readers(struct ilea_author *author);

@@ -94,7 +94,7 @@ look_at_feeds(struct ilea_bundle_export *export, bool first)
         if (!first) continue;
         feed->id = row.id;
         feed->agency = row.origin.agency;
-        feed->goes = row.origin.scope == ILEA_SCOPE_PEERS && is_chosen(export, &row.origin.agency);
+        feed->goes = ilea_scope_is_open(row.origin.scope) && is_chosen(export, &row.origin.agency);
         feed->is_forked = memcmp(row.fork, none, sizeof none) != 0;
     }
     return ILEA_ERROR_NONE;

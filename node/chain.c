@@ -230,7 +230,7 @@ ilea_chain_settle(struct ilea_transaction *txn, const struct ilea_agency_id *age
         if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
         if (error != ILEA_ERROR_NONE) return error;
         if (memcmp(feed.origin.agency.bytes, agency->bytes, ILEA_ID_SIZE) != 0) continue;
-        if (feed.origin.scope != ILEA_SCOPE_PEERS) continue; /* nobody else has it, and no manifest tells of it */
+        if (!ilea_scope_is_shared(feed.origin.scope)) continue; /* nobody else has it, and no manifest tells of it */
         uint64_t seq = 0;
         struct ilea_commit_id id;
         bool cut = false;

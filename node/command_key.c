@@ -227,7 +227,7 @@ check_last_good(struct ilea_command_act *act, const struct ilea_sign_public *nod
         for (uint32_t number = 1; ilea_log_feed(act->txn, number, &feed) == ILEA_ERROR_NONE; number++) {
             char hex[2 * ILEA_ID_SIZE + 1];
             ilea_command_hex(feed.id.bytes, sizeof feed.id.bytes, hex);
-            if (feed.origin.scope != ILEA_SCOPE_PEERS || strncmp(hex, text, (size_t)(colon - text)) != 0
+            if (!ilea_scope_is_shared(feed.origin.scope) || strncmp(hex, text, (size_t)(colon - text)) != 0
                 || memcmp(feed.origin.node.bytes, node->bytes, sizeof node->bytes) != 0) {
                 continue;
             }
@@ -256,7 +256,7 @@ collect_positions(struct ilea_command_act *act, const struct ilea_sign_public *n
     *count = 0;
     struct ilea_feed_row feed;
     for (uint32_t number = 1; ilea_log_feed(act->txn, number, &feed) == ILEA_ERROR_NONE; number++) {
-        if (feed.origin.scope != ILEA_SCOPE_PEERS || feed.seq == 0
+        if (!ilea_scope_is_shared(feed.origin.scope) || feed.seq == 0
             || memcmp(feed.origin.agency.bytes, act->own.id.bytes, ILEA_ID_SIZE) != 0
             || memcmp(feed.origin.node.bytes, node->bytes, sizeof node->bytes) != 0) {
             continue;

@@ -27,11 +27,11 @@ fill_random(struct ilea_event *event)
     event->now_ms = ilea_monotonic_ms();
 }
 
-/* Which of our feeds is being written: the replicator watches over its future. */
+/* Whether it is being written: the replicator watches over its future. */
 static bool
 is_current(const struct driver *driver, const struct ilea_feed_row *feed)
 {
-    return ilea_author_feed(driver->node->author, ILEA_SCOPE_PEERS)->number == feed->number;
+    return ilea_author_writes(driver->node->author, feed->number);
 }
 
 static void
@@ -80,7 +80,7 @@ ilea_driver_load_replicator(struct driver *driver)
         struct ilea_feed_row feed;
         error = ilea_log_feed(txn, number, &feed);
         if (error == ILEA_ERROR_NOT_FOUND) break;
-        if (error != ILEA_ERROR_NONE || feed.origin.scope != ILEA_SCOPE_PEERS || feed.archived) continue;
+        if (error != ILEA_ERROR_NONE || !ilea_scope_is_shared(feed.origin.scope) || feed.archived) continue;
         ilea_driver_tell_feed(driver, &feed);
     }
     ilea_transaction_abort(txn);
@@ -260,7 +260,7 @@ tell_own_commits(struct driver *driver, const struct ilea_author_commit *commits
 {
     for (uint32_t i = 0; i < count; i++) {
         if (driver->replicator != waiting) return; /* loaded anew meanwhile: it knows them from the log */
-        if (commits[i].feed.origin.scope != ILEA_SCOPE_PEERS) continue;
+        if (!ilea_scope_is_shared(commits[i].feed.origin.scope)) continue;
         const struct ilea_commit_id none = { { 0 } };
         if (commits[i].seq == 1) tell_feed(driver, &commits[i].feed, 0, &none, true);
         struct ilea_event event = { .type = ILEA_EVENT_APPENDED };

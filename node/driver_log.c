@@ -76,7 +76,7 @@ archived(void *context, const struct ilea_feed_id *id, struct ilea_event_feed *a
     if (txn == NULL) return false;
     enum ilea_error error = ilea_log_feed_by_id(txn, id, &feed);
     ilea_transaction_abort(own);
-    if (error != ILEA_ERROR_NONE || feed.origin.scope != ILEA_SCOPE_PEERS) return false;
+    if (error != ILEA_ERROR_NONE || !ilea_scope_is_shared(feed.origin.scope)) return false;
     ilea_driver_feed_state(&feed, answer);
     return true;
 }

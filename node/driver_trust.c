@@ -52,7 +52,7 @@ tell_limited_feeds(struct driver *driver, const struct ilea_agency_id *agency, b
         error = ilea_log_feed(txn, number, &feed);
         if (error != ILEA_ERROR_NONE) break;
         bool is_told = feed.limit_seq != ILEA_SEQ_NONE || (anew && !feed.archived);
-        if (feed.origin.scope != ILEA_SCOPE_PEERS || !is_told
+        if (!ilea_scope_is_shared(feed.origin.scope) || !is_told
             || memcmp(feed.origin.agency.bytes, agency->bytes, ILEA_ID_SIZE) != 0) {
             continue;
         }
@@ -256,7 +256,7 @@ ilea_driver_note_archived(struct driver *driver, const struct ilea_feed_row *fee
     struct ilea_msgpack_reader slots, positions;
     ilea_msgpack_reader_init(&slots, commit.slots);
     if (ilea_item_decode(ilea_slot_next(&slots), &item) != ILEA_ERROR_NONE || (item.flags & ILEA_ITEM_CONTROL) == 0
-        || ilea_opening_decode(item.content, &opening) != ILEA_ERROR_NONE) {
+        || ilea_opening_decode(item.content, NULL, &opening) != ILEA_ERROR_NONE) {
         return;
     }
     ilea_msgpack_reader_init(&positions, opening.predecessors);
@@ -284,7 +284,7 @@ ilea_driver_tell_archived(struct driver *driver)
             ilea_driver_archive(txn, &feed.origin.agency, &event.archived.archive);
         }
         ilea_transaction_abort(own);
-        if (error != ILEA_ERROR_NONE || feed.origin.scope != ILEA_SCOPE_PEERS) continue;
+        if (error != ILEA_ERROR_NONE || !ilea_scope_is_shared(feed.origin.scope)) continue;
         if (!feed.archived) ilea_driver_tell_feed(driver, &feed); /* it may have been: then it is listed again */
         ilea_driver_step(driver, &event);
     }

@@ -13,8 +13,8 @@
 
 #include "crypto/hash.h"
 
-enum { IDENTITY_SIZE = 32, ENTRY_SIZE = 32 + 8 + 32, BODY_SIZE = IDENTITY_SIZE + 2 * ENTRY_SIZE,
-       FILE_SIZE = BODY_SIZE + ILEA_HASH_SIZE };
+/* A slot: scope u64 | audience 16 | feed 32 | seq u64 | commit id 32 | hash over whose it is, its number and these. */
+enum { IDENTITY_SIZE = 32, BODY_SIZE = 8 + 16 + 32 + 8 + 32, SLOT_SIZE = BODY_SIZE + ILEA_HASH_SIZE };
 
 /* Where QEMU's vmgenid device shows its id to the guest's root. */
 #define QEMU_GENERATION "/sys/firmware/qemu_fw_cfg/by_name/etc/vmgenid_guid/raw"
@@ -64,6 +64,18 @@ set_identity(struct ilea_guard *guard)
     ilea_hash_add(&hasher, guard->database, sizeof guard->database);
     ilea_hash_add(&hasher, guard->generation, sizeof guard->generation);
     ilea_hash_end(&hasher, guard->identity);
+}
+
+/* The hash that makes a slot one of this boot, machine, database and generation. */
+static void
+check_slot(const struct ilea_guard *guard, uint32_t slot, const uint8_t body[BODY_SIZE], uint8_t check[ILEA_HASH_SIZE])
+{
+    struct ilea_hasher hasher;
+    ilea_hash_begin(&hasher, ILEA_DOMAIN_STORED);
+    ilea_hash_add(&hasher, guard->identity, sizeof guard->identity);
+    ilea_hash_add_u64(&hasher, slot);
+    ilea_hash_add(&hasher, body, BODY_SIZE);
+    ilea_hash_end(&hasher, check);
 }
 
 /* Whether a folder's content is gone after a boot and in no ordinary backup. */
@@ -155,38 +167,32 @@ ilea_guard_is_alone(struct ilea_guard *guard)
 }
 
 void
-ilea_guard_read(const struct ilea_guard *guard, struct ilea_guard_entry entries[ILEA_GUARD_SCOPES])
+ilea_guard_read(const struct ilea_guard *guard, uint32_t slot, struct ilea_guard_entry *entry)
 {
-    uint8_t file[FILE_SIZE], check[ILEA_HASH_SIZE];
-    memset(entries, 0, ILEA_GUARD_SCOPES * sizeof *entries);
-    if (pread(guard->fd, file, sizeof file, 0) != sizeof file) return;
-    ilea_hash_once(ILEA_DOMAIN_STORED, file, BODY_SIZE, check);
-    if (memcmp(check, file + BODY_SIZE, sizeof check) != 0
-        || memcmp(file, guard->identity, IDENTITY_SIZE) != 0) {
-        return;
-    }
-    for (unsigned i = 0; i < ILEA_GUARD_SCOPES; i++) {
-        const uint8_t *at = file + IDENTITY_SIZE + i * ENTRY_SIZE;
-        memcpy(entries[i].feed.bytes, at, 32);
-        entries[i].seq = ilea_key_u64(at + 32);
-        memcpy(entries[i].id.bytes, at + 40, 32);
-    }
+    uint8_t bytes[SLOT_SIZE], check[ILEA_HASH_SIZE];
+    memset(entry, 0, sizeof *entry);
+    if (pread(guard->fd, bytes, sizeof bytes, (off_t)slot * SLOT_SIZE) != sizeof bytes) return;
+    check_slot(guard, slot, bytes, check);
+    if (memcmp(check, bytes + BODY_SIZE, sizeof check) != 0) return;
+    entry->scope = (enum ilea_scope)ilea_key_u64(bytes);
+    memcpy(entry->audience.bytes, bytes + 8, 16);
+    memcpy(entry->feed.bytes, bytes + 24, 32);
+    entry->seq = ilea_key_u64(bytes + 56);
+    memcpy(entry->id.bytes, bytes + 64, 32);
 }
 
 enum ilea_error
-ilea_guard_write(struct ilea_guard *guard, const struct ilea_guard_entry entries[ILEA_GUARD_SCOPES])
+ilea_guard_write(struct ilea_guard *guard, uint32_t slot, const struct ilea_guard_entry *entry)
 {
-    uint8_t file[FILE_SIZE];
-    memcpy(file, guard->identity, IDENTITY_SIZE);
-    for (unsigned i = 0; i < ILEA_GUARD_SCOPES; i++) {
-        uint8_t *at = file + IDENTITY_SIZE + i * ENTRY_SIZE;
-        memcpy(at, entries[i].feed.bytes, 32);
-        ilea_key_put_u64(at + 32, entries[i].seq);
-        memcpy(at + 40, entries[i].id.bytes, 32);
-    }
-    ilea_hash_once(ILEA_DOMAIN_STORED, file, BODY_SIZE, file + BODY_SIZE);
-    ssize_t written = pwrite(guard->fd, file, sizeof file, 0);
-    if (written == (ssize_t)sizeof file) return ILEA_ERROR_NONE;
+    uint8_t bytes[SLOT_SIZE];
+    ilea_key_put_u64(bytes, entry->scope);
+    memcpy(bytes + 8, entry->audience.bytes, 16);
+    memcpy(bytes + 24, entry->feed.bytes, 32);
+    ilea_key_put_u64(bytes + 56, entry->seq);
+    memcpy(bytes + 64, entry->id.bytes, 32);
+    check_slot(guard, slot, bytes, bytes + BODY_SIZE);
+    ssize_t written = pwrite(guard->fd, bytes, sizeof bytes, (off_t)slot * SLOT_SIZE);
+    if (written == (ssize_t)sizeof bytes) return ILEA_ERROR_NONE;
     (void)!ftruncate(guard->fd, 0); /* what stands there gives no permission any more */
     return ILEA_ERROR_IO;
 }

@@ -4,8 +4,8 @@
  * A signed log must never have two commits with one number. After a restore, in a clone, or after a
  * crash that forgot something, going on from what the database holds would do just that. So the last
  * written position of each current feed also stands in memory-backed storage: gone after a boot, in no
- * backup. The guard matches if it is of this boot, machine and database, and its commits are in the log;
- * else the node opens a new incarnation, a new feed. (PROTOCOL.md, "Incarnations"; the Spin model behind
+ * backup. It matches if it is of this boot, machine and database, and its commit is in the log; else the
+ * node opens a new incarnation, a new feed. (PROTOCOL.md, "Incarnations"; the Spin model behind
  * it says why nothing weaker does.)
  *
  * Order: log durable, then ilea_guard_write(), then publish. A log ahead of the guard is normal; a guard
@@ -26,14 +26,16 @@
 
 struct ilea_guard;
 
-/* Where the current feed of a scope stands; seq 0: there is none. */
+/* Where a current feed stands, and for whom it is; seq 0: there is none. */
 struct ilea_guard_entry {
+    enum ilea_scope scope;
+    struct ilea_audience_id audience; /* of scope AUDIENCE; zeros else */
     struct ilea_feed_id feed;
     uint64_t seq;
     struct ilea_commit_id id;
 };
 
-enum { ILEA_GUARD_SCOPES = 2 }; /* index: scope - 1 */
+enum { ILEA_GUARD_SLOTS = 256 }; /* each holds one feed, and has a checksum of its own */
 
 /*
  * Open the guard of a database. `folder`: configured one, or "" for $RUNTIME_DIRECTORY, /run/ilea,
@@ -52,11 +54,11 @@ void ilea_guard_close(struct ilea_guard *guard);
  * and every feed must go on in a new incarnation. The guard is one of the new generation from here on. */
 ILEA_MUST_USE bool ilea_guard_is_alone(struct ilea_guard *guard);
 
-/* What the guard says; all zero if it is new, torn, or of another boot, machine or database. */
-void ilea_guard_read(const struct ilea_guard *guard,
-                     struct ilea_guard_entry entries[ILEA_GUARD_SCOPES]);
-/* ILEA_ERROR_IO: the guard is empty now; what is durable may be published, but go on in a new incarnation. */
-ILEA_MUST_USE enum ilea_error ilea_guard_write(struct ilea_guard *guard,
-                                               const struct ilea_guard_entry entries[ILEA_GUARD_SCOPES]);
+/* What a slot says; all zero if it is new, torn, or of another boot, machine or database. */
+void ilea_guard_read(const struct ilea_guard *guard, uint32_t slot, struct ilea_guard_entry *entry);
+/* In place of what the slot said. ILEA_ERROR_IO: all slots are empty now; what is durable may be published, but go
+ * on in new incarnations. */
+ILEA_MUST_USE enum ilea_error ilea_guard_write(struct ilea_guard *guard, uint32_t slot,
+                                               const struct ilea_guard_entry *entry);
 
 #endif

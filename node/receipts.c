@@ -92,7 +92,7 @@ list_feeds(const struct drafting *drafting)
         struct ilea_feed_row feed;
         error = ilea_log_feed(drafting->log, number, &feed);
         if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
-        if (error != ILEA_ERROR_NONE || feed.origin.scope != ILEA_SCOPE_PEERS || feed.seq == 0) continue;
+        if (error != ILEA_ERROR_NONE || !ilea_scope_is_shared(feed.origin.scope) || feed.seq == 0) continue;
         struct draft *draft = find_draft(drafting, &feed.origin.agency);
         if (draft == NULL || (feed.archived && is_current)) continue;
         uint64_t seen;
@@ -120,7 +120,7 @@ list_unread(const struct drafting *drafting)
             if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_BUSY : error;
             draft = find_draft(drafting, &feed.origin.agency);
         }
-        bool counts = draft != NULL && feed.origin.scope == ILEA_SCOPE_PEERS && item.seq <= feed.seq;
+        bool counts = draft != NULL && ilea_scope_is_shared(feed.origin.scope) && item.seq <= feed.seq;
         if (counts && draft->unread_count < ILEA_RECEIPT_UNREAD_MAX) {
             struct ilea_receipt_unread *unread = &draft->unread[draft->unread_count++];
             *unread = (struct ilea_receipt_unread){ .seq = item.seq, .index = item.index,

@@ -251,9 +251,10 @@ ilea_trust_check_own(struct decide *decide)
 static enum ilea_error
 close_feeds(struct decide *decide)
 {
-    for (unsigned scope = ILEA_SCOPE_AGENCY; scope <= ILEA_SCOPE_PEERS; scope++) {
-        struct ilea_feed_row feed = *ilea_author_feed(decide->author, (enum ilea_scope)scope), row;
-        if (feed.number == 0) continue;
+    const struct ilea_feed_row *current;
+    for (uint32_t i = 0; (current = ilea_author_feed_at(decide->author, i)) != NULL; i++) {
+        if (current->number == 0) continue;
+        struct ilea_feed_row feed = *current, row;
         bool replaced = memcmp(feed.origin.node.bytes, decide->next.node.bytes, sizeof feed.origin.node.bytes) != 0;
         enum ilea_error error = ilea_log_feed(decide->txn, feed.number, &row);
         if (error != ILEA_ERROR_NONE) return error;

@@ -414,6 +414,11 @@ take_statement(struct ilea_view_builder *builder, struct ilea_span content)
     case ILEA_STATEMENT_OPENING: return ILEA_ERROR_NONE;
     case ILEA_STATEMENT_EPOCH: return take_epoch(builder, content);
     case ILEA_STATEMENT_HISTORY: return take_history(builder, content);
+    case ILEA_STATEMENT_AUDIENCE:
+    case ILEA_STATEMENT_SUSPEND:
+    case ILEA_STATEMENT_USE:
+    case ILEA_STATEMENT_ERASE:
+    case ILEA_STATEMENT_WRITER: builder->meta.hidden++; break; /* they stand in feeds of other scopes */
     }
     return ILEA_ERROR_NONE;
 }

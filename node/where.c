@@ -78,7 +78,7 @@ find_feed(struct finding *finding, const uint8_t half[ILEA_DOT_FEED_SIZE], uint3
     struct ilea_feed_row row;
     enum ilea_error error = ilea_log_feed_by_dot(finding->log, half, &row);
     if (error != ILEA_ERROR_NONE) return error;
-    if (row.origin.scope != ILEA_SCOPE_PEERS) return ILEA_ERROR_NOT_FOUND;
+    if (!ilea_scope_is_shared(row.origin.scope)) return ILEA_ERROR_NOT_FOUND;
     struct where_feed *feeds = grow(finding->feeds, finding->feed_count, &finding->feed_capacity, sizeof *feeds);
     if (feeds == NULL) return ILEA_ERROR_NO_MEMORY;
     finding->feeds = feeds;

@@ -152,7 +152,7 @@ read_opening(const struct ilea_replicator *r, const struct link *via, const stru
     struct ilea_opening opening;
     enum ilea_error error = ilea_item_decode(ilea_slot_next(&slots), &item);
     if (error == ILEA_ERROR_NONE) {
-        error = (item.flags & ILEA_ITEM_CONTROL) != 0 ? ilea_opening_decode(item.content, &opening)
+        error = (item.flags & ILEA_ITEM_CONTROL) != 0 ? ilea_opening_decode(item.content, &r->config.network, &opening)
                                                       : ILEA_ERROR_MALFORMED;
     }
     if (error != ILEA_ERROR_NONE) return error;
@@ -162,7 +162,7 @@ read_opening(const struct ilea_replicator *r, const struct link *via, const stru
 
     uint32_t agency = find_agency(r, &opening.origin.agency);
     if (agency == NO_INDEX || !is_carried(r, via, agency)
-        || opening.origin.scope != ILEA_SCOPE_PEERS) {
+        || !ilea_scope_is_open(opening.origin.scope)) {
         return ILEA_ERROR_NOT_FOUND;
     }
     opened->origin = opening.origin;

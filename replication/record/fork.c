@@ -4,10 +4,10 @@
 
 #include "replication/record/msgpack_writer.h"
 
-enum { FORK_VERSION = 1, FORK_FIELDS = 9 };
+enum { FORK_VERSION = 1, FORK_FIELDS = 10 };
 
 /* Room for the fields beside the headers: 3 bins of 32, 32 and 16, two signatures, the rest. */
-_Static_assert(2 * ILEA_HEADER_SIZE_MAX + 2 * (64 + 2) + 34 + 34 + 18 + 16 <= ILEA_FORK_SIZE_MAX,
+_Static_assert(2 * ILEA_HEADER_SIZE_MAX + 2 * (64 + 2) + 34 + 34 + 18 + 18 + 16 <= ILEA_FORK_SIZE_MAX,
                "two headers of any size fit a proof");
 
 static int
@@ -47,11 +47,17 @@ ilea_fork_decode(struct ilea_span proof, const struct ilea_network_id *network, 
     ilea_msgpack_get_bytes(&reader, origin->agency.bytes, sizeof origin->agency.bytes);
     ilea_msgpack_get_bytes(&reader, origin->node.bytes, sizeof origin->node.bytes);
     ilea_msgpack_get_bytes(&reader, origin->incarnation, sizeof origin->incarnation);
-    uint32_t scope = ilea_msgpack_get_uint32(&reader, ILEA_SCOPE_PEERS);
+    uint32_t scope = ilea_msgpack_get_uint32(&reader, ILEA_SCOPE_CONTROL);
+    struct ilea_span audience = ilea_msgpack_get_bin(&reader, sizeof origin->audience.bytes);
     struct ilea_signature sig_a, sig_b;
     struct ilea_span bytes_a = get_side(&reader, &sig_a), bytes_b = get_side(&reader, &sig_b);
-    if (!ilea_msgpack_reader_done(&reader) || scope == 0) return ILEA_ERROR_MALFORMED;
+    size_t audience_size = scope == ILEA_SCOPE_AUDIENCE ? sizeof origin->audience.bytes : 0;
+    if (!ilea_msgpack_reader_done(&reader) || scope == 0 || audience.size != audience_size) {
+        return ILEA_ERROR_MALFORMED;
+    }
     origin->scope = (enum ilea_scope)scope;
+    memset(&origin->audience, 0, sizeof origin->audience);
+    if (audience_size > 0) memcpy(origin->audience.bytes, audience.data, audience_size);
 
     struct ilea_header a, b;
     enum ilea_error error = ilea_header_decode(bytes_a, &a);
@@ -104,6 +110,8 @@ ilea_fork_encode(const struct ilea_feed_origin *origin, const struct ilea_commit
     ilea_msgpack_put_bin(&writer, origin->node.bytes, sizeof origin->node.bytes);
     ilea_msgpack_put_bin(&writer, origin->incarnation, sizeof origin->incarnation);
     ilea_msgpack_put_uint(&writer, origin->scope);
+    ilea_msgpack_put_bin(&writer, origin->audience.bytes,
+                         origin->scope == ILEA_SCOPE_AUDIENCE ? sizeof origin->audience.bytes : 0);
     put_side(&writer, order < 0 ? one : other);
     put_side(&writer, order < 0 ? other : one);
     if (writer.failed) return ILEA_ERROR_LIMIT;

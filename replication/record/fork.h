@@ -1,13 +1,13 @@
 /*
  * fork.h - the proof that a feed forked: two headers of one feed and seq, both signed by the feed's own key.
  *
- *   proof = [ 1, agency: bin 32, node: bin 32, incarnation: bin 16, scope,
+ *   proof = [ 1, agency: bin 32, node: bin 32, incarnation: bin 16, scope, audience: bin 0|16,
  *             header a: bin, sig a: bin 64, header b: bin, sig b: bin 64 ]
  *   hash  = H(FORK, proof)
  *
- * The first four things hash to the feed id that both headers name, so a proof needs nothing beside it. The
- * commit ids ascend: a < b. Whether the agency ever had that node key is the caller's to ask; a proof under
- * another key is about a feed that nobody follows.
+ * These things hash to the feed id that both headers name (the audience of 16 bytes in scope 3 alone), so a proof
+ * needs nothing beside it. The commit ids ascend: a < b. Whether the agency ever had that node key is the caller's
+ * to ask; a proof under another key is about a feed that nobody follows.
  *
  * Of the proofs of a feed one is kept, the best: the lowest seq, then the lowest hash.
  */

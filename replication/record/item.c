@@ -155,7 +155,7 @@ ilea_item_leaf(uint32_t index, struct ilea_span item, uint8_t leaf[ILEA_HASH_SIZ
 }
 
 static void
-audience_of(const char *name, const struct ilea_network_id *network,
+audience_of(struct ilea_span name, const struct ilea_network_id *network,
             const struct ilea_agency_id *agency, struct ilea_audience_id *audience)
 {
     uint8_t hash[ILEA_HASH_SIZE];
@@ -163,7 +163,7 @@ audience_of(const char *name, const struct ilea_network_id *network,
     ilea_hash_begin(&hasher, ILEA_DOMAIN_AUDIENCE);
     ilea_hash_add(&hasher, network->bytes, sizeof network->bytes);
     ilea_hash_add(&hasher, agency->bytes, sizeof agency->bytes);
-    ilea_hash_add(&hasher, name, strlen(name));
+    ilea_hash_add(&hasher, name.data, name.size);
     ilea_hash_end(&hasher, hash);
     memcpy(audience->bytes, hash, sizeof audience->bytes);
 }
@@ -172,12 +172,19 @@ void
 ilea_audience_of_agency(const struct ilea_network_id *network, const struct ilea_agency_id *agency,
                         struct ilea_audience_id *audience)
 {
-    audience_of("agency", network, agency, audience);
+    audience_of((struct ilea_span){ (const uint8_t *)"agency", 6 }, network, agency, audience);
 }
 
 void
 ilea_audience_of_peers(const struct ilea_network_id *network, const struct ilea_agency_id *agency,
                        struct ilea_audience_id *audience)
 {
-    audience_of("all-peers", network, agency, audience);
+    audience_of((struct ilea_span){ (const uint8_t *)"all-peers", 9 }, network, agency, audience);
+}
+
+void
+ilea_audience_of_salt(const struct ilea_network_id *network, const struct ilea_agency_id *owner,
+                      const uint8_t salt[ILEA_AUDIENCE_SALT_SIZE], struct ilea_audience_id *audience)
+{
+    audience_of((struct ilea_span){ salt, ILEA_AUDIENCE_SALT_SIZE }, network, owner, audience);
 }

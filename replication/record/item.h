@@ -20,6 +20,7 @@
 enum {
     ILEA_ITEM_OPEN = 1,    /* readable by all the author approved: any follower may carry it */
     ILEA_ITEM_CONTROL = 2, /* a statement in clear: never withheld */
+    ILEA_AUDIENCE_SALT_SIZE = 16,
     ILEA_ITEM_SIZE_MIN = ILEA_HASH_SIZE + 1,
     ILEA_ITEM_DATA_SIZE = 32 + 32 + 8 + 8 + ILEA_AUDIENCE_ID_SIZE + ILEA_EPOCH_ID_SIZE
 };
@@ -71,5 +72,9 @@ void ilea_audience_of_agency(const struct ilea_network_id *network,
                              const struct ilea_agency_id *agency, struct ilea_audience_id *audience);
 void ilea_audience_of_peers(const struct ilea_network_id *network,
                             const struct ilea_agency_id *agency, struct ilea_audience_id *audience);
+/* Of a closed audience. The salt is random; nobody else can make an audience of the same id. */
+void ilea_audience_of_salt(const struct ilea_network_id *network, const struct ilea_agency_id *owner,
+                           const uint8_t salt[ILEA_AUDIENCE_SALT_SIZE],
+                           struct ilea_audience_id *audience);
 
 #endif

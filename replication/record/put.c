@@ -5,7 +5,7 @@
 #include "replication/record/msgpack_reader.h"
 #include "replication/record/msgpack_writer.h"
 
-enum { PUT_VERSION = 1, PUT_FIELDS = 6, ENTRY_FIELDS = 4 };
+enum { PUT_VERSION = 1, PUT_FIELDS = 7, ENTRY_FIELDS = 4 };
 
 enum ilea_error
 ilea_put_encode(const struct ilea_put *put, uint8_t *bytes, size_t capacity, size_t *size)
@@ -16,6 +16,8 @@ ilea_put_encode(const struct ilea_put *put, uint8_t *bytes, size_t capacity, siz
     ilea_msgpack_put_uint(&writer, PUT_VERSION);
     ilea_msgpack_put_uint(&writer, put->mode);
     ilea_msgpack_put_uint(&writer, put->scope);
+    ilea_msgpack_put_bin(&writer, put->audience.bytes,
+                         put->scope == ILEA_SCOPE_AUDIENCE ? sizeof put->audience.bytes : 0);
     ilea_msgpack_put_uint(&writer, put->type);
     ilea_msgpack_put_bin(&writer, put->id.bytes, put->has_id ? sizeof put->id.bytes : 0);
     ilea_msgpack_put_array(&writer, put->entry_count);
@@ -69,7 +71,13 @@ ilea_put_decode(struct ilea_span input, struct ilea_put *put)
     ilea_msgpack_expect_array(&reader, PUT_FIELDS);
     if (ilea_msgpack_get_uint(&reader) != PUT_VERSION) return ILEA_ERROR_MALFORMED;
     uint32_t mode = ilea_msgpack_get_uint32(&reader, ILEA_PUT_UPSERT);
-    put->scope = ilea_msgpack_get_uint32(&reader, ILEA_SCOPE_PEERS);
+    put->scope = ilea_msgpack_get_uint32(&reader, ILEA_SCOPE_AUDIENCE);
+    struct ilea_span audience = ilea_msgpack_get_bin(&reader, sizeof put->audience.bytes);
+    if (audience.size != (put->scope == ILEA_SCOPE_AUDIENCE ? sizeof put->audience.bytes : 0)) {
+        return ILEA_ERROR_MALFORMED;
+    }
+    memset(&put->audience, 0, sizeof put->audience);
+    if (audience.size > 0) memcpy(put->audience.bytes, audience.data, audience.size);
     put->type = ilea_msgpack_get_uint32(&reader, UINT32_MAX);
     struct ilea_span id = ilea_msgpack_get_bin(&reader, sizeof put->id.bytes);
     put->entry_count = ilea_msgpack_get_array(&reader, ILEA_PUT_ENTRIES_MAX);

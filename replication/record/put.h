@@ -3,7 +3,7 @@
  * store's lock (the daemon, or itself), which compares it with the record as it
  * stands and writes the difference as one change.
  *
- *   [ 1, mode, scope, type, id: bin 0 or 16, [ [ field, action, key: bin, value: bin ] ... ] ]
+ *   [ 1, mode, scope, audience: bin 0 or 16, type, id: bin 0 or 16, [ [ field, action, key: bin, value: bin ] ... ] ]
  *
  * key and value are themselves canonical MessagePack, as in a change's operation
  * (record/change.h); empty where there is none.
@@ -11,16 +11,35 @@
 #ifndef ILEA_RECORD_PUT_H
 #define ILEA_RECORD_PUT_H
 
+#include <stdbool.h>
+
 #include "include/ilea/error.h"
 #include "include/ilea/id.h"
 #include "include/ilea/span.h"
+#include "crypto/keyring.h"
 #include "replication/record/limits.h"
 
 /* Who may read: also the scope of a feed. */
 enum ilea_scope {
     ILEA_SCOPE_AGENCY = 1, /* the agency alone; in a feed of its own that nobody hears of */
-    ILEA_SCOPE_PEERS = 2   /* all agencies the author approved ("all-peers") */
+    ILEA_SCOPE_PEERS = 2,  /* all agencies the author approved ("all-peers") */
+    ILEA_SCOPE_AUDIENCE = 3, /* the members of one closed audience; told to them alone */
+    ILEA_SCOPE_CONTROL = 4 /* what every follower must know: statements of erasure; no data */
 };
+
+/* Told to somebody: all but what is for the agency alone. */
+static inline bool
+ilea_scope_is_shared(enum ilea_scope scope)
+{
+    return scope != ILEA_SCOPE_AGENCY;
+}
+
+/* Told to every follower. */
+static inline bool
+ilea_scope_is_open(enum ilea_scope scope)
+{
+    return scope == ILEA_SCOPE_PEERS || scope == ILEA_SCOPE_CONTROL;
+}
 
 enum ilea_put_mode {
     ILEA_PUT_CREATE = 1, /* a new record; refused if `id` exists */
@@ -44,6 +63,7 @@ struct ilea_put_entry {
 struct ilea_put {
     enum ilea_put_mode mode;
     uint32_t scope;           /* enum ilea_scope; 0: AGENCY if new, unchanged if it exists */
+    struct ilea_audience_id audience; /* of scope AUDIENCE; zeros else */
     uint32_t type;
     bool has_id;              /* false: a fresh id is made (CREATE only) */
     struct ilea_record_id id;

@@ -3,7 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPENING_FIELDS = 6, POSITION_FIELDS = 3, EPOCH_FIELDS = 6, HISTORY_FIELDS = 3, KEY_FIELDS = 2 };
+enum {
+    OPENING_FIELDS = 6,
+    CLOSED_OPENING_FIELDS = 8, /* of scope 3 */
+    POSITION_FIELDS = 3,
+    EPOCH_FIELDS = 6,
+    HISTORY_FIELDS = 3,
+    KEY_FIELDS = 2
+};
 
 void
 ilea_feed_id_of(const struct ilea_network_id *network, const struct ilea_feed_origin *origin,
@@ -16,6 +23,9 @@ ilea_feed_id_of(const struct ilea_network_id *network, const struct ilea_feed_or
     ilea_hash_add(&hasher, origin->node.bytes, sizeof origin->node.bytes);
     ilea_hash_add(&hasher, origin->incarnation, sizeof origin->incarnation);
     ilea_hash_add_u64(&hasher, origin->scope);
+    if (origin->scope == ILEA_SCOPE_AUDIENCE) {
+        ilea_hash_add(&hasher, origin->audience.bytes, sizeof origin->audience.bytes);
+    }
     ilea_hash_end(&hasher, feed->bytes);
 }
 
@@ -33,14 +43,14 @@ ilea_statement_kind_of(struct ilea_span input, enum ilea_statement_kind *kind)
     (void)ilea_msgpack_get_array(&reader, 64);
     uint64_t value = ilea_msgpack_get_uint(&reader);
     if (reader.failed || value == 0) return ILEA_ERROR_MALFORMED;
-    if (value > ILEA_STATEMENT_HISTORY) return ILEA_ERROR_UNKNOWN;
+    if (value > ILEA_STATEMENT_WRITER) return ILEA_ERROR_UNKNOWN;
     *kind = (enum ilea_statement_kind)value;
     return ILEA_ERROR_NONE;
 }
 
-static void
-begin(struct ilea_msgpack_reader *reader, struct ilea_span input, uint32_t fields,
-      enum ilea_statement_kind kind)
+void
+ilea_statement_begin(struct ilea_msgpack_reader *reader, struct ilea_span input, uint32_t fields,
+                     enum ilea_statement_kind kind)
 {
     ilea_msgpack_reader_init(reader, input);
     ilea_msgpack_expect_array(reader, fields);
@@ -83,26 +93,37 @@ ilea_position_put(struct ilea_msgpack_writer *writer, const struct ilea_position
 }
 
 enum ilea_error
-ilea_opening_decode(struct ilea_span input, struct ilea_opening *opening)
+ilea_opening_decode(struct ilea_span input, const struct ilea_network_id *network,
+                    struct ilea_opening *opening)
 {
     struct ilea_msgpack_reader reader;
-    begin(&reader, input, OPENING_FIELDS, ILEA_STATEMENT_OPENING);
+    memset(opening, 0, sizeof *opening);
+    ilea_msgpack_reader_init(&reader, input);
+    uint32_t fields = ilea_msgpack_get_array(&reader, CLOSED_OPENING_FIELDS);
+    if (ilea_msgpack_get_uint(&reader) != ILEA_STATEMENT_OPENING) return ILEA_ERROR_MALFORMED;
     struct ilea_feed_origin *origin = &opening->origin;
     ilea_msgpack_get_bytes(&reader, origin->agency.bytes, sizeof origin->agency.bytes);
     ilea_msgpack_get_bytes(&reader, origin->node.bytes, sizeof origin->node.bytes);
     ilea_msgpack_get_bytes(&reader, origin->incarnation, sizeof origin->incarnation);
-    uint32_t scope = ilea_msgpack_get_uint32(&reader, ILEA_SCOPE_PEERS);
+    uint32_t scope = ilea_msgpack_get_uint32(&reader, ILEA_SCOPE_CONTROL);
     opening->predecessor_count = ilea_msgpack_get_array(&reader, ILEA_PREDECESSORS_MAX);
-    if (reader.failed || scope == 0) return ILEA_ERROR_MALFORMED;
+    bool closed = scope == ILEA_SCOPE_AUDIENCE;
+    if (reader.failed || scope == 0 || fields != (closed ? CLOSED_OPENING_FIELDS : OPENING_FIELDS)) {
+        return ILEA_ERROR_MALFORMED;
+    }
     origin->scope = (enum ilea_scope)scope;
 
     opening->predecessors = ilea_positions_get(&reader, opening->predecessor_count);
+    if (closed) {
+        ilea_msgpack_get_bytes(&reader, opening->owner.bytes, sizeof opening->owner.bytes);
+        ilea_msgpack_get_bytes(&reader, opening->salt, sizeof opening->salt);
+        if (network != NULL) ilea_audience_of_salt(network, &opening->owner, opening->salt, &origin->audience);
+    }
     return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
 }
 
-/* Walk `count` binaries of `size` bytes that ascend strictly; returns where they stand. */
-static struct ilea_span
-ascending_bins(struct ilea_msgpack_reader *reader, uint32_t count, uint32_t size)
+struct ilea_span
+ilea_ascending_bins_get(struct ilea_msgpack_reader *reader, uint32_t count, uint32_t size)
 {
     const uint8_t *start = reader->next;
     struct ilea_span before = { NULL, 0 };
@@ -121,14 +142,14 @@ enum ilea_error
 ilea_epoch_decode(struct ilea_span input, struct ilea_epoch_statement *epoch)
 {
     struct ilea_msgpack_reader reader;
-    begin(&reader, input, EPOCH_FIELDS, ILEA_STATEMENT_EPOCH);
+    ilea_statement_begin(&reader, input, EPOCH_FIELDS, ILEA_STATEMENT_EPOCH);
     ilea_msgpack_get_bytes(&reader, epoch->audience.bytes, sizeof epoch->audience.bytes);
     epoch->number = ilea_msgpack_get_uint(&reader);
     ilea_msgpack_get_bytes(&reader, epoch->aek_commit, sizeof epoch->aek_commit);
     epoch->head_count = ilea_msgpack_get_array(&reader, ILEA_HEADS_MAX);
-    epoch->heads = ascending_bins(&reader, epoch->head_count, 32);
+    epoch->heads = ilea_ascending_bins_get(&reader, epoch->head_count, 32);
     epoch->wrapped_count = ilea_msgpack_get_array(&reader, ILEA_MEMBERS_MAX);
-    epoch->wrapped = ascending_bins(&reader, epoch->wrapped_count, ILEA_WRAPPED_KEY_SIZE);
+    epoch->wrapped = ilea_ascending_bins_get(&reader, epoch->wrapped_count, ILEA_WRAPPED_KEY_SIZE);
     if (epoch->number == 0) reader.failed = true;
     return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
 }
@@ -146,7 +167,7 @@ enum ilea_error
 ilea_history_decode(struct ilea_span input, struct ilea_history_statement *history)
 {
     struct ilea_msgpack_reader reader;
-    begin(&reader, input, HISTORY_FIELDS, ILEA_STATEMENT_HISTORY);
+    ilea_statement_begin(&reader, input, HISTORY_FIELDS, ILEA_STATEMENT_HISTORY);
     ilea_msgpack_get_bytes(&reader, history->audience.bytes, sizeof history->audience.bytes);
     history->key_count = ilea_msgpack_get_array(&reader, ILEA_HISTORY_KEYS_MAX);
     history->keys = (struct ilea_span){ reader.next, reader.left };
@@ -158,10 +179,12 @@ ilea_history_decode(struct ilea_span input, struct ilea_history_statement *histo
 }
 
 void
-ilea_opening_put(struct ilea_msgpack_writer *writer, const struct ilea_feed_origin *origin,
+ilea_opening_put(struct ilea_msgpack_writer *writer, const struct ilea_opening *opening,
                  const struct ilea_position *predecessors, uint32_t count)
 {
-    ilea_msgpack_put_array(writer, OPENING_FIELDS);
+    const struct ilea_feed_origin *origin = &opening->origin;
+    bool closed = origin->scope == ILEA_SCOPE_AUDIENCE;
+    ilea_msgpack_put_array(writer, closed ? CLOSED_OPENING_FIELDS : OPENING_FIELDS);
     ilea_msgpack_put_uint(writer, ILEA_STATEMENT_OPENING);
     ilea_msgpack_put_bin(writer, origin->agency.bytes, sizeof origin->agency.bytes);
     ilea_msgpack_put_bin(writer, origin->node.bytes, sizeof origin->node.bytes);
@@ -169,6 +192,9 @@ ilea_opening_put(struct ilea_msgpack_writer *writer, const struct ilea_feed_orig
     ilea_msgpack_put_uint(writer, origin->scope);
     ilea_msgpack_put_array(writer, count);
     for (uint32_t i = 0; i < count; i++) ilea_position_put(writer, &predecessors[i]);
+    if (!closed) return;
+    ilea_msgpack_put_bin(writer, opening->owner.bytes, sizeof opening->owner.bytes);
+    ilea_msgpack_put_bin(writer, opening->salt, sizeof opening->salt);
 }
 
 static int
@@ -178,12 +204,21 @@ compare_wrapped(const void *a, const void *b)
 }
 
 void
+ilea_wrapped_put(struct ilea_msgpack_writer *writer, uint8_t *wrapped, uint32_t count)
+{
+    if (count > 0) qsort(wrapped, count, ILEA_WRAPPED_KEY_SIZE, compare_wrapped);
+    ilea_msgpack_put_array(writer, count);
+    for (uint32_t i = 0; i < count; i++) {
+        ilea_msgpack_put_bin(writer, wrapped + (size_t)i * ILEA_WRAPPED_KEY_SIZE, ILEA_WRAPPED_KEY_SIZE);
+    }
+}
+
+void
 ilea_epoch_put(struct ilea_msgpack_writer *writer, const struct ilea_audience_id *audience,
                uint64_t number, const uint8_t aek_commit[ILEA_HASH_SIZE],
                const struct ilea_commit_id *heads, uint32_t head_count, uint8_t *wrapped,
                uint32_t wrapped_count)
 {
-    if (wrapped_count > 0) qsort(wrapped, wrapped_count, ILEA_WRAPPED_KEY_SIZE, compare_wrapped);
     ilea_msgpack_put_array(writer, EPOCH_FIELDS);
     ilea_msgpack_put_uint(writer, ILEA_STATEMENT_EPOCH);
     ilea_msgpack_put_bin(writer, audience->bytes, sizeof audience->bytes);
@@ -191,11 +226,7 @@ ilea_epoch_put(struct ilea_msgpack_writer *writer, const struct ilea_audience_id
     ilea_msgpack_put_bin(writer, aek_commit, ILEA_HASH_SIZE);
     ilea_msgpack_put_array(writer, head_count);
     for (uint32_t i = 0; i < head_count; i++) ilea_msgpack_put_bin(writer, heads[i].bytes, 32);
-    ilea_msgpack_put_array(writer, wrapped_count);
-    for (uint32_t i = 0; i < wrapped_count; i++) {
-        ilea_msgpack_put_bin(writer, wrapped + (size_t)i * ILEA_WRAPPED_KEY_SIZE,
-                             ILEA_WRAPPED_KEY_SIZE);
-    }
+    ilea_wrapped_put(writer, wrapped, wrapped_count);
 }
 
 void

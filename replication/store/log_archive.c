@@ -38,6 +38,7 @@ is_by_kin(struct ilea_transaction *txn, const struct ilea_feed_row *feed, struct
     }
     if (error != ILEA_ERROR_NONE) return error;
     *is = memcmp(value.data, id->bytes, ILEA_ID_SIZE) == 0 && namer.origin.scope == feed->origin.scope
+        && memcmp(namer.origin.audience.bytes, feed->origin.audience.bytes, ILEA_AUDIENCE_ID_SIZE) == 0
         && memcmp(namer.origin.agency.bytes, feed->origin.agency.bytes, ILEA_ID_SIZE) == 0;
     return ILEA_ERROR_NONE;
 }
@@ -103,7 +104,7 @@ find_opening(struct ilea_span bytes, struct ilea_opening *opening)
     struct ilea_span slot = ilea_slot_next(&slots);
     return !slots.failed && ilea_item_decode(slot, &item) == ILEA_ERROR_NONE
         && (item.flags & ILEA_ITEM_CONTROL) != 0
-        && ilea_opening_decode(item.content, opening) == ILEA_ERROR_NONE;
+        && ilea_opening_decode(item.content, NULL, opening) == ILEA_ERROR_NONE;
 }
 
 enum ilea_error
@@ -263,7 +264,7 @@ ilea_log_frontier(struct ilea_transaction *txn, uint8_t hash[ILEA_HASH_SIZE])
         if (error == ILEA_ERROR_NONE && value.size != 4) error = ILEA_ERROR_CORRUPT;
         if (error == ILEA_ERROR_NONE) error = ilea_log_feed(txn, ilea_key_u32(value.data), &feed);
         if (error != ILEA_ERROR_NONE) break;
-        if (feed.origin.scope == ILEA_SCOPE_PEERS) add_feed(&hasher, &feed);
+        if (ilea_scope_is_open(feed.origin.scope)) add_feed(&hasher, &feed);
         error = ilea_cursor_next(cursor, &key, &stored);
     }
     ilea_cursor_close(cursor);

@@ -12,7 +12,7 @@
 #include "crypto/assert.h"
 #include "replication/store/log_rows.h"
 
-enum { FEED_FIELDS = 16, FORK_PREFIX = ILEA_HASH_SIZE + 8 };
+enum { FEED_FIELDS = 17, FORK_PREFIX = ILEA_HASH_SIZE + 8 };
 
 static const struct ilea_commit_id no_commit;
 
@@ -33,7 +33,8 @@ decode_feed(struct ilea_span value, struct ilea_feed_row *feed)
     ilea_msgpack_get_bytes(&reader, feed->origin.agency.bytes, sizeof feed->origin.agency.bytes);
     ilea_msgpack_get_bytes(&reader, feed->origin.node.bytes, sizeof feed->origin.node.bytes);
     ilea_msgpack_get_bytes(&reader, feed->origin.incarnation, sizeof feed->origin.incarnation);
-    uint32_t scope = ilea_msgpack_get_uint32(&reader, ILEA_SCOPE_PEERS);
+    uint32_t scope = ilea_msgpack_get_uint32(&reader, ILEA_SCOPE_CONTROL);
+    ilea_msgpack_get_bytes(&reader, feed->origin.audience.bytes, sizeof feed->origin.audience.bytes);
     feed->seq = ilea_msgpack_get_uint(&reader);
     ilea_msgpack_get_bytes(&reader, feed->head.bytes, sizeof feed->head.bytes);
     feed->run = ilea_msgpack_get_uint(&reader);
@@ -62,6 +63,7 @@ ilea_log_store_feed(struct ilea_transaction *txn, const struct ilea_feed_row *fe
     ilea_msgpack_put_bin(&writer, feed->origin.node.bytes, sizeof feed->origin.node.bytes);
     ilea_msgpack_put_bin(&writer, feed->origin.incarnation, sizeof feed->origin.incarnation);
     ilea_msgpack_put_uint(&writer, feed->origin.scope);
+    ilea_msgpack_put_bin(&writer, feed->origin.audience.bytes, sizeof feed->origin.audience.bytes);
     ilea_msgpack_put_uint(&writer, feed->seq);
     ilea_msgpack_put_bin(&writer, feed->head.bytes, sizeof feed->head.bytes);
     ilea_msgpack_put_uint(&writer, feed->run);
@@ -126,7 +128,7 @@ enum ilea_error
 ilea_log_settle_feed(struct ilea_transaction *txn, const struct ilea_feed_row *before,
                      struct ilea_feed_row *feed)
 {
-    feed->archived = feed->origin.scope == ILEA_SCOPE_PEERS && feed->seq > 0
+    feed->archived = ilea_scope_is_open(feed->origin.scope) && feed->seq > 0
         && feed->seq == feed->named_seq && !is_forked(feed);
     bool moved = feed->archived != before->archived || feed->seq != before->seq;
     enum ilea_error error = ILEA_ERROR_NONE;

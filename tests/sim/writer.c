@@ -121,7 +121,8 @@ add_opening(struct sim_world *world, const struct sim_feed *feed, const struct i
     uint8_t bytes[96 * 1024];
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
-    ilea_opening_put(&writer, &feed->origin, positions, count);
+    const struct ilea_opening opening = { .origin = feed->origin };
+    ilea_opening_put(&writer, &opening, positions, count);
     ilea_assert(!writer.failed);
     enum ilea_error error = ilea_commit_add_statement(world->builder, ilea_msgpack_written(&writer));
     ilea_assert(error == ILEA_ERROR_NONE);

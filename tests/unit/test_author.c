@@ -705,7 +705,7 @@ test_author_goes_on_only_with_the_guard(void **state)
     assert_int_equal(next->seq, 1);
     read_slot(home, &next->id, 1, 0, &slot);
     struct ilea_opening opening;
-    ILEA_TEST_OK(ilea_opening_decode(slot.item.content, &opening));
+    ILEA_TEST_OK(ilea_opening_decode(slot.item.content, NULL, &opening));
     assert_int_equal(opening.origin.scope, ILEA_SCOPE_PEERS);
     assert_int_equal(opening.predecessor_count, 1); /* not the agency's own feed */
     struct ilea_msgpack_reader positions;
@@ -726,7 +726,7 @@ test_author_goes_on_only_with_the_guard(void **state)
     ilea_test_home_open(home);
     ilea_test_need(home, ILEA_SCOPE_PEERS, "three", &result);
     read_slot(home, &ilea_author_feed(home->author, ILEA_SCOPE_PEERS)->id, 1, 0, &slot);
-    ILEA_TEST_OK(ilea_opening_decode(slot.item.content, &opening));
+    ILEA_TEST_OK(ilea_opening_decode(slot.item.content, NULL, &opening));
     assert_int_equal(opening.predecessor_count, 1); /* the one before is named already */
     ilea_msgpack_reader_init(&positions, opening.predecessors);
     ilea_position_get(&positions, &position);

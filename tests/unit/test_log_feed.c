@@ -60,7 +60,8 @@ extend(struct chain *chain, uint64_t length, char branch, const struct ilea_posi
         struct ilea_msgpack_writer to;
         ilea_msgpack_writer_init(&to, opening, sizeof opening);
         if (seq == 1) {
-            ilea_opening_put(&to, &chain->origin, names, count);
+            const struct ilea_opening first = { .origin = chain->origin };
+            ilea_opening_put(&to, &first, names, count);
             ILEA_TEST_OK(ilea_commit_add_statement(builder, ilea_msgpack_written(&to)));
             ilea_msgpack_writer_init(&to, opening, sizeof opening);
         }

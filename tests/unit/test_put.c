@@ -29,7 +29,8 @@ set_sample(void)
 {
     memset(&put, 0, sizeof put);
     put.mode = ILEA_PUT_UPSERT;
-    put.scope = ILEA_SCOPE_PEERS;
+    put.scope = ILEA_SCOPE_AUDIENCE;
+    memset(put.audience.bytes, 9, sizeof put.audience.bytes);
     put.type = 6;
     put.has_id = true;
     memset(put.id.bytes, 7, sizeof put.id.bytes);
@@ -62,7 +63,8 @@ test_put_round_trip(void **state)
     assert_int_equal(ilea_put_encode(&put, bytes, sizeof bytes, &size), ILEA_ERROR_NONE);
     assert_int_equal(ilea_put_decode((struct ilea_span){ bytes, size }, &put), ILEA_ERROR_NONE);
     assert_int_equal(put.mode, ILEA_PUT_UPSERT);
-    assert_int_equal(put.scope, ILEA_SCOPE_PEERS);
+    assert_int_equal(put.scope, ILEA_SCOPE_AUDIENCE);
+    assert_int_equal(put.audience.bytes[15], 9);
     assert_int_equal(put.type, 6);
     assert_true(put.has_id);
     assert_int_equal(put.id.bytes[15], 7);
@@ -128,7 +130,7 @@ test_put_refuses(void **state)
     struct ilea_put_entry *entries = put.entries;
     CHECK_REFUSED(put.mode = (enum ilea_put_mode)0);
     CHECK_REFUSED(put.mode = (enum ilea_put_mode)4);
-    CHECK_REFUSED(put.scope = 3);
+    CHECK_REFUSED(put.scope = 4);
     CHECK_REFUSED(put.type = 0);
     CHECK_REFUSED(entries[0].field = 0);
     CHECK_REFUSED(entries[0].action = (enum ilea_put_action)0);
@@ -145,14 +147,16 @@ test_put_refuses(void **state)
     CHECK_REFUSED(entries[3].key.size = 2);
 
     static const struct { const char *name; uint8_t bytes[16]; size_t size; } cases[] = {
-        { "version 2", { 0x96, 2, 1, 0, 6, 0xc4, 0, 0x90 }, 8 },
-        { "7 fields", { 0x97, 1, 1, 0, 6, 0xc4, 0, 0x90, 0 }, 9 },
-        { "id of 1 byte", { 0x96, 1, 1, 0, 6, 0xc4, 1, 0, 0x90 }, 9 },
-        { "4294967295 entries", { 0x96, 1, 1, 0, 6, 0xc4, 0, 0xdd, 0xff, 0xff, 0xff, 0xff }, 12 },
-        { "entry of 3", { 0x96, 1, 1, 0, 6, 0xc4, 0, 0x91, 0x93, 2, 3, 0xc4, 0 }, 13 },
-        { "scope not shortest", { 0x96, 1, 1, 0xcc, 0, 6, 0xc4, 0, 0x90 }, 9 },
+        { "version 2", { 0x97, 2, 1, 0, 0xc4, 0, 6, 0xc4, 0, 0x90 }, 10 },
+        { "8 fields", { 0x98, 1, 1, 0, 0xc4, 0, 6, 0xc4, 0, 0x90, 0 }, 11 },
+        { "id of 1 byte", { 0x97, 1, 1, 0, 0xc4, 0, 6, 0xc4, 1, 0, 0x90 }, 11 },
+        { "4294967295 entries", { 0x97, 1, 1, 0, 0xc4, 0, 6, 0xc4, 0, 0xdd, 0xff, 0xff, 0xff, 0xff }, 14 },
+        { "entry of 3", { 0x97, 1, 1, 0, 0xc4, 0, 6, 0xc4, 0, 0x91, 0x93, 2, 3, 0xc4, 0 }, 15 },
+        { "scope not shortest", { 0x97, 1, 1, 0xcc, 0, 0xc4, 0, 6, 0xc4, 0, 0x90 }, 11 },
+        { "an audience of no scope", { 0x97, 1, 1, 0, 0xc4, 1, 0, 6, 0xc4, 0, 0x90 }, 11 },
+        { "no audience", { 0x97, 1, 1, 3, 0xc4, 0, 6, 0xc4, 0, 0x90 }, 10 },
     };
-    static const uint8_t good[] = { 0x96, 1, 1, 0, 6, 0xc4, 0, 0x90 };
+    static const uint8_t good[] = { 0x97, 1, 1, 0, 0xc4, 0, 6, 0xc4, 0, 0x90 };
     assert_int_equal(decode_copy(decode, good, sizeof good), ILEA_ERROR_NONE);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         if (decode_copy(decode, cases[i].bytes, cases[i].size) != ILEA_ERROR_MALFORMED) {

@@ -142,7 +142,8 @@ begin_foreign(struct ilea_test_home *home, struct foreign *foreign)
     ilea_commit_begin(foreign->builder, network, &foreign->feed.id, 1, &foreign->feed.head);
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
-    ilea_opening_put(&writer, &foreign->feed.origin, NULL, 0);
+    const struct ilea_opening opening = { .origin = foreign->feed.origin };
+    ilea_opening_put(&writer, &opening, NULL, 0);
     ILEA_TEST_OK(ilea_commit_add_statement(foreign->builder, ilea_msgpack_written(&writer)));
 }
 

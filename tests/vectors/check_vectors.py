@@ -35,6 +35,11 @@ MEMBERS_MAX = 1024
 HEADS_MAX = 64
 PREDECESSORS_MAX = 1024
 HISTORY_KEYS_MAX = 1024
+CODE_SIZE_MAX = 16
+AUDIENCE_NAME_MAX = 100
+SUSPEND_REASON_MAX = 200
+MEMBER_ACTS_MAX = 512
+ERASE_DOTS_MAX = 2048
 MANIFEST_SIZE_MAX = 96 * 1024
 ROOTS_MAX = 16
 ADMINS_MAX = 16
@@ -109,8 +114,8 @@ def items_root_of(leaves):
     return digest("ilea/items/v1", *leaves)
 
 
-def feed_id_of(network, agency, node, incarnation, scope):
-    return digest("ilea/feed/v1", network, agency, node, incarnation, u64(scope))
+def feed_id_of(network, agency, node, incarnation, scope, audience=b""):
+    return digest("ilea/feed/v1", network, agency, node, incarnation, u64(scope), audience)
 
 
 def agency_id_of(manifest):
@@ -119,6 +124,10 @@ def agency_id_of(manifest):
 
 def roots_hash_of(threshold, roots):
     return digest("ilea/roots/v1", u64(threshold), *sorted(roots))
+
+
+def closed_audience_of(network, owner, salt):
+    return digest("ilea/audience/v1", network, owner, salt)[:16]
 
 
 def audience_of(network, agency, name):
@@ -381,10 +390,11 @@ def read_encoded(reader, most):
 
 def decode_put(data):
     reader = Reader(data)
-    reader.array_of(6)
+    reader.array_of(7)
     malformed(reader.uint() != 1)
-    put = {"mode": reader.uint(3), "scope": reader.uint(2), "type": reader.uint(UINT32_MAX),
-           "id": reader.bin(16), "entries": []}
+    put = {"mode": reader.uint(3), "scope": reader.uint(3), "audience": reader.bin(16),
+           "type": reader.uint(UINT32_MAX), "id": reader.bin(16), "entries": []}
+    malformed(len(put["audience"]) != (16 if put["scope"] == 3 else 0))
     for _ in range(reader.array(PUT_ENTRIES_MAX)):
         reader.array_of(4)
         field, action = reader.uint(UINT32_MAX), reader.uint(3)
@@ -539,21 +549,109 @@ def read_position(reader):
     return feed, seq, commit
 
 
+def read_heads(reader, least):
+    heads = []
+    for _ in range(reader.array(HEADS_MAX)):
+        reader.array_of(2)
+        heads.append((reader.bytes(32), reader.bytes(32)))
+    malformed(len(heads) < least or not ascends([head[0] for head in heads]))
+    return heads
+
+
+def read_wrapped(reader):
+    wrapped = [reader.bytes(WRAPPED_KEY_SIZE) for _ in range(reader.array(MEMBERS_MAX))]
+    malformed(not wrapped or not ascends(wrapped))
+    return wrapped
+
+
+def read_member_act(reader):
+    reader.array_of(5)
+    act, agency, level = reader.uint(3), reader.bytes(32), reader.uint(3)
+    reading, code = reader.bin(32), reader.str(CODE_SIZE_MAX)
+    adds = act == 1
+    malformed(act == 0 or (level != 0) != adds or len(reading) != (32 if adds else 0)
+              or (len(code) != 0) != adds or b"\n" in code or b"\t" in code)
+    return act, agency, level, reading, code
+
+
+def read_info(reader):
+    fields = reader.array(4)
+    if fields == 0:
+        return ()
+    malformed(fields != 4)
+    info = (reader.str(AUDIENCE_NAME_MAX), reader.uint(4), reader.uint(), reader.uint(1))
+    malformed(not info[0] or b"\n" in info[0] or b"\t" in info[0] or info[1] == 0
+              or info[2] > 2**63 - 1)
+    return info
+
+
+def read_dot_to_erase(reader):
+    reader.array_of(4)
+    dot = (reader.bytes(16), reader.uint(), reader.uint(COMMIT_ITEMS_MAX - 1), reader.bytes(32))
+    malformed(dot[1] == 0)
+    return dot
+
+
+def decode_erase(reader):
+    dots = [read_dot_to_erase(reader) for _ in range(reader.array(ERASE_DOTS_MAX))]
+    malformed(not dots or not ascends([dot[:3] for dot in dots]))
+    act, sigs = reader.bin(ACT_SIZE_MAX), []
+    for _ in range(reader.array(ACT_SIGS_MAX)):
+        reader.array_of(2)
+        sigs.append((reader.bytes(32), reader.bytes(64)))
+    malformed(not ascends([sig[0] for sig in sigs]) or (len(act) == 0) != (len(sigs) == 0))
+    return {"dots": dots, "act": act, "sigs": sigs,
+            "hash": digest("ilea/erase/v1", encode([list(dot) for dot in dots]))}
+
+
+def decode_later_statement(reader, fields, kind):
+    malformed(fields != {4: 9, 5: 5, 6: 3, 7: 4, 8: 6}[kind])
+    statement = {"kind": kind}
+    if kind == 7:
+        statement.update(decode_erase(reader))
+    else:
+        statement["audience"] = reader.bytes(16)
+    if kind == 4:
+        statement.update(number=reader.uint(), aek_commit=reader.bytes(32), heads=read_heads(reader, 0),
+                         wrapped=read_wrapped(reader), time_ms=reader.uint())
+        statement["acts"] = [read_member_act(reader) for _ in range(reader.array(MEMBER_ACTS_MAX))]
+        statement["info"] = read_info(reader)
+        malformed(statement["number"] == 0 or not ascends([act[1] for act in statement["acts"]])
+                  or bool(statement["info"]) == bool(statement["heads"]))
+    elif kind == 5:
+        statement.update(heads=read_heads(reader, 1), subject=reader.bytes(32),
+                         reason=reader.str(SUSPEND_REASON_MAX))
+    elif kind == 6:
+        statement.update(heads=read_heads(reader, 1))
+    elif kind == 8:
+        statement.update(restricted=reader.uint(1), aek_commit=reader.bytes(32),
+                         heads=read_heads(reader, 1), wrapped=read_wrapped(reader))
+    reader.end()
+    return statement
+
+
 def decode_statement(data):
     reader = Reader(data)
     fields, kind = reader.array(64), reader.uint()
     malformed(kind == 0)
-    if kind > 3:
+    if kind > 8:
         raise Refused("unknown")
-    malformed(fields != {1: 6, 2: 6, 3: 3}[kind])
+    if kind > 3:
+        return decode_later_statement(reader, fields, kind)
     statement = {"kind": kind}
     if kind == 1:
         statement.update(agency=reader.bytes(32), node=reader.bytes(32),
-                         incarnation=reader.bytes(16), scope=reader.uint(2))
+                         incarnation=reader.bytes(16), scope=reader.uint(4))
         malformed(statement["scope"] == 0)
+        malformed(fields != (8 if statement["scope"] == 3 else 6))
         positions = [read_position(reader) for _ in range(reader.array(PREDECESSORS_MAX))]
         malformed(not ascends([position[0] for position in positions]))
         statement["predecessors"] = positions
+        if statement["scope"] == 3:
+            statement.update(owner=reader.bytes(32), salt=reader.bytes(16))
+    malformed(kind > 1 and fields != {2: 6, 3: 3}[kind])
+    if kind == 1:
+        pass
     elif kind == 2:
         statement.update(audience=reader.bytes(16), number=reader.uint(),
                          aek_commit=reader.bytes(32))
@@ -713,19 +811,19 @@ def decode_fork(data, network):
     fields, version = reader.array(32), reader.uint()
     if version != 1:
         raise Refused("unknown")
-    malformed(fields != 9)
+    malformed(fields != 10)
     fork = {"agency": reader.bytes(32), "node": reader.bytes(32), "incarnation": reader.bytes(16),
-            "scope": reader.uint(2)}
+            "scope": reader.uint(4), "audience": reader.bin(16)}
     for side in "ab":
         fork["header_" + side] = reader.bin(HEADER_SIZE_MAX)
         fork["signature_" + side] = reader.bytes(64)
     reader.end()
-    malformed(fork["scope"] == 0)
+    malformed(fork["scope"] == 0 or len(fork["audience"]) != (16 if fork["scope"] == 3 else 0))
     a, b = (decode_header(fork["header_" + side]) for side in "ab")
     fork.update(a=commit_id_of(fork["header_a"]), b=commit_id_of(fork["header_b"]), seq=a["seq"],
                 prev=a["prev"], hash=digest("ilea/fork/v1", data),
                 feed=feed_id_of(network, *(fork[name] for name in (
-                    "agency", "node", "incarnation", "scope"))))
+                    "agency", "node", "incarnation", "scope", "audience"))))
     malformed(a["seq"] != b["seq"] or fork["a"] >= fork["b"])
     if a["feed"] != fork["feed"] or b["feed"] != fork["feed"]:
         raise Refused("bad_hash")
@@ -1262,9 +1360,13 @@ def check_statement(vector):
     statement = decode_statement(raw(vector, "bytes"))
     expect_equal(vector, statement)
     if statement["kind"] == 1:
+        audience = b""
+        if statement["scope"] == 3:
+            audience = closed_audience_of(raw(vector, "network"), statement["owner"], statement["salt"])
+            assert raw(vector, "audience") == audience
         assert raw(vector, "feed") == feed_id_of(
             raw(vector, "network"), statement["agency"], statement["node"],
-            statement["incarnation"], statement["scope"])
+            statement["incarnation"], statement["scope"], audience)
 
 
 def check_manifest(vector):

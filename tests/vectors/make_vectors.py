@@ -418,7 +418,7 @@ def statement():
         fields.update(replaced)
         return statement_bytes(2, *fields.values())
 
-    bad("kind 4", "newer", statement_bytes(4, 1, 2, 3), "unknown")
+    bad("kind 9", "newer", statement_bytes(9, 1, 2, 3), "unknown")
     bad("kind 0", "range", statement_bytes(0))
     bad("nothing", "truncated", b"")
     bad("empty array", "truncated", encode([]))
@@ -428,7 +428,11 @@ def statement():
     bad("opening: agency of 31 bytes", "size", opening(agency=bytes(31)))
     bad("opening: incarnation of 17 bytes", "size", opening(incarnation=bytes(17)))
     bad("opening: scope 0", "range", opening(scope=0))
-    bad("opening: scope 3", "range", opening(scope=3))
+    bad("opening: scope 5", "range", opening(scope=5))
+    bad("opening: of an audience without its owner", "count", opening(scope=3))
+    bad("opening: of no audience with an owner", "count", opening(owner=OWNER, salt=SALT))
+    bad("opening: salt of 15 bytes", "size", opening(scope=3, owner=OWNER, salt=bytes(15)))
+    bad("opening: of an audience, cut", "truncated", closed_opening()[:-1])
     bad("opening: feeds out of order", "order", opening(positions=[b, a]))
     bad("opening: a feed twice", "duplicate", opening(positions=[a, a]))
     bad("opening: a feed at two positions", "duplicate", opening(positions=[a, [a[0], 9, a[2]]]))
@@ -450,7 +454,141 @@ def statement():
     bad("history: key of 141 bytes", "size",
         statement_bytes(3, AUDIENCE, [[AEK_COMMIT, bytes(141)]]))
     bad("history: a byte after", "trailing", statement_bytes(3, AUDIENCE, []) + b"\0")
+    audience_statements(good, bad)
+    erase_statements(good, bad)
     return file
+
+
+OWNER, SALT = fixed("owner"), fixed("salt", 16)
+CLOSED = rules.closed_audience_of(NETWORK, OWNER, SALT)
+CLOSED_FEED = rules.feed_id_of(NETWORK, AGENCY, NODE.public, INCARNATION, 3, CLOSED)
+
+
+def closed_opening(predecessors=()):
+    return statement_bytes(1, AGENCY, NODE.public, INCARNATION, 3, sorted(predecessors), OWNER, SALT)
+
+
+def head(name):
+    return [fixed("commit " + name), fixed("agency " + name)]
+
+
+def audience_statements(good, bad):
+    heads = sorted([head("a"), head("b")])
+    acts = sorted([[1, fixed("agency a"), 2, READING.public, Text(b"NL-PO")],
+                   [1, fixed("agency b"), 1, OTHER.public, Text(b"DE-BKA")],
+                   [2, fixed("agency c"), 0, b"", Text(b"")], [3, fixed("agency d"), 0, b"", Text(b"")]],
+                  key=lambda act: act[1])
+    info = [Text("Réseau drones".encode()), 3, 2**63 - 1, 0]
+
+    def audience(**replaced):
+        fields = {"audience": CLOSED, "number": 1, "commit": AEK_COMMIT, "heads": [], "wrapped": WRAPPED,
+                  "time_ms": 1735689600000, "acts": acts, "info": info}
+        fields.update(replaced)
+        return statement_bytes(4, *fields.values())
+
+    def suspend(**replaced):
+        fields = {"audience": CLOSED, "heads": heads, "subject": fixed("agency a"), "reason": Text(b"Key lost")}
+        fields.update(replaced)
+        return statement_bytes(5, *fields.values())
+
+    def use(**replaced):
+        return statement_bytes(6, *{"audience": CLOSED, "heads": heads, **replaced}.values())
+
+    def writer(**replaced):
+        fields = {"audience": CLOSED, "restricted": 1, "commit": AEK_COMMIT, "heads": heads, "wrapped": WRAPPED}
+        fields.update(replaced)
+        return statement_bytes(8, *fields.values())
+
+    good("opening of an audience's feed", closed_opening([position("a", 12)]), network=NETWORK,
+         feed=CLOSED_FEED, audience=CLOSED)
+    good("opening of a control feed", statement_bytes(1, AGENCY, NODE.public, INCARNATION, 4, []),
+         network=NETWORK, feed=rules.feed_id_of(NETWORK, AGENCY, NODE.public, INCARNATION, 4))
+    good("audience: its first statement", audience())
+    good("audience: history from a time on, a list",
+         audience(info=[Text(b"DE-BKA,NL-PO"), 4, 1735689600000, 1]))
+    good("audience: a later one", audience(number=7, heads=heads, info=[]))
+    good("audience: a new epoch alone", audience(number=2**40, heads=heads[:1], acts=[], info=[]))
+    good("suspend", suspend())
+    good("suspend without a reason", suspend(reason=Text(b"")))
+    good("use", use())
+    good("writer", writer())
+    good("writer, for all members", writer(restricted=0, wrapped=WRAPPED[:1]))
+
+    bad("audience: number 0", "range", audience(number=0))
+    bad("audience: heads and info", "count", audience(heads=heads))
+    bad("audience: neither heads nor info", "count", audience(info=[]))
+    bad("audience: info of 3", "count", audience(info=info[:3]))
+    bad("audience: no name", "text", audience(info=[Text(b""), *info[1:]]))
+    bad("audience: a name of two lines", "text", audience(info=[Text(b"a\nb"), *info[1:]]))
+    bad("audience: a name of 101 bytes", "limit", audience(info=[Text(b"a" * 101), *info[1:]]))
+    bad("audience: tlp 0", "range", audience(info=[info[0], 0, 0, 0]))
+    bad("audience: tlp 5", "range", audience(info=[info[0], 5, 0, 0]))
+    bad("audience: history of 2^63", "range", audience(info=[info[0], 3, 2**63, 0]))
+    bad("audience: list 2", "range", audience(info=[info[0], 3, 0, 2]))
+    bad("audience: sealed to nobody", "count", audience(wrapped=[]))
+    bad("audience: keys out of order", "order", audience(wrapped=WRAPPED[::-1]))
+    bad("audience: acts out of order", "order", audience(acts=acts[::-1]))
+    bad("audience: an agency twice", "duplicate", audience(acts=acts[:1] * 2))
+    for name, expect, act in (
+            ("act 0", "range", [0, OWNER, 0, b"", Text(b"")]),
+            ("act 4", "range", [4, OWNER, 0, b"", Text(b"")]),
+            ("added without a level", "range", [1, OWNER, 0, READING.public, Text(b"NL-PO")]),
+            ("added with level 4", "range", [1, OWNER, 4, READING.public, Text(b"NL-PO")]),
+            ("added without a key", "size", [1, OWNER, 1, b"", Text(b"NL-PO")]),
+            ("added with half a key", "size", [1, OWNER, 1, bytes(16), Text(b"NL-PO")]),
+            ("added without a code", "text", [1, OWNER, 1, READING.public, Text(b"")]),
+            ("a code of 17 bytes", "limit", [1, OWNER, 1, READING.public, Text(b"A" * 17)]),
+            ("a code of two lines", "text", [1, OWNER, 1, READING.public, Text(b"A\nB")]),
+            ("removed with a level", "range", [2, OWNER, 1, b"", Text(b"")]),
+            ("removed with a key", "size", [2, OWNER, 0, READING.public, Text(b"")]),
+            ("lifted with a code", "text", [3, OWNER, 0, b"", Text(b"NL-PO")]),
+            ("of 4 fields", "count", [2, OWNER, 0, b""])):
+        bad("audience: " + name, expect, audience(acts=[act]))
+    bad("audience: a byte after", "trailing", audience() + b"\0")
+    bad("audience: cut", "truncated", audience()[:-1])
+    bad("suspend: no heads", "count", suspend(heads=[]))
+    bad("suspend: heads out of order", "order", suspend(heads=heads[::-1]))
+    bad("suspend: a head twice", "duplicate", suspend(heads=heads[:1] * 2))
+    bad("suspend: a head of 1", "count", suspend(heads=[heads[0][:1]]))
+    bad("suspend: a reason of 201 bytes", "limit", suspend(reason=Text(b"a" * 201)))
+    bad("use: no heads", "count", use(heads=[]))
+    bad("use: 65 heads", "limit", use(heads=sorted(head("h%d" % i) for i in range(65))))
+    bad("use: a byte after", "trailing", use() + b"\0")
+    bad("writer: restricted 2", "range", writer(restricted=2))
+    bad("writer: no heads", "count", writer(heads=[]))
+    bad("writer: sealed to nobody", "count", writer(wrapped=[]))
+    bad("writer: cut", "truncated", writer()[:-1])
+
+
+def erase_statements(good, bad):
+    dots = sorted([fixed("feed " + name, 16), seq, index, fixed("leaf " + name)]
+                  for name, seq, index in (("a", 1, 1), ("b", 2**40, 1023), ("a", 1, 2)))
+    sigs = sorted([[fixed("admin a"), fixed("sig a", 64)], [fixed("admin b"), fixed("sig b", 64)]])
+
+    def erase(**replaced):
+        return statement_bytes(7, *{"dots": dots, "act": b"", "sigs": [], **replaced}.values())
+
+    def bad_dot(name, expect, dot):
+        bad("erase: " + name, expect, erase(dots=[dot]))
+
+    good("erase", erase())
+    good("erase, signed by two admins", erase(act=fixed("an act", 60), sigs=sigs))
+    bad("erase: nothing", "count", erase(dots=[]))
+    bad("erase: dots out of order", "order", erase(dots=dots[::-1]))
+    bad("erase: a dot twice", "duplicate", erase(dots=dots[:1] * 2))
+    bad("erase: a dot with two leaves", "duplicate", erase(dots=[dots[0], [*dots[0][:3], bytes(32)]]))
+    bad_dot("seq 0", "range", [dots[0][0], 0, 1, dots[0][3]])
+    bad_dot("index 1024", "range", [dots[0][0], 1, 1024, dots[0][3]])
+    bad_dot("feed of 32 bytes", "size", [fixed("feed"), 1, 1, dots[0][3]])
+    bad_dot("leaf of 31 bytes", "size", [dots[0][0], 1, 1, bytes(31)])
+    bad_dot("dot of 3", "count", dots[0][:3])
+    bad("erase: an act without signatures", "count", erase(act=b"act"))
+    bad("erase: signatures without an act", "count", erase(sigs=sigs))
+    bad("erase: signatures out of order", "order", erase(act=b"act", sigs=sigs[::-1]))
+    bad("erase: an admin twice", "duplicate", erase(act=b"act", sigs=sigs[:1] * 2))
+    bad("erase: signature of 63 bytes", "size", erase(act=b"act", sigs=[[sigs[0][0], bytes(63)]]))
+    bad("erase: a byte after", "trailing", erase() + b"\0")
+    bad("erase: cut", "truncated", erase()[:-1])
 
 
 def item_of(plaintext, seq, index, flags=1, name="nonce", feed=FEED):
@@ -912,7 +1050,7 @@ def make_fork(one, other, **replaced):
     """A proof of two commits, in this order."""
     one, other = (rules.decode_commit(data) for data in (one, other))
     fields = {"version": 1, "agency": AGENCY, "node": NODE.public, "incarnation": INCARNATION,
-              "scope": SCOPE, "header_a": one["header"], "signature_a": one["signature"],
+              "scope": SCOPE, "audience": b"", "header_a": one["header"], "signature_a": one["signature"],
               "header_b": other["header"], "signature_b": other["signature"]}
     assert set(replaced) <= {*fields, "more"}
     more = replaced.pop("more", ())
@@ -951,7 +1089,11 @@ def fork():
     changed("version 0", "newer", "unknown", version=0)
     changed("a field more", "count", more=(0,))
     changed("scope 0", "range", scope=0)
-    changed("scope 3", "range", scope=3)
+    changed("scope 5", "range", scope=5)
+    changed("of an audience that is not named", "size", scope=3)
+    changed("of no audience, and one named", "size", audience=bytes(16))
+    changed("of an audience of 15 bytes", "size", scope=3, audience=bytes(15))
+    changed("of another feed, an audience's", "hash", "bad_hash", scope=3, audience=CLOSED)
     changed("agency of 31 bytes", "size", agency=bytes(31))
     changed("incarnation of 17 bytes", "size", incarnation=bytes(17))
     changed("signature of 63 bytes", "size", signature_b=bytes(63))
@@ -1146,7 +1288,7 @@ def make_release(items, version=1, scope=2, audience=bytes(16), more=()):
 def release():
     file = File()
     one, other = sorted([fixed("record", 16), fixed("another record", 16)])
-    put = encode([1, 2, 0, 2, one, [[2, 1, b"", text_value("Another title")]]])
+    put = encode([1, 2, 0, b"", 2, one, [[2, 1, b"", text_value("Another title")]]])
     draft, update = [5, other, 2, fixed("base"), b""], [2, one, 1, fixed("another base"), put]
 
     def good(name, data):
