@@ -50,7 +50,7 @@
     X(RECEIPT_SEAL,  "ilea/receipt-seal/v1")       \
     X(ERASE,         "ilea/erase/v1")              \
     X(RELEASE,       "ilea/release/v1")            \
-    X(RELEASE_BASE,  "ilea/release-base/v1")\
+    X(RELEASE_BASE,  "ilea/release-base/v1")       \
     X(BLOB,          "ilea/blob/v1")
 
 enum ilea_domain {

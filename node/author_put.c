@@ -543,7 +543,7 @@ update(struct ilea_author *author, const struct ilea_put *put, const struct ilea
     error = write_ops(author, put, publish ? ILEA_SCOPE_PEERS : row->scope, result);
     if (error != ILEA_ERROR_NONE) return error;
     if (result->outcome == ILEA_PUT_REVIEW) {
-        result->is_shared = row->scope == ILEA_SCOPE_PEERS;
+        result->is_shared = row->scope != ILEA_SCOPE_AGENCY;
         ilea_release_base(row->scope, row->state, result->base);
         return ILEA_ERROR_NONE;
     }

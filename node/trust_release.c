@@ -20,7 +20,7 @@ put_of(const struct ilea_release_item *item, struct ilea_put *put)
     if (item->put.size > 0) {
         enum ilea_error error = ilea_put_decode(item->put, put);
         if (error != ILEA_ERROR_NONE) return error;
-        bool fits = put->mode == ILEA_PUT_UPDATE && put->type == item->type
+        bool fits = put->mode == ILEA_PUT_UPDATE && put->scope == 0 && put->type == item->type
             && memcmp(put->id.bytes, item->record.bytes, sizeof put->id.bytes) == 0;
         if (!fits) return ILEA_ERROR_MALFORMED;
     } else {
@@ -29,6 +29,7 @@ put_of(const struct ilea_release_item *item, struct ilea_put *put)
         put->has_id = true;
         put->id = item->record;
         put->entry_count = 0;
+        memset(&put->audience, 0, sizeof put->audience);
     }
     put->scope = ILEA_SCOPE_PEERS;
     return ILEA_ERROR_NONE;

@@ -62,7 +62,7 @@ def titles(agency):
 
 def put_past_the_command(agency, title):
     """A put as the command line would send it, without its manners: the outcome that the daemon answers."""
-    put = encode([1, 1, 2, NEED, b"", [[TITLE, 1, b"", encode(Text(title.encode()))]]])
+    put = encode([1, 1, 2, b"", NEED, b"", [[TITLE, 1, b"", encode(Text(title.encode()))]]])
     body = encode([put])
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(10)

@@ -1311,7 +1311,7 @@ def make_release(items, version=1, scope=2, audience=bytes(16), more=()):
 def release():
     file = File()
     one, other = sorted([fixed("record", 16), fixed("another record", 16)])
-    put = encode([1, 2, 0, 2, one, [[2, 1, b"", text_value("Another title")]]])
+    put = encode([1, 2, 0, b"", 2, one, [[2, 1, b"", text_value("Another title")]]])
     draft, update = [5, other, 2, fixed("base"), b""], [2, one, 1, fixed("another base"), put]
 
     def good(name, data):
