@@ -54,7 +54,7 @@ ilea_blob_file_name(const struct ilea_blob_id *root, char name[ILEA_BLOB_NAME_SI
 static void
 folder_path(const char *home, const char *name, char path[ILEA_PATH_SIZE])
 {
-    char inner[ILEA_BLOB_NAME_SIZE + 8];
+    char inner[ILEA_BLOB_NAME_SIZE + 16];
     (void)snprintf(inner, sizeof inner, "blobs/%s", name);
     ilea_home_path(home, inner, path);
 }
@@ -102,15 +102,30 @@ read_at(int fd, uint8_t *bytes, size_t size_max, off_t at, size_t *size)
     return ILEA_ERROR_NONE;
 }
 
+/* What root attaches is the daemon's to read and to remove. */
+static enum ilea_error
+give_to_owner(const char *home, const char *path)
+{
+    struct stat info;
+    if (geteuid() != 0 || stat(home, &info) != 0 || info.st_uid == 0) return ILEA_ERROR_NONE;
+    return lchown(path, info.st_uid, info.st_gid) == 0 ? ILEA_ERROR_NONE : from_errno();
+}
+
 static enum ilea_error
 make_folder(const char *home, const char *name)
 {
     char path[ILEA_PATH_SIZE];
+    enum ilea_error error = ILEA_ERROR_NONE;
     ilea_home_path(home, "blobs", path);
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) return from_errno();
+    if (mkdir(path, 0700) == 0) {
+        error = give_to_owner(home, path);
+    } else if (errno != EEXIST) {
+        return from_errno();
+    }
     folder_path(home, name, path);
-    if (mkdir(path, 0700) == 0) return ilea_home_sync(home, "blobs");
-    return from_errno();
+    if (error == ILEA_ERROR_NONE && mkdir(path, 0700) != 0) error = from_errno();
+    if (error == ILEA_ERROR_NONE) error = give_to_owner(home, path);
+    return error == ILEA_ERROR_NONE ? ilea_home_sync(home, "blobs") : error;
 }
 
 /* What the disk has of the list and of the bits. */
@@ -497,6 +512,20 @@ begin_making(struct maker *maker, const char *home, const char *name)
     return maker->data >= 0 ? ILEA_ERROR_NONE : from_errno();
 }
 
+static enum ilea_error
+give_files(const char *home, const char *name)
+{
+    static const char *const files[] = { "list", "data", "have" };
+    char inner[ILEA_BLOB_NAME_SIZE + 8], path[ILEA_PATH_SIZE];
+    enum ilea_error error = ILEA_ERROR_NONE;
+    for (unsigned i = 0; i < sizeof files / sizeof files[0] && error == ILEA_ERROR_NONE; i++) {
+        (void)snprintf(inner, sizeof inner, "%s/%s", name, files[i]);
+        folder_path(home, inner, path);
+        error = give_to_owner(home, path);
+    }
+    return error;
+}
+
 enum ilea_error
 ilea_blob_file_make(const char *home, const struct ilea_network_id *network, int from, struct ilea_document *document,
                     ilea_blob_progress *progress, void *context)
@@ -516,6 +545,7 @@ ilea_blob_file_make(const char *home, const struct ilea_network_id *network, int
     enum ilea_error error = begin_making(&maker, home, name);
     if (error == ILEA_ERROR_NONE) error = seal_chunks(&maker, network, from, document, progress, context);
     if (error == ILEA_ERROR_NONE) error = finish(&maker, network, document);
+    if (error == ILEA_ERROR_NONE) error = give_files(home, name);
     if (error == ILEA_ERROR_NONE) {
         folder_path(home, name, old);
         ilea_blob_file_name(&document->root, name);

@@ -25,6 +25,16 @@ read_view(const struct driver *driver)
     return ilea_transaction_begin(driver->node->view, false, &txn) == ILEA_ERROR_NONE ? txn : NULL;
 }
 
+/* Whether no record names a document. An error is no answer. */
+static enum ilea_error
+is_unnamed(struct ilea_transaction *view, const struct ilea_blob_id *root, bool *unnamed)
+{
+    struct ilea_view_document row = { .root = *root };
+    enum ilea_error error = ilea_view_document_next(view, &row);
+    *unnamed = error == ILEA_ERROR_NOT_FOUND || (error == ILEA_ERROR_NONE && !is_root(&row.root, root));
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+}
+
 /* The next record that names a document, after `row`. */
 static bool
 next_naming(struct ilea_transaction *view, const struct ilea_blob_id *root, struct ilea_view_document *row)
@@ -115,7 +125,7 @@ make_row(struct ilea_transaction *view, const struct ilea_view_document *naming,
     struct ilea_view_agency agency;
     enum ilea_error error = ilea_view_get(view, naming->record, &record);
     if (error == ILEA_ERROR_NONE) error = ilea_view_agency(view, record.agency, &agency);
-    if (error != ILEA_ERROR_NONE) return error;
+    if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
     *row = (struct ilea_document_row){ .root = naming->root, .size = naming->size, .agency = agency.id,
                                        .wanted = wanted };
     return ILEA_ERROR_NONE;
@@ -161,7 +171,8 @@ ilea_driver_stop_document(struct driver *driver, enum ilea_document_state state)
     enum ilea_error error = ilea_blob_file_sync(documents->file);
     if (error != ILEA_ERROR_NONE) ilea_driver_log_error(driver, "document_write", error);
     note_state(documents, &documents->row.root, error == ILEA_ERROR_FULL ? ILEA_DOCUMENT_DISK_FULL : state);
-    if (state != ILEA_DOCUMENT_QUEUED) documents->rest_ms = ilea_monotonic_ms() + DOCUMENT_REST_MS;
+    uint64_t rest_ms = state == ILEA_DOCUMENT_NOBODY ? DOCUMENT_REST_MS : DOCUMENT_IDLE_MS;
+    if (state != ILEA_DOCUMENT_QUEUED) documents->rest_ms = ilea_monotonic_ms() + rest_ms;
     close_file(driver);
 }
 
@@ -223,9 +234,11 @@ settle_named(struct driver *driver, struct ilea_transaction *log, struct ilea_tr
 static enum ilea_error
 settle_held(struct driver *driver, struct ilea_transaction *view, struct ilea_document_row *row)
 {
-    struct ilea_view_document naming = { .root = row->root };
-    if (!next_naming(view, &row->root, &naming)) {
-        enum ilea_error error = ilea_driver_drop_document(driver, &row->root);
+    bool unnamed = false;
+    enum ilea_error error = is_unnamed(view, &row->root, &unnamed);
+    if (error != ILEA_ERROR_NONE) return error;
+    if (unnamed) {
+        error = ilea_driver_drop_document(driver, &row->root);
         return error == ILEA_ERROR_BUSY ? ILEA_ERROR_NONE : error; /* the next sweep tries again */
     }
     if (row->wanted || ilea_blob_file_is_whole(driver->node->home, &row->root)) return ILEA_ERROR_NONE;
@@ -242,8 +255,9 @@ clean_disk(struct driver *driver, struct ilea_transaction *log, struct ilea_tran
     enum ilea_error error = ilea_blob_file_roots(driver->node->home, &roots, &count, &leftover);
     for (uint32_t i = 0; i < count && error == ILEA_ERROR_NONE; i++) {
         struct ilea_document_row row;
-        struct ilea_view_document naming = { .root = roots[i] };
-        if (ilea_log_document(log, &roots[i], &row) != ILEA_ERROR_NOT_FOUND || next_naming(view, &roots[i], &naming)
+        bool unnamed = false;
+        error = is_unnamed(view, &roots[i], &unnamed);
+        if (error != ILEA_ERROR_NONE || !unnamed || ilea_log_document(log, &roots[i], &row) != ILEA_ERROR_NOT_FOUND
             || ilea_blob_file_is_fresh(driver->node->home, &roots[i], SWEEP_FRESH_S)) {
             continue;
         }

@@ -330,7 +330,7 @@ def bad_homes(place):
     shutil.copy(log, place.path("data.mdb"))
     with open(log, "rb") as file:
         content = file.read()
-    own = b"format\0\0\0\3"
+    own = b"format\0\0\0\4"
     check(content.count(own) > 0, "no row with the format")
     for other in b"format\0\0\0\x63", b"format\0\0\0\1":
         with open(log, "r+b") as file:
