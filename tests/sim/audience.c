@@ -573,8 +573,8 @@ is_loose(const struct sim_node *node, const struct sim_feed *feed)
     return false;
 }
 
-static bool
-is_any_loose(const struct sim_world *world)
+bool
+sim_audience_is_loose(const struct sim_world *world)
 {
     for (uint32_t i = 0; i < world->node_count; i++) {
         for (uint32_t j = 0; j < world->feed_count; j++) {
@@ -599,7 +599,7 @@ sim_audience_compare(const struct sim_node *from, const struct sim_node *to, con
 void
 sim_audience_check_rest(const struct sim_world *world)
 {
-    if (is_any_loose(world)) return;
+    if (sim_audience_is_loose(world)) return;
     for (uint32_t i = 0; i < world->node_count; i++) {
         const struct sim_node *node = &world->nodes[i];
         for (uint32_t link = 0; link < world->node_count && !node->byzantine; link++) {

@@ -36,6 +36,9 @@ void sim_audience_restore(struct sim_node *node);
 void sim_audience_abandon(struct sim_node *node);
 /* Two neighbours: does `to` lack something that `from` may tell it? */
 const char *sim_audience_compare(const struct sim_node *from, const struct sim_node *to, const struct sim_feed *feed);
+/* Does somebody hold a commit of its own without what it names? It came back from who had left it out since. Others
+ * wait for that as long as it lasts, and ask ever less often. */
+bool sim_audience_is_loose(const struct sim_world *world);
 /* Some time later: no feed waits. */
 void sim_audience_check_rest(const struct sim_world *world);
 /* What everybody makes of what it holds is what the oracle makes of it. */
