@@ -101,7 +101,8 @@ write_and_print(const struct ilea_command *command, struct ilea_put *put)
     int code = ilea_command_write(command, put, &written);
     bool is_draft = written.is_written
         && (written.result.outcome == ILEA_PUT_CREATED || written.result.outcome == ILEA_PUT_UPDATED);
-    if (written.is_written && (code == 0 || is_draft)) print_written(command, &written); /* though it was not asked for */
+    /* A draft that could not be asked for is there, too. */
+    if (written.is_written && (code == 0 || is_draft)) print_written(command, &written);
     ilea_command_send_end(&written.send);
     return code;
 }

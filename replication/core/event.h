@@ -16,8 +16,8 @@
  *  5. FEED of a feed that is known sets it anew: its commits may have become fewer, when the agency's
  *     roots say where it ends. All STOREs of it are durable by then.
  *  6. After each step the driver asks ilea_replicator_deadline() and delivers TIMER then.
- *  7. AUDIENCE comes as soon as a commit is durable that changes a closed audience's membership, ours or another's: before
- *     the STORED or APPENDED that lets anything be passed on which was written by its light.
+ *  7. AUDIENCE comes as soon as a commit is durable that changes a closed audience's membership, ours or another's:
+ *     before the STORED or APPENDED that lets anything be passed on which was written by its light.
  *  8. Time never goes back. `random` is filled freshly for AGENCY, FEED, LINK_UP, MESSAGE and TIMER.
  *
  * An archived feed is closed and complete: a later feed of its agency names its last position. The log holds

@@ -213,7 +213,8 @@ begin_commit(struct sim_node *node, uint32_t audience)
     struct sim_feed *feed = node->closed[audience].feed;
     if (feed != NULL) {
         const struct sim_log *log = &node->storage.logs[feed->index];
-        ilea_commit_begin(world->builder, &world->network, &feed->id, log->count + 1, &log->commits[log->count - 1]->id);
+        ilea_commit_begin(world->builder, &world->network, &feed->id, log->count + 1,
+                          &log->commits[log->count - 1]->id);
         return feed;
     }
     struct ilea_opening opening = { .owner = world->nodes[of->owner].agency };

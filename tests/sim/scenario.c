@@ -195,7 +195,8 @@ plan_audiences(struct sim_world *world, const struct plan *plan)
     uint64_t acts = sim_between(random, 10, SIM_CONTROLS_MAX);
     for (uint64_t i = 0; i < acts; i++) {
         uint32_t node = (uint32_t)sim_below(random, plan->nodes);
-        sim_push(world, sim_below(random, plan->fault_ms + 4000), (struct sim_event){ .kind = SIM_AUDIENCE, .node = node });
+        sim_push(world, sim_below(random, plan->fault_ms + 4000),
+                 (struct sim_event){ .kind = SIM_AUDIENCE, .node = node });
     }
 }
 

@@ -50,7 +50,8 @@ count_own(const struct sim_node *node)
     uint64_t own = 0;
     for (uint32_t i = 0; i < node->world->feed_count; i++) {
         const struct sim_log *log = &node->storage.logs[i];
-        if (node->world->feeds[i]->author != node->index) continue;
+        const struct sim_feed *feed = node->world->feeds[i];
+        if (feed->author != node->index || feed->origin.scope == ILEA_SCOPE_AUDIENCE) continue;
         bool is_cut = log->proof != NULL && log->proof->fork.seq <= log->durable;
         own += is_cut ? log->proof->fork.seq - 1 : log->durable;
     }
