@@ -215,7 +215,14 @@ ilea_log_append(struct ilea_transaction *txn, struct ilea_feed_row *feed, uint64
         return ILEA_ERROR_EXISTS;
     }
     if (is_beyond(&before, seq, id)) return ILEA_ERROR_LIMIT;
-    error = ilea_log_put_commit(txn, feed->number, seq, id, commit, position);
+    uint8_t *without = NULL;
+    size_t size = 0;
+    error = ilea_log_without_erased(txn, &before, seq, commit, &without, &size);
+    if (error == ILEA_ERROR_NONE) {
+        const struct ilea_span kept = size > 0 ? (struct ilea_span){ without, size } : commit;
+        error = ilea_log_put_commit(txn, feed->number, seq, id, kept, position);
+    }
+    free(without);
     if (error != ILEA_ERROR_NONE) return error;
 
     take_own_fields(&before, feed);
