@@ -66,6 +66,20 @@ open_side(struct ilea_node *node)
     return error;
 }
 
+/* So too: what was erased after that time, or could not be carried out before a crash. */
+static enum ilea_error
+open_erased(struct ilea_node *node)
+{
+    struct ilea_transaction *txn = NULL;
+    uint32_t changed = 0;
+    enum ilea_error error = ilea_erased_file_open(node->home, &node->erased);
+    if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(ilea_log_environment(node->log), true, &txn);
+    if (error == ILEA_ERROR_NONE) error = ilea_erased_file_merge(node->erased, txn, &changed);
+    if (error == ILEA_ERROR_NONE && changed > 0) return ilea_transaction_commit(txn);
+    ilea_transaction_abort(txn);
+    return error;
+}
+
 static enum ilea_error
 put_head(struct ilea_node *node, struct ilea_audit_head *head)
 {
@@ -148,6 +162,11 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
         explain(error, "state/trust.side", reason);
         return error;
     }
+    error = open_erased(node);
+    if (error != ILEA_ERROR_NONE) {
+        explain(error, "state/erased", reason);
+        return error;
+    }
     error = ilea_keys_load(home, node->log, passphrase, &node->keys);
     if (error != ILEA_ERROR_NONE) {
         explain(error, "keys", reason);
@@ -157,6 +176,7 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
                                         ilea_log_identity(node->log)->database, &node->guard);
     error = ilea_author_new(node->log, &node->keys, node->guard, &node->author);
     if (error == ILEA_ERROR_NONE) {
+        ilea_author_use_erased(node->author, node->erased);
         ilea_keys_retire(home, node->log); /* after a change of keys: those that are no more of use */
         error = ilea_own_card_refresh(node, ilea_wall_ms());
         if (error == ILEA_ERROR_NONE) error = settle_audit(node);
@@ -183,6 +203,7 @@ ilea_node_close(struct ilea_node *node)
     ilea_author_free(node->author);
     ilea_guard_close(node->guard);
     ilea_side_close(node->side);
+    ilea_erased_file_close(node->erased);
     ilea_log_close(node->log);
     ilea_keys_free(&node->keys);
     if (node->lock != LOCK_NONE) close(node->lock);

@@ -6,6 +6,7 @@
 #define ILEA_NODE_NODE_H
 
 #include "node/author.h"
+#include "node/erased_file.h"
 #include "node/home.h"
 #include "node/side.h"
 #include "node/view_builder.h"
@@ -19,6 +20,7 @@ struct ilea_node {
     struct ilea_keys keys;
     struct ilea_log *log;
     struct ilea_side *side;          /* what a restore must not undo */
+    struct ilea_erased_file *erased; /* nor that */
     struct ilea_guard *guard;        /* NULL: none; new feeds at each start */
     enum ilea_error guard_error;     /* why not */
     struct ilea_author *author;
