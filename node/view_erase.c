@@ -8,6 +8,7 @@
 
 #include "node/view_builder_state.h"
 #include "replication/record/commit.h"
+#include "replication/record/receipt.h"
 #include "replication/record/schema.h"
 
 enum { TYPE_COMMENT = 20, TYPE_LINK = 21 };
