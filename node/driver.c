@@ -77,6 +77,7 @@ do_time(struct driver *driver)
         driver->retire_check_ms = now + RETIRE_CHECK_MS;
         ilea_driver_retire_transport(driver);
     }
+    ilea_driver_tend_erased(driver, now);
     ilea_driver_tend_lobby(driver, now);
     ilea_driver_tend_receipts(driver, now);
     if (driver->watchdog_ms > 0 && now >= driver->watchdog_due_ms) {

@@ -28,6 +28,7 @@ enum {
     RECEIPT_MS = 10000,                /* between two receipts of ours for one author */
     RECEIPT_DETOUR_MS = 5000,          /* an author's link is down: what it did not get goes over others */
     READERS_CHECK_MS = 60000, REQUESTS_CHECK_MS = 60000, GRANTS_CHECK_MS = 30000, RETIRE_CHECK_MS = 5000,
+    ERASE_CHECK_MS = 10 * 60 * 1000,
     RETRY_MS = 1000
 };
 
@@ -137,9 +138,11 @@ struct driver {
     struct ilea_imported imported;  /* by IMPORT events since it was last set to zeros */
     struct bundle *bundle;          /* being taken in; NULL: none is */
 
+    bool strays;                    /* the view reported since it was last asked what is left over of erased records */
     bool stored;                    /* STOREs are in the open transaction */
     bool trouble;                   /* the log cannot be written: retry at retry_ms */
-    uint64_t retry_ms, readers_check_ms, grants_check_ms, retire_check_ms, requests_check_ms;
+    uint64_t retry_ms, readers_check_ms, grants_check_ms, retire_check_ms, requests_check_ms,
+        erase_check_ms;
     uint64_t watchdog_ms, watchdog_due_ms;
     bool stopping;
     bool reloading;                 /* our own manifest changed: the node is closed and opened again */
@@ -181,6 +184,9 @@ void ilea_driver_start_link(struct driver *driver);
 /* The transport key that we serve and dial with: the old one for as long as some peer knows no other. */
 const struct ilea_transport_secret *ilea_driver_transport(const struct driver *driver);
 void ilea_driver_retire_transport(struct driver *driver);
+
+/* driver_erase.c */
+void ilea_driver_tend_erased(struct driver *driver, uint64_t now);
 
 /* driver_bundle.c */
 void ilea_driver_end_bundle(struct driver *driver);

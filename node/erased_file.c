@@ -12,7 +12,7 @@
 #include "node/home.h"
 #include "replication/record/msgpack_reader.h"
 
-enum { KIND_DOT = 1, KIND_GONE = 2, KIND_DUE = 3, TAG_SIZE = 8, DOT_BODY = 1 + 32 + 16 + 8 + 4 + 32,
+enum { KIND_DOT = 1, KIND_GONE = 2, KIND_SILENT = 3, TAG_SIZE = 8, DOT_BODY = 1 + 32 + 16 + 8 + 4 + 32,
        GONE_HEAD = 1 + 4 + 16 + 16 + 8 + 4 + 4 + 2, GONE_BODY = GONE_HEAD + ILEA_GONE_REASON_MAX,
        WINDOW = 64 * 1024, DAMAGE_MAX = 1024 * 1024, /* bytes that are no row: the rest is not looked at */
        SPARE_ROWS = 1000 };
@@ -29,7 +29,7 @@ struct ilea_erased_file {
 struct dot_row {
     struct ilea_agency_id agency;
     struct ilea_erased_dot dot;
-    bool due;
+    bool silent;
 };
 
 struct gone_row {
@@ -100,7 +100,7 @@ ilea_erased_record_decode(struct ilea_span input, struct ilea_erased_record *rec
     *record = (struct ilea_erased_record){ .size = 0 };
     if (input.size == 0) return ILEA_ERROR_NOT_FOUND;
     uint8_t kind = input.data[0], tag[TAG_SIZE];
-    if (kind != KIND_DOT && kind != KIND_GONE && kind != KIND_DUE) return ILEA_ERROR_CORRUPT;
+    if (kind != KIND_DOT && kind != KIND_GONE && kind != KIND_SILENT) return ILEA_ERROR_CORRUPT;
     size_t size = kind == KIND_GONE ? GONE_BODY : DOT_BODY;
     if (input.size < size + TAG_SIZE) return ILEA_ERROR_NOT_FOUND;
     make_tag(input.data, size, tag);
@@ -111,7 +111,7 @@ ilea_erased_record_decode(struct ilea_span input, struct ilea_erased_record *rec
         return decode_gone(input.data, &record->gone);
     }
     const uint8_t *at = input.data + 1;
-    record->due = kind == KIND_DUE;
+    record->silent = kind == KIND_SILENT;
     memcpy(record->agency.bytes, at, ILEA_ID_SIZE);
     memcpy(record->dot.feed, at + 32, sizeof record->dot.feed);
     record->dot.seq = ilea_key_u64(at + 48);
@@ -158,7 +158,7 @@ take(struct content *content, const struct ilea_erased_record *record)
         return ILEA_ERROR_NO_MEMORY;
     }
     content->dots = array;
-    content->dots[content->dot_count++] = (struct dot_row){ record->agency, record->dot, record->due };
+    content->dots[content->dot_count++] = (struct dot_row){ record->agency, record->dot, record->silent };
     return ILEA_ERROR_NONE;
 }
 
@@ -173,13 +173,11 @@ compare_dots(const struct dot_row *one, const struct ilea_agency_id *agency, con
     return memcmp(one->dot.leaf, dot->leaf, sizeof dot->leaf);
 }
 
-/* Of two rows of one dot the one that is not due first. */
 static int
 compare_rows(const void *a, const void *b)
 {
-    const struct dot_row *one = a, *other = b;
-    int order = compare_dots(one, &other->agency, &other->dot);
-    return order != 0 ? order : (int)one->due - (int)other->due;
+    const struct dot_row *other = b;
+    return compare_dots(a, &other->agency, &other->dot);
 }
 
 static int
@@ -318,12 +316,12 @@ end_row(struct ilea_erased_file *file, size_t size)
 
 enum ilea_error
 ilea_erased_file_add_dots(struct ilea_erased_file *file, const struct ilea_agency_id *agency,
-                          const struct ilea_erased_dot *dots, uint32_t count, bool due)
+                          const struct ilea_erased_dot *dots, uint32_t count, bool silent)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint8_t *body = begin_row(file);
         if (body == NULL) return ILEA_ERROR_NO_MEMORY;
-        body[0] = due ? KIND_DUE : KIND_DOT;
+        body[0] = silent ? KIND_SILENT : KIND_DOT;
         memcpy(body + 1, agency->bytes, ILEA_ID_SIZE);
         memcpy(body + 33, dots[i].feed, sizeof dots[i].feed);
         ilea_key_put_u64(body + 49, dots[i].seq);
@@ -422,9 +420,8 @@ add_from_log(struct ilea_erased_file *file, struct ilea_transaction *txn, const 
     struct ilea_gone_row gone;
     enum ilea_error error = ilea_log_erased_next(txn, NULL, &row);
     for (; error == ILEA_ERROR_NONE; error = ilea_log_erased_next(txn, &row, &row)) {
-        const struct dot_row *dot = find_dot(content, &row);
-        if (dot != NULL && (!dot->due || row.due)) continue;
-        error = ilea_erased_file_add_dots(file, &row.agency, &row.dot, 1, row.due);
+        if (row.due || find_dot(content, &row) != NULL) continue;
+        error = ilea_erased_file_add_dots(file, &row.agency, &row.dot, 1, row.silent);
         if (error != ILEA_ERROR_NONE) return error;
     }
     if (error == ILEA_ERROR_NOT_FOUND) error = ilea_log_gone_next(txn, NULL, &gone);
@@ -447,9 +444,9 @@ add_to_log(struct ilea_transaction *txn, const struct content *content, uint32_t
     for (size_t i = 0; i < content->dot_count && error == ILEA_ERROR_NONE; i++) {
         const struct dot_row *dot = &content->dots[i];
         error = ilea_log_erased(txn, &dot->agency, &dot->dot, &row);
-        if (error == ILEA_ERROR_NONE && (dot->due || !row.due)) continue;
+        if (error == ILEA_ERROR_NONE && !row.due) continue;
         if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_NOT_FOUND) break;
-        const struct ilea_erasing erasing = { .agency = dot->agency, .due = dot->due };
+        const struct ilea_erasing erasing = { .agency = dot->agency, .silent = dot->silent };
         error = ilea_log_erase(txn, &erasing, &dot->dot, 1, &count);
         (*changed)++;
     }
@@ -480,7 +477,7 @@ rewrite(struct ilea_erased_file *file, const struct content *content)
     file->size = 0;
     for (size_t i = 0; i < content->dot_count && error == ILEA_ERROR_NONE; i++) {
         const struct dot_row *dot = &content->dots[i];
-        error = ilea_erased_file_add_dots(file, &dot->agency, &dot->dot, 1, dot->due);
+        error = ilea_erased_file_add_dots(file, &dot->agency, &dot->dot, 1, dot->silent);
         if (error == ILEA_ERROR_NONE && file->pending_size >= WINDOW) error = ilea_erased_file_sync(file);
     }
     for (size_t i = 0; i < content->gone_count && error == ILEA_ERROR_NONE; i++) {

@@ -2,13 +2,13 @@
  * erased_file.h - what is erased, where a restored database cannot forget it: state/erased, which `ilea backup` leaves
  * out.
  *
- * Every row of the log's erasure set and of our own erased records, written and synced before the transaction that
+ * Every row of the log's erasure set that is not due, and of our own erased records, written and synced before the transaction that
  * they belong to (ilea_author_commit() sees to it) and merged into the log before anything is served. What this file
  * lacks, because state/ was lost or damaged, is written again from the log.
  *
  *   file    row ...                   body | tag 8: first bytes of H(SIDE, body)
  *   body    1 | agency 32 | feed 16 | seq u64 | index u32 | leaf 32            an item is erased
- *         | 3 | the same                                                      and due: hidden, not deleted yet
+ *         | 3 | the same                                                      silent: for our agency alone
  *         | 2 | type u32 | record id 16 | audience 16 | time u64 | ref u32 | dots u32 | size u16 | reason 200
  *                                                                             a record of ours; zeros behind the reason
  *
@@ -32,7 +32,8 @@ void ilea_erased_file_close(struct ilea_erased_file *file);
 /* Rows to be written with the next sync. NO_MEMORY */
 ILEA_MUST_USE enum ilea_error ilea_erased_file_add_dots(struct ilea_erased_file *file,
                                                         const struct ilea_agency_id *agency,
-                                                        const struct ilea_erased_dot *dots, uint32_t count, bool due);
+                                                        const struct ilea_erased_dot *dots, uint32_t count,
+                                                        bool silent);
 ILEA_MUST_USE enum ilea_error ilea_erased_file_add_gone(struct ilea_erased_file *file,
                                                         const struct ilea_gone_row *gone);
 /* Durable on return. IO, FULL: do not go on with what they belong to. */
@@ -52,7 +53,7 @@ struct ilea_erased_record {
     bool is_gone;
     struct ilea_agency_id agency;   /* of a dot, as the next two */
     struct ilea_erased_dot dot;
-    bool due;
+    bool silent;
     struct ilea_gone_row gone;      /* else */
     size_t size;
 };

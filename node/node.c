@@ -7,6 +7,7 @@
 
 #include "node/audit.h"
 #include "node/damage.h"
+#include "node/erase.h"
 #include "node/own_card.h"
 #include "node/view.h"
 
@@ -120,6 +121,19 @@ settle_audit(struct ilea_node *node)
     return error == ILEA_ERROR_NONE ? put_head(node, &last) : error;
 }
 
+/* What a restore, a cut or a crash took back of our own statements is stated again, before anybody asks. */
+static enum ilea_error
+restate(struct ilea_node *node)
+{
+    const struct ilea_author_commit *commits;
+    uint32_t count, stated = 0;
+    enum ilea_error error = ilea_author_begin(node->author, ilea_wall_ms());
+    if (error == ILEA_ERROR_NONE) error = ilea_author_restate(node->author, &stated);
+    if (error == ILEA_ERROR_NONE && stated > 0) error = ilea_author_commit(node->author, &commits, &count);
+    ilea_author_abort(node->author);
+    return error;
+}
+
 enum ilea_error
 ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span *passphrase,
                int lock_wait_ms, char *reason)
@@ -180,6 +194,7 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
         ilea_keys_retire(home, node->log); /* after a change of keys: those that are no more of use */
         error = ilea_own_card_refresh(node, ilea_wall_ms());
         if (error == ILEA_ERROR_NONE) error = settle_audit(node);
+        if (error == ILEA_ERROR_NONE) error = restate(node);
     }
     if (error != ILEA_ERROR_NONE) explain(error, "log", reason);
     return error;
@@ -260,6 +275,27 @@ ilea_node_build_view(struct ilea_node *node)
         ilea_node_drop_view(node);
     }
     return error;
+}
+
+enum ilea_error
+ilea_node_erase_strays(struct ilea_node *node)
+{
+    const struct ilea_author_commit *commits;
+    uint32_t count, strays = 1;
+    enum ilea_error error = ILEA_ERROR_NONE;
+    while (error == ILEA_ERROR_NONE && strays > 0) {
+        struct ilea_transaction *txn = NULL;
+        error = ilea_transaction_begin(node->view, false, &txn);
+        bool has = error == ILEA_ERROR_NONE && ilea_erase_has_strays(txn);
+        ilea_transaction_abort(txn);
+        if (!has) return error;
+        error = ilea_author_begin(node->author, ilea_wall_ms());
+        if (error == ILEA_ERROR_NONE) error = ilea_author_erase_strays(node->author, &strays);
+        if (error == ILEA_ERROR_NONE) error = ilea_author_commit(node->author, &commits, &count);
+        ilea_author_abort(node->author);
+        if (error == ILEA_ERROR_NONE) error = ilea_node_build_view(node);
+    }
+    return error == ILEA_ERROR_BUSY ? ILEA_ERROR_NONE : error;
 }
 
 enum ilea_error

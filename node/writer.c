@@ -94,6 +94,7 @@ open_local(struct ilea_writer *writer, const char *home, const struct ilea_span 
     if (error != ILEA_ERROR_NONE) return error;
     error = expire(writer);
     if (error == ILEA_ERROR_NONE) error = ilea_node_build_view(&writer->node);
+    if (error == ILEA_ERROR_NONE) error = ilea_node_erase_strays(&writer->node);
     if (error != ILEA_ERROR_NONE) {
         (void)snprintf(reason, ILEA_REASON_SIZE, "the view cannot be built: %s",
                        error == ILEA_ERROR_FULL ? "no space left" : "run ilea verify");

@@ -8,7 +8,8 @@
 #include "replication/store/log_rows.h"
 
 enum { ERASED_PREFIX = ILEA_ID_SIZE + ILEA_DOT_FEED_SIZE + 8, ERASED_KEY = ERASED_PREFIX + 4 + ILEA_HASH_SIZE,
-       ERASED_VALUE = 1 + 4 + 8, ROW_DUE = 1, ROW_HELD = 2, GONE_KEY = 4 + 16, GONE_FIELDS = 7, DAYS_VALUE = 4 + 4 };
+       ERASED_VALUE = 1 + 4 + 8, ROW_DUE = 1, ROW_HELD = 2, ROW_SILENT = 4, GONE_KEY = 4 + 16, GONE_FIELDS = 7,
+       DAYS_VALUE = 4 + 4 + 4 };
 
 _Static_assert((int)ERASED_KEY <= (int)ILEA_KEY_MAX, "a dot with its leaf is a key");
 
@@ -33,7 +34,7 @@ erased_key(uint8_t key[ERASED_KEY], const struct ilea_agency_id *agency, const s
 static enum ilea_error
 decode_row(struct ilea_span key, struct ilea_span value, struct ilea_erased_row *row)
 {
-    if (key.size != ERASED_KEY || value.size != ERASED_VALUE || value.data[0] > (ROW_DUE | ROW_HELD)) {
+    if (key.size != ERASED_KEY || value.size != ERASED_VALUE || value.data[0] > (ROW_DUE | ROW_HELD | ROW_SILENT)) {
         return ILEA_ERROR_CORRUPT;
     }
     memcpy(row->agency.bytes, key.data, ILEA_ID_SIZE);
@@ -43,6 +44,7 @@ decode_row(struct ilea_span key, struct ilea_span value, struct ilea_erased_row 
     memcpy(row->dot.leaf, key.data + ERASED_PREFIX + 4, ILEA_HASH_SIZE);
     row->due = (value.data[0] & ROW_DUE) != 0;
     row->held = (value.data[0] & ROW_HELD) != 0;
+    row->silent = (value.data[0] & ROW_SILENT) != 0;
     row->feed = ilea_key_u32(value.data + 1);
     row->seq = ilea_key_u64(value.data + 5);
     return ILEA_ERROR_NONE;
@@ -52,7 +54,7 @@ static enum ilea_error
 store_row(struct ilea_transaction *txn, const struct ilea_erased_row *row)
 {
     uint8_t key[ERASED_KEY], value[ERASED_VALUE];
-    value[0] = (uint8_t)((row->due ? ROW_DUE : 0) | (row->held ? ROW_HELD : 0));
+    value[0] = (uint8_t)((row->due ? ROW_DUE : 0) | (row->held ? ROW_HELD : 0) | (row->silent ? ROW_SILENT : 0));
     ilea_key_put_u32(value + 1, row->feed);
     ilea_key_put_u64(value + 5, row->seq);
     return ilea_put(txn, LOG_ERASED, erased_key(key, &row->agency, &row->dot),
@@ -182,6 +184,54 @@ ilea_log_without_erased(struct ilea_transaction *txn, const struct ilea_feed_row
     return error;
 }
 
+enum ilea_error
+ilea_log_erase_day(struct ilea_transaction *txn, const struct ilea_agency_id *agency, struct ilea_erase_day *day)
+{
+    struct ilea_span value;
+    *day = (struct ilea_erase_day){ .day = 0 };
+    enum ilea_error error =
+        ilea_get(txn, LOG_ERASE_DAYS, (struct ilea_span){ agency->bytes, sizeof agency->bytes }, &value);
+    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
+    if (error == ILEA_ERROR_NONE && value.size != DAYS_VALUE) error = ILEA_ERROR_CORRUPT;
+    if (error != ILEA_ERROR_NONE) return error;
+    *day = (struct ilea_erase_day){ ilea_key_u32(value.data), ilea_key_u32(value.data + 4),
+                                    ilea_key_u32(value.data + 8) };
+    return ILEA_ERROR_NONE;
+}
+
+static enum ilea_error
+put_day(struct ilea_transaction *txn, const struct ilea_agency_id *agency, const struct ilea_erase_day *day)
+{
+    uint8_t value[DAYS_VALUE];
+    ilea_key_put_u32(value, day->day);
+    ilea_key_put_u32(value + 4, day->count);
+    ilea_key_put_u32(value + 8, day->due);
+    return ilea_put(txn, LOG_ERASE_DAYS, (struct ilea_span){ agency->bytes, sizeof agency->bytes },
+                    (struct ilea_span){ value, sizeof value });
+}
+
+enum ilea_error
+ilea_log_put_erase_day(struct ilea_transaction *txn, const struct ilea_agency_id *agency, uint32_t day,
+                       uint32_t count)
+{
+    struct ilea_erase_day row;
+    enum ilea_error error = ilea_log_erase_day(txn, agency, &row);
+    row.day = day;
+    row.count = count;
+    return error == ILEA_ERROR_NONE ? put_day(txn, agency, &row) : error;
+}
+
+/* How many rows of an agency are due. */
+static enum ilea_error
+count_due(struct ilea_transaction *txn, const struct ilea_agency_id *agency, int more)
+{
+    struct ilea_erase_day row;
+    enum ilea_error error = ilea_log_erase_day(txn, agency, &row);
+    if (more > 0) row.due++;
+    else if (row.due > 0) row.due--;
+    return error == ILEA_ERROR_NONE ? put_day(txn, agency, &row) : error;
+}
+
 /* A row as it is stated now, in place of what is known of the dot. */
 static enum ilea_error
 state_row(struct ilea_transaction *txn, const struct ilea_erasing *erasing, const struct ilea_erased_dot *dot,
@@ -191,9 +241,15 @@ state_row(struct ilea_transaction *txn, const struct ilea_erasing *erasing, cons
     *is_new = error == ILEA_ERROR_NOT_FOUND;
     if (error != ILEA_ERROR_NONE && !*is_new) return error;
     if (*is_new) {
-        *row = (struct ilea_erased_row){ .agency = erasing->agency, .dot = *dot, .due = erasing->due };
+        *row = (struct ilea_erased_row){ .agency = erasing->agency, .dot = *dot, .due = erasing->due,
+                                         .silent = erasing->silent };
     }
+    bool was_due = !*is_new && row->due;
     if (!erasing->due) row->due = false;
+    if (row->due != was_due) {
+        error = count_due(txn, &erasing->agency, row->due ? 1 : -1);
+        if (error != ILEA_ERROR_NONE) return error;
+    }
     if (erasing->feed != 0) {
         row->feed = erasing->feed;
         row->seq = erasing->seq;
@@ -284,11 +340,21 @@ ilea_log_erase(struct ilea_transaction *txn, const struct ilea_erasing *erasing,
 }
 
 enum ilea_error
-ilea_log_forget_due(struct ilea_transaction *txn, const struct ilea_erased_row *row)
+ilea_log_forget_due(struct ilea_transaction *txn, const struct ilea_feed_row *control, uint64_t seq)
 {
-    uint8_t key[ERASED_KEY];
-    ilea_assert(row->due);
-    return ilea_delete(txn, LOG_ERASED, erased_key(key, &row->agency, &row->dot));
+    struct ilea_erase_day day;
+    struct ilea_erased_row row = { .agency = control->origin.agency };
+    enum ilea_error error = ilea_log_erase_day(txn, &control->origin.agency, &day);
+    while (error == ILEA_ERROR_NONE && day.due > 0) {
+        uint8_t key[ERASED_KEY];
+        error = ilea_log_erased_next(txn, &row, &row);
+        if (error != ILEA_ERROR_NONE || memcmp(row.agency.bytes, control->origin.agency.bytes, ILEA_ID_SIZE) != 0) break;
+        if (!row.due || row.feed != control->number || row.seq <= seq) continue;
+        error = ilea_delete(txn, LOG_ERASED, erased_key(key, &row.agency, &row.dot));
+        if (error == ILEA_ERROR_NONE) error = count_due(txn, &row.agency, -1);
+        day.due--;
+    }
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
 }
 
 static struct ilea_span
@@ -365,30 +431,4 @@ ilea_log_put_gone(struct ilea_transaction *txn, const struct ilea_gone_row *gone
     ilea_msgpack_put_str(&writer, gone->reason);
     if (writer.failed) return ILEA_ERROR_LIMIT;
     return ilea_put(txn, LOG_GONE, gone_key(key, gone->type, &gone->record), ilea_msgpack_written(&writer));
-}
-
-enum ilea_error
-ilea_log_erase_day(struct ilea_transaction *txn, const struct ilea_agency_id *agency, uint32_t *day, uint32_t *count)
-{
-    struct ilea_span value;
-    *day = *count = 0;
-    enum ilea_error error =
-        ilea_get(txn, LOG_ERASE_DAYS, (struct ilea_span){ agency->bytes, sizeof agency->bytes }, &value);
-    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
-    if (error == ILEA_ERROR_NONE && value.size != DAYS_VALUE) error = ILEA_ERROR_CORRUPT;
-    if (error != ILEA_ERROR_NONE) return error;
-    *day = ilea_key_u32(value.data);
-    *count = ilea_key_u32(value.data + 4);
-    return ILEA_ERROR_NONE;
-}
-
-enum ilea_error
-ilea_log_put_erase_day(struct ilea_transaction *txn, const struct ilea_agency_id *agency, uint32_t day,
-                       uint32_t count)
-{
-    uint8_t value[DAYS_VALUE];
-    ilea_key_put_u32(value, day);
-    ilea_key_put_u32(value + 4, count);
-    return ilea_put(txn, LOG_ERASE_DAYS, (struct ilea_span){ agency->bytes, sizeof agency->bytes },
-                    (struct ilea_span){ value, sizeof value });
 }

@@ -70,6 +70,10 @@ enum ilea_error ilea_log_forget_epochs(struct ilea_transaction *txn, const struc
 enum ilea_error ilea_log_without_erased(struct ilea_transaction *txn, const struct ilea_feed_row *feed, uint64_t seq,
                                         struct ilea_span commit, uint8_t **bytes, size_t *size);
 
+/* log_erased.c: due rows that are stated beyond `seq` of a control feed do not count any more. The view is to be built
+ * anew. What was carried out stays: nobody can bring it back. */
+enum ilea_error ilea_log_forget_due(struct ilea_transaction *txn, const struct ilea_feed_row *control, uint64_t seq);
+
 /* log_feed.c: the row as it stands in *feed, all of it. */
 enum ilea_error ilea_log_store_feed(struct ilea_transaction *txn, const struct ilea_feed_row *feed);
 /* log_feed.c: store *feed, whose seq, head, fork or named_seq changed from what `before` says; settles whether

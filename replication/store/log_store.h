@@ -22,10 +22,10 @@
  *   receipt_stamps stamp u64                  -> author 32 | holder 32, in the order in which they came or were made
  *   receipt_from   agency id 32               -> how far we have taken the receipts of that peer
  *   erased      agency id 32 | feed 16 | seq u64 | index u32 | leaf 32
- *                                             -> due, held u8 | feed number u32 | seq u64: an item that is erased
+ *                                             -> flags u8 | feed number u32 | seq u64: an item that is erased
  *   gone        type u32 | record id 16       -> our own records that were erased or narrowed: since when, why, how far
  *                                                that is stated
- *   erase_days  agency id 32                  -> day u32 | count u32: items erased for it that day
+ *   erase_days  agency id 32                  -> day u32 | count u32 | due u32: items erased for it that day; its due ones
  *
  * A commit is one value under an ever rising position: sequential writing costs an eighth of random
  * writing in LMDB, and readers of the log (the view) walk it in the order of arrival.
@@ -168,17 +168,25 @@ struct ilea_erased_row {
     struct ilea_agency_id agency;     /* that says so: it counts for its feeds alone */
     struct ilea_erased_dot dot;
     bool due;                         /* hidden, and deleted once the agency's allowance permits */
+    bool silent;                      /* of our own, for the agency alone: nobody else ever had it, no statement says so */
     bool held;                        /* it was here when its erasure was learnt, and a marker says so */
     uint32_t feed;                    /* number of the control feed that states it, and where; 0: no statement is */
-    uint64_t seq;                     /* here, for it is known from the side file, or for the agency alone */
+    uint64_t seq;                     /* here: it is known from the side file, or silent */
 };
 
 /* What a list of dots is erased with. */
 struct ilea_erasing {
     struct ilea_agency_id agency;
-    bool due;
+    bool due, silent;
     uint32_t feed;                    /* as in a row; 0 changes nothing of one that there is */
     uint64_t seq;
+};
+
+/* How much was erased for an agency without its admins' signatures. */
+struct ilea_erase_day {
+    uint32_t day;                     /* the last one on which there was something, since 1970 */
+    uint32_t count;                   /* that day */
+    uint32_t due;                     /* rows that are due */
 };
 
 /* One of our own records, erased; or narrowed: what was shared before with more than `audience` is erased. */
@@ -357,9 +365,9 @@ ILEA_MUST_USE enum ilea_error ilea_log_gone(struct ilea_transaction *txn, uint32
 /* Walk them by type and id: `after` NULL for the first; it may be `gone`. NOT_FOUND at the end. */
 ILEA_MUST_USE enum ilea_error ilea_log_gone_next(struct ilea_transaction *txn, const struct ilea_gone_row *after,
                                                  struct ilea_gone_row *gone);
-/* The last day (since 1970) on which items were erased for an agency without its admins' signatures, and how many. */
+/* All zero where there is nothing. */
 ILEA_MUST_USE enum ilea_error ilea_log_erase_day(struct ilea_transaction *txn, const struct ilea_agency_id *agency,
-                                                 uint32_t *day, uint32_t *count);
+                                                 struct ilea_erase_day *day);
 
 /* Writing: inside a write transaction. */
 
@@ -371,8 +379,6 @@ ILEA_MUST_USE enum ilea_error ilea_log_erase_day(struct ilea_transaction *txn, c
  */
 ILEA_MUST_USE enum ilea_error ilea_log_erase(struct ilea_transaction *txn, const struct ilea_erasing *erasing,
                                              const struct ilea_erased_dot *dots, uint32_t count, uint32_t *changed);
-/* What states a due row does not count any more. The view is to be built anew. */
-ILEA_MUST_USE enum ilea_error ilea_log_forget_due(struct ilea_transaction *txn, const struct ilea_erased_row *row);
 /* In place of what was there. LIMIT: the reason is too long. It must not lie in the log's file. */
 ILEA_MUST_USE enum ilea_error ilea_log_put_gone(struct ilea_transaction *txn, const struct ilea_gone_row *gone);
 ILEA_MUST_USE enum ilea_error ilea_log_put_erase_day(struct ilea_transaction *txn, const struct ilea_agency_id *agency,
