@@ -130,6 +130,38 @@ erase_change(struct ilea_view_builder *builder, const struct ilea_view_record_ch
     return error == ILEA_ERROR_NONE ? ilea_view_add_change(builder->view_txn, &builder->meta, &erased) : error;
 }
 
+/* The slot of a commit; empty if there is none. */
+static struct ilea_span
+slot_at(const struct ilea_log_commit *row, uint32_t index)
+{
+    struct ilea_commit commit;
+    struct ilea_msgpack_reader slots;
+    struct ilea_span slot = { NULL, 0 };
+    if (ilea_commit_decode(row->bytes, &commit) != ILEA_ERROR_NONE || index >= commit.header.item_count) return slot;
+    ilea_msgpack_reader_init(&slots, commit.slots);
+    for (uint32_t i = 0; i <= index; i++) slot = ilea_slot_next(&slots);
+    return slot;
+}
+
+/* Whether what a marker says still holds: a cut of the feed that states it takes back what was due. */
+static enum ilea_error
+still_holds(struct ilea_view_builder *builder, const struct ilea_view_place *place, uint64_t seq, bool *holds)
+{
+    struct ilea_log_commit row;
+    struct ilea_erased_row erased;
+    struct ilea_erased_dot dot = { .seq = seq, .index = place->index };
+    enum ilea_error error = ilea_log_commit_at(builder->log_txn, place->position, &row);
+    if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
+    struct ilea_span slot = slot_at(&row, place->index);
+    *holds = slot.size <= ILEA_HASH_SIZE;
+    if (*holds) return ILEA_ERROR_NONE;
+    ilea_dot_feed_of(&builder->feed.id, dot.feed);
+    ilea_item_leaf(place->index, slot, dot.leaf);
+    error = ilea_log_erased(builder->log_txn, &builder->feed.origin.agency, &dot, &erased);
+    *holds = error == ILEA_ERROR_NONE;
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+}
+
 enum ilea_error
 ilea_builder_take_marker(struct ilea_view_builder *builder, const struct ilea_log_commit *row)
 {
@@ -139,8 +171,12 @@ ilea_builder_take_marker(struct ilea_view_builder *builder, const struct ilea_lo
     enum ilea_error error = ilea_log_chain(builder->log_txn, row->feed, row->seq, &chain);
     if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE; /* cut off meanwhile */
     if (error == ILEA_ERROR_NONE) error = ilea_builder_load_feed(builder, row->feed);
-    if (error == ILEA_ERROR_NONE) error = drop_unread(builder, row);
+    if (error != ILEA_ERROR_NONE) return error;
     const struct ilea_view_place place = { chain.position, row->index };
+    bool holds = false;
+    error = still_holds(builder, &place, row->seq, &holds);
+    if (error != ILEA_ERROR_NONE || !holds) return error;
+    error = drop_unread(builder, row);
     if (error == ILEA_ERROR_NONE) error = ilea_view_drop_stray(builder->view_txn, &place);
     if (error == ILEA_ERROR_NONE) error = ilea_view_change_at(builder->view_txn, &place, &change, &epoch);
     const struct ilea_dot dot = dot_at(builder, row->seq, row->index);
@@ -199,16 +235,8 @@ static bool
 is_erased_already(struct ilea_view_builder *builder, const struct ilea_view_place *place)
 {
     struct ilea_log_commit row;
-    struct ilea_commit commit;
-    struct ilea_msgpack_reader slots;
-    struct ilea_span slot = { NULL, 0 };
-    if (ilea_log_commit_at(builder->log_txn, place->position, &row) != ILEA_ERROR_NONE
-        || ilea_commit_decode(row.bytes, &commit) != ILEA_ERROR_NONE) {
-        return false;
-    }
-    ilea_msgpack_reader_init(&slots, commit.slots);
-    for (uint32_t i = 0; i <= place->index && !slots.failed; i++) slot = ilea_slot_next(&slots);
-    return slot.size == ILEA_HASH_SIZE;
+    return ilea_log_commit_at(builder->log_txn, place->position, &row) == ILEA_ERROR_NONE
+        && slot_at(&row, place->index).size == ILEA_HASH_SIZE;
 }
 
 /* Merge one more change into builder->record. What that borrows moves from one buffer to the other, so that a record
