@@ -7,6 +7,7 @@
  *     guard = /run/ilea                  ; memory-backed folder for the feed guard
  *     approvals = 2                      ; admins who must sign a decision, 1 to 16; default 1
  *     unverified = yes                   ; peers may be approved without comparing a code; default no
+ *     erase_day = 100                    ; records erased in 24 hours without signatures of two admins; 0 to 100000
  *     generation = /path                 ; file that changes when this machine is put back to a snapshot
  *
  * Unknown sections and keys are errors: a misspelt one must not be silently ignored.
@@ -20,7 +21,8 @@
 
 #include "include/ilea/error.h"
 
-enum { ILEA_CONFIG_VALUE_SIZE = 256, ILEA_CONFIG_FILE_SIZE_MAX = 64 * 1024, ILEA_APPROVALS_MAX = 16 };
+enum { ILEA_CONFIG_VALUE_SIZE = 256, ILEA_CONFIG_FILE_SIZE_MAX = 64 * 1024, ILEA_APPROVALS_MAX = 16,
+       ILEA_ERASE_DAY_DEFAULT = 100, ILEA_ERASE_DAY_MAX = 100000 };
 
 struct ilea_config {
     char listen[ILEA_CONFIG_VALUE_SIZE]; /* "" if not set */
@@ -28,6 +30,7 @@ struct ilea_config {
     char guard[ILEA_CONFIG_VALUE_SIZE];  /* "" if not set */
     uint32_t approvals;                  /* 1 to ILEA_APPROVALS_MAX */
     bool unverified;
+    uint32_t erase_day;                  /* 0 to ILEA_ERASE_DAY_MAX */
     char generation[ILEA_CONFIG_VALUE_SIZE]; /* "" if not set */
 };
 

@@ -19,6 +19,7 @@
  *   SEAL, CEREMONY, LOBBY                      control_lobby.h
  *   BUNDLE                                     control_bundle.h
  *   HELD                                       control_held.h
+ *   ERASE                                      control_erase.h
  *
  * Private to ileanet's own programs: both ends are of one version.
  */
@@ -56,7 +57,8 @@ enum ilea_control_kind {
     ILEA_CONTROL_COMPACT,
     ILEA_CONTROL_BUNDLE, /* control_bundle.h */
     ILEA_CONTROL_HELD,    /* control_held.h */
-    ILEA_CONTROL_LAST = ILEA_CONTROL_HELD
+    ILEA_CONTROL_ERASE,   /* control_erase.h */
+    ILEA_CONTROL_LAST = ILEA_CONTROL_ERASE
 };
 
 struct ilea_control_frame {

@@ -25,6 +25,8 @@ static const struct ilea_decision_kind kinds[] = {
     { "key.recover", ILEA_DECIDER_ROOTS, false, true, "recover with the next roots" },
     { "fork.seen", ILEA_DECIDER_NODE, true, false, "note a fork of" },
     { "fork.resolve", ILEA_DECIDER_QUORUM, false, true, "resolve a fork" },
+    { "record.erase", ILEA_DECIDER_PAIR, false, false, "erase" },
+    { "record.erased", ILEA_DECIDER_NODE, false, false, "note an erased record" },
     { "log.restored", ILEA_DECIDER_NODE, false, false, "note that the log was restored" },
 };
 
@@ -47,6 +49,7 @@ ilea_decision_needed(const struct ilea_decision_kind *kind, uint32_t approvals, 
     case ILEA_DECIDER_ROOTS: return 0;
     case ILEA_DECIDER_ONE: return 1;
     case ILEA_DECIDER_QUORUM: return approvals;
+    case ILEA_DECIDER_PAIR: return admins < 2 ? 1 : 2;
     case ILEA_DECIDER_GROWING: return admins < approvals ? admins : approvals;
     }
     return approvals;

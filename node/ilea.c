@@ -37,6 +37,8 @@ static const char help[] =
     "  publish REF --to all-peers [--tlp LABEL] [--dry-run]\n"
     "  retract REF --reason TEXT           still there, marked as withdrawn\n"
     "  where REF-OR-ID                     which agencies have it and can read it\n"
+    "  erase REF... --reason TEXT [--basis TEXT] [--confirm]\n"
+    "  erasures                            what was erased, and who confirmed it\n"
     "  import FILE --profile NAME [--to AUDIENCE]\n"
     "    NAME: records cordis-project h2020-topic misp-galaxy org; FILE: also .gz, -\n"
     "  export [--type TYPE] [--agency CODE]\n"
@@ -98,6 +100,7 @@ static const struct {
     { "import", ilea_command_import },
     { "export", ilea_command_export },   { "changes", ilea_command_changes },
     { "status", ilea_command_status },   { "verify", ilea_command_verify },
+    { "erase", ilea_command_erase },     { "erasures", ilea_command_erasures },
     { "compact", ilea_command_compact },
     { "bundle", ilea_command_bundle },   { "frontier", ilea_command_frontier },
     { "backup", ilea_command_backup },   { "restore", ilea_command_restore },
@@ -149,12 +152,13 @@ parse_option(struct ilea_command *command, int argc, char **argv, int *at)
         VALUE("approvals", approvals), VALUE("unverified", unverified), VALUE("key", key), VALUE("only", only),
         VALUE("from", from), VALUE("keep", keep), VALUE("new-admin", new_admin),
         VALUE("invite", invite), VALUE("note", note), VALUE("days", days), VALUE("wait", wait),
-        VALUE("for", for_agency), VALUE("split", split),
+        VALUE("for", for_agency), VALUE("split", split), VALUE("basis", basis),
         LIST("set", sets, ILEA_SETS_MAX), LIST("roots", roots, ILEA_ROOT_FOLDERS_MAX),
         LIST("last-good", last_good, ILEA_LAST_GOOD_MAX), FLAG("json", json), FLAG("help", help),
         FLAG("version", version), FLAG("yes", yes), FLAG("follow", follow), FLAG("passphrase", passphrase),
         FLAG("withdraw", withdraw), FLAG("clock-is-right", clock_is_right),
-        FLAG("peers-unchanged", peers_unchanged), FLAG("dry-run", dry_run) };
+        FLAG("peers-unchanged", peers_unchanged), FLAG("dry-run", dry_run),
+        FLAG("confirm", confirm) };
 #undef VALUE
 #undef FLAG
 #undef LIST

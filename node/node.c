@@ -306,5 +306,6 @@ ilea_node_policy_again(struct ilea_node *node, char *reason)
     if (error != ILEA_ERROR_NONE) return error;
     node->config.approvals = config.approvals;
     node->config.unverified = config.unverified;
+    node->config.erase_day = config.erase_day;
     return ILEA_ERROR_NONE;
 }

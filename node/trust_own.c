@@ -234,6 +234,7 @@ ilea_trust_check_own(struct decide *decide)
     if (is_kind(decide, "policy.set")) return check_policy(decide);
     if (is_kind(decide, "admin.reject")) return check_reject(decide);
     if (is_kind(decide, "peer.invite")) return ilea_trust_check_invite(decide);
+    if (is_kind(decide, "record.erase")) return ilea_trust_check_erase(decide);
     if (!decide->kind->has_manifest) {
         return ilea_trust_refuse(decide, ILEA_ERROR_INVALID, "this decision is not known here");
     }
@@ -294,6 +295,7 @@ ilea_trust_do_own(struct decide *decide)
 {
     if (is_kind(decide, "policy.set")) return do_policy(decide);
     if (is_kind(decide, "peer.invite")) return ilea_trust_do_invite(decide);
+    if (is_kind(decide, "record.erase")) return ilea_trust_do_erase(decide);
     if (!is_kind(decide, "admin.reject")) return do_manifest(decide);
     uint32_t number;
     enum ilea_error error = find_named(decide, &number);

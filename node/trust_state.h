@@ -44,6 +44,10 @@ enum ilea_error ilea_trust_do_peer(struct decide *decide, uint64_t audit_seq);
 enum ilea_error ilea_trust_check_own(struct decide *decide);
 enum ilea_error ilea_trust_do_own(struct decide *decide);
 
+/* trust_erase.c. BUSY: the view has to catch up first. */
+enum ilea_error ilea_trust_check_erase(struct decide *decide);
+enum ilea_error ilea_trust_do_erase(struct decide *decide);
+
 /* trust_invite.c */
 enum ilea_error ilea_trust_check_invite(struct decide *decide);
 enum ilea_error ilea_trust_do_invite(struct decide *decide);

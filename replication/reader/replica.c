@@ -102,6 +102,12 @@ ilea_snapshot_record(const struct ilea_snapshot *snapshot)
     return &snapshot->record;
 }
 
+struct ilea_transaction *
+ilea_snapshot_transaction(const struct ilea_snapshot *snapshot)
+{
+    return snapshot->txn;
+}
+
 const struct ilea_view_row *
 ilea_snapshot_row(const struct ilea_snapshot *snapshot)
 {
