@@ -84,7 +84,7 @@ static const char help[] =
     "else it is asked for. Exit codes are those of sysexits(3):\n"
     "64 usage, 65 bad data, 66 not there, 69 not reached, 73 exists already,\n"
     "74 disk, 75 busy, 76 protocol, 77 not allowed, 78 configuration.\n"
-    "Manual: man ilea; the daemon: man ilea-node.\n";
+    "Manual: man ilea, man ilea-node.\n";
 
 static const struct {
     const char *name;
