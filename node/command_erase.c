@@ -290,18 +290,42 @@ ilea_command_erase(const struct ilea_command *command)
     return code;
 }
 
-json_t *
-ilea_command_erasure_agencies(const struct ilea_erasure *erasure, bool confirmed)
+/* Those that have not confirmed. */
+static json_t *
+outstanding(const struct ilea_erasure *erasure)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < erasure->count; i++) {
         const struct ilea_erasure_agency *entry = &erasure->agencies[i];
-        if (entry->confirmed != confirmed) continue;
+        if (entry->confirmed) continue;
         json_t *heard = entry->heard_ms != 0 ? json_integer((json_int_t)entry->heard_ms) : json_null();
-        json_array_append_new(list, json_pack("{s:s,s:I,s:o}", "code", entry->code, "since_ms",
-                                              (json_int_t)erasure->gone.time_ms, "last_heard_ms", heard));
+        json_array_append_new(list, json_pack("{s:s,s:I,s:o}", "code", entry->code, "since",
+                                              (json_int_t)erasure->gone.time_ms, "last_heard", heard));
     }
     return list;
+}
+
+json_t *
+ilea_command_where_erased(const struct ilea_erasure *erasure)
+{
+    const struct ilea_gone_row *gone = &erasure->gone;
+    char id[ILEA_UUID_TEXT_SIZE], hex[2 * ILEA_ID_SIZE + 1];
+    json_t *agencies = json_array();
+    for (uint32_t i = 0; i < erasure->count; i++) {
+        const struct ilea_erasure_agency *entry = &erasure->agencies[i];
+        ilea_command_hex(entry->id.bytes, sizeof entry->id.bytes, hex);
+        json_array_append_new(agencies, json_pack("{s:s,s:s,s:s,s:b,s:o,s:s}", "agency", entry->code, "agency_id", hex,
+                                                  "state", entry->confirmed ? "erased" : "not-confirmed", "held",
+                                                  entry->confirmed ? 0 : 1, "since_ms",
+                                                  entry->heard_ms != 0 ? json_integer((json_int_t)entry->heard_ms)
+                                                                       : json_null(),
+                                                  "why", ""));
+    }
+    ilea_uuid_print(&gone->record, id);
+    return json_pack("{s:{s:s,s:s,s:I,s:s%,s:I,s:o}}", "where", "ref", erasure->ref, "id", id, "erased_ms",
+                     (json_int_t)gone->time_ms, "reason",
+                     gone->reason.size > 0 ? (const char *)gone->reason.data : "", gone->reason.size, "changes",
+                     (json_int_t)gone->dots, "agencies", agencies);
 }
 
 static json_t *
@@ -320,7 +344,7 @@ erasure_json(const struct ilea_erasure *erasure)
                      type != NULL ? type->name : "", "since", since, "since_ms", (json_int_t)gone->time_ms, "reason",
                      gone->reason.size > 0 ? (const char *)gone->reason.data : "", gone->reason.size, "narrowed",
                      ilea_erasure_is_narrowing(gone) ? 1 : 0, "dots", (json_int_t)gone->dots, "confirmed", confirmed,
-                     "outstanding", ilea_command_erasure_agencies(erasure, false));
+                     "outstanding", outstanding(erasure));
 }
 
 static void

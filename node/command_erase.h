@@ -5,7 +5,7 @@
 #include "node/command.h"
 #include "node/erasures.h"
 
-/* Those that have confirmed an erasure, or those that have not, as JSON (new reference). */
-json_t *ilea_command_erasure_agencies(const struct ilea_erasure *erasure, bool confirmed);
+/* What `where` says of an erased record, as JSON (new reference). */
+json_t *ilea_command_where_erased(const struct ilea_erasure *erasure);
 
 #endif

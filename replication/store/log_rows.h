@@ -66,10 +66,6 @@ enum ilea_error ilea_log_own_agency(struct ilea_transaction *txn, struct ilea_ag
 /* log_epoch.c: an epoch whose statement was cut off is known to nobody any more. */
 enum ilea_error ilea_log_forget_epochs(struct ilea_transaction *txn, const struct ilea_commit_id *statement);
 
-/* log_erased.c: a commit of a feed without what is erased and not due; *bytes: heap. *size 0: nothing of it is. */
-enum ilea_error ilea_log_without_erased(struct ilea_transaction *txn, const struct ilea_feed_row *feed, uint64_t seq,
-                                        struct ilea_span commit, uint8_t **bytes, size_t *size);
-
 /* log_erased.c: due rows that are stated beyond `seq` of a control feed do not count any more. The view is to be built
  * anew. What was carried out stays: nobody can bring it back. */
 enum ilea_error ilea_log_forget_due(struct ilea_transaction *txn, const struct ilea_feed_row *control, uint64_t seq);

@@ -356,6 +356,10 @@ ILEA_MUST_USE enum ilea_error ilea_log_erased(struct ilea_transaction *txn, cons
 ILEA_MUST_USE bool ilea_log_is_erased(struct ilea_transaction *txn, const struct ilea_agency_id *agency,
                                       const uint8_t feed[ILEA_DOT_FEED_SIZE], uint64_t seq, uint32_t index,
                                       const uint8_t leaf[ILEA_HASH_SIZE]);
+/* A commit of a feed without what is erased and not due; *bytes: heap, free in any case. *size 0: nothing of it is. */
+ILEA_MUST_USE enum ilea_error ilea_log_without_erased(struct ilea_transaction *txn, const struct ilea_feed_row *feed,
+                                                      uint64_t seq, struct ilea_span commit, uint8_t **bytes,
+                                                      size_t *size);
 /* Walk them by agency, dot and leaf: `after` NULL for the first; it may be `row`. NOT_FOUND at the end. */
 ILEA_MUST_USE enum ilea_error ilea_log_erased_next(struct ilea_transaction *txn, const struct ilea_erased_row *after,
                                                    struct ilea_erased_row *row);
