@@ -333,15 +333,14 @@ erasure_json(const struct ilea_erasure *erasure)
 {
     const struct ilea_gone_row *gone = &erasure->gone;
     const struct ilea_type *type = ilea_type_by_number(gone->type);
-    char id[ILEA_UUID_TEXT_SIZE], since[ILEA_TIME_SIZE];
+    char id[ILEA_UUID_TEXT_SIZE];
     ilea_uuid_print(&gone->record, id);
-    ilea_time_format(gone->time_ms, since);
     json_t *confirmed = json_array();
     for (uint32_t i = 0; i < erasure->count; i++) {
         if (erasure->agencies[i].confirmed) json_array_append_new(confirmed, json_string(erasure->agencies[i].code));
     }
-    return json_pack("{s:s,s:s,s:s,s:s,s:I,s:s%,s:b,s:I,s:o,s:o}", "id", id, "ref", erasure->ref, "type",
-                     type != NULL ? type->name : "", "since", since, "since_ms", (json_int_t)gone->time_ms, "reason",
+    return json_pack("{s:s,s:s,s:s,s:I,s:s%,s:b,s:I,s:o,s:o}", "id", id, "ref", erasure->ref, "type",
+                     type != NULL ? type->name : "", "since", (json_int_t)gone->time_ms, "reason",
                      gone->reason.size > 0 ? (const char *)gone->reason.data : "", gone->reason.size, "narrowed",
                      ilea_erasure_is_narrowing(gone) ? 1 : 0, "dots", (json_int_t)gone->dots, "confirmed", confirmed,
                      "outstanding", outstanding(erasure));
