@@ -122,8 +122,8 @@ def erase_backup_and_bundle(place):
     own, _ = a.new(SECRET + " draft", to="agency")
     a.new("kept")
     wait_converged(agencies)
-    backups = [os.path.join(place.path, "backup-" + agency.code) for agency in agencies]
-    bundle = os.path.join(place.path, "old.bundle")
+    backups = [place.path("backup-" + agency.code) for agency in agencies]
+    bundle = place.path("old.bundle")
     for agency, backup in zip(agencies, backups):
         agency.run("backup", backup)
     a.run("bundle", "export", "--for", "BE-FP", bundle)
@@ -160,7 +160,7 @@ def erase_limit(place):
     a, b = agencies = federation(place, ["AT-BK", "BE-FP"])
     with open(os.path.join(a.home, "ilea.conf"), "a", encoding="ascii") as file:
         file.write("erase_day = 1\n")
-    second = os.path.join(place.path, "second.key")
+    second = place.path("second.key")
     a.run("admin", "add", "second", "--out", second)
     for agency in agencies:
         agency.start()
