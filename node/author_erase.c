@@ -239,8 +239,9 @@ erase_targets(struct ilea_author *author, const struct ilea_erase_request *reque
 static bool
 is_line(struct ilea_span text)
 {
-    return text.size <= ILEA_ERASE_TEXT_MAX && ilea_text_is_valid(text)
-        && (text.size == 0 || (memchr(text.data, '\n', text.size) == NULL && memchr(text.data, '\t', text.size) == NULL));
+    if (text.size == 0) return true;
+    return text.size <= ILEA_ERASE_TEXT_MAX && ilea_text_is_valid(text) && memchr(text.data, '\n', text.size) == NULL
+        && memchr(text.data, '\t', text.size) == NULL;
 }
 
 static int

@@ -44,7 +44,8 @@ static bool
 set_text(struct ilea_span *to, const char *text)
 {
     *to = (struct ilea_span){ (const uint8_t *)text, text != NULL ? strlen(text) : 0 };
-    return to->size <= ILEA_ERASE_TEXT_MAX && (to->size == 0 || (ilea_text_is_valid(*to) && strpbrk(text, "\n\t") == NULL));
+    if (to->size == 0) return true;
+    return to->size <= ILEA_ERASE_TEXT_MAX && ilea_text_is_valid(*to) && strpbrk(text, "\n\t") == NULL;
 }
 
 /* What the records' agencies have of them, the worst of all records for each. */

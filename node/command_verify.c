@@ -166,7 +166,8 @@ ilea_command_verify(const struct ilea_command *command)
             error = verify_view(&verify, &keys);
         }
         /* What keeps us from looking is no fault of what is looked at. */
-        bool is_blind = error == ILEA_ERROR_BUSY || error == ILEA_ERROR_FULL || error == ILEA_ERROR_IO || error == ILEA_ERROR_NO_MEMORY;
+        bool is_blind = error == ILEA_ERROR_BUSY || error == ILEA_ERROR_FULL || error == ILEA_ERROR_IO
+            || error == ILEA_ERROR_NO_MEMORY;
         if (error != ILEA_ERROR_NONE && !is_blind) {
             ilea_verify_fault(&verify, "the view cannot be checked: %s", ilea_error_text(error));
         }

@@ -2,9 +2,9 @@
  * erased_file.h - what is erased, where a restored database cannot forget it: state/erased, which `ilea backup` leaves
  * out.
  *
- * Every row of the log's erasure set that is not due, and of our own erased records, written and synced before the transaction that
- * they belong to (ilea_author_commit() sees to it) and merged into the log before anything is served. What this file
- * lacks, because state/ was lost or damaged, is written again from the log.
+ * Every row of the log's erasure set that is not due, and of our own erased records, written and synced before the
+ * transaction that they belong to (ilea_author_commit() sees to it) and merged into the log before anything is served.
+ * What this file lacks, because state/ was lost or damaged, is written again from the log.
  *
  *   file    row ...                   body | tag 8: first bytes of H(SIDE, body)
  *   body    1 | agency 32 | feed 16 | seq u64 | index u32 | leaf 32            an item is erased

@@ -61,7 +61,7 @@ uint64_t ilea_monotonic_ms(void);
 /* Where this process builds the view, and has: erase what it found to be left over of erased records. */
 ILEA_MUST_USE enum ilea_error ilea_node_erase_strays(struct ilea_node *node);
 
-/* Read approvals, unverified and erase_day of ilea.conf again: a stricter one counts from the next decision on, without a
+/* Read approvals, unverified and erase_day of ilea.conf again: they count from the next decision on, without a
  * restart. ILEA_ERROR_INVALID: it cannot be read; `reason` (ILEA_REASON_SIZE) says why. */
 ILEA_MUST_USE enum ilea_error ilea_node_policy_again(struct ilea_node *node, char *reason);
 

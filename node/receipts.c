@@ -62,7 +62,7 @@ find_seen(const struct drafting *drafting, const struct ilea_feed_row *feed, uin
     return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
 }
 
-/* A control feed is seen only up to before a statement of which something is still due: that is hidden, and not gone. */
+/* A control feed is seen only up to before a statement of which something is still due: hidden, and not gone. */
 static enum ilea_error
 limit_to_done(const struct drafting *drafting, const struct ilea_feed_row *feed, uint64_t *seen)
 {

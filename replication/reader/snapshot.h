@@ -8,7 +8,7 @@
 #include "replication/merge/record.h"
 #include "replication/store/view_store.h"
 
-/* The current record, merged; its row: borrowed until the next call on the snapshot. The transaction of the view that it
+/* The current record, merged; its row: borrowed until the next call on the snapshot. The view's transaction that it
  * reads in. */
 const struct ilea_record *ilea_snapshot_record(const struct ilea_snapshot *snapshot);
 struct ilea_transaction *ilea_snapshot_transaction(const struct ilea_snapshot *snapshot);

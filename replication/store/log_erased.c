@@ -348,7 +348,8 @@ ilea_log_forget_due(struct ilea_transaction *txn, const struct ilea_feed_row *co
     while (error == ILEA_ERROR_NONE && day.due > 0) {
         uint8_t key[ERASED_KEY];
         error = ilea_log_erased_next(txn, &row, &row);
-        if (error != ILEA_ERROR_NONE || memcmp(row.agency.bytes, control->origin.agency.bytes, ILEA_ID_SIZE) != 0) break;
+        bool is_its = memcmp(row.agency.bytes, control->origin.agency.bytes, ILEA_ID_SIZE) == 0;
+        if (error != ILEA_ERROR_NONE || !is_its) break;
         if (!row.due || row.feed != control->number || row.seq <= seq) continue;
         error = ilea_delete(txn, LOG_ERASED, erased_key(key, &row.agency, &row.dot));
         if (error == ILEA_ERROR_NONE) error = count_due(txn, &row.agency, -1);

@@ -275,7 +275,9 @@ cut_off(struct ilea_transaction *txn, struct ilea_feed_row *feed, uint64_t seq, 
     if (error != ILEA_ERROR_NONE) return error;
     bool is_own = memcmp(own.bytes, feed->origin.agency.bytes, sizeof own.bytes) == 0;
     if (seq == 0) error = withdraw_opening(txn, feed);
-    if (error == ILEA_ERROR_NONE && feed->origin.scope == ILEA_SCOPE_CONTROL) error = ilea_log_forget_due(txn, feed, seq);
+    if (error == ILEA_ERROR_NONE && feed->origin.scope == ILEA_SCOPE_CONTROL) {
+        error = ilea_log_forget_due(txn, feed, seq);
+    }
     for (uint64_t at = feed->seq; error == ILEA_ERROR_NONE && at > seq; at--) {
         error = drop_last(txn, feed, at, is_own);
     }

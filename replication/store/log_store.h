@@ -25,7 +25,7 @@
  *                                             -> flags u8 | feed number u32 | seq u64: an item that is erased
  *   gone        type u32 | record id 16       -> our own records that were erased or narrowed: since when, why, how far
  *                                                that is stated
- *   erase_days  agency id 32                  -> day u32 | count u32 | due u32: items erased for it that day; its due ones
+ *   erase_days  agency id 32                  -> day u32 | count u32 | due u32: items erased for it that day
  *
  * A commit is one value under an ever rising position: sequential writing costs an eighth of random
  * writing in LMDB, and readers of the log (the view) walk it in the order of arrival.
@@ -168,7 +168,7 @@ struct ilea_erased_row {
     struct ilea_agency_id agency;     /* that says so: it counts for its feeds alone */
     struct ilea_erased_dot dot;
     bool due;                         /* hidden, and deleted once the agency's allowance permits */
-    bool silent;                      /* of our own, for the agency alone: nobody else ever had it, no statement says so */
+    bool silent;                      /* of our own, for the agency alone: nobody else ever had it, nothing states it */
     bool held;                        /* it was here when its erasure was learnt, and a marker says so */
     uint32_t feed;                    /* number of the control feed that states it, and where; 0: no statement is */
     uint64_t seq;                     /* here: it is known from the side file, or silent */

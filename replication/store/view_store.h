@@ -71,7 +71,7 @@ struct ilea_view_change {
     struct ilea_dot dot;
     uint64_t time_ms;          /* the author's claim; 0 of an erased one */
     enum ilea_view_change_kind kind;
-    uint32_t type;             /* of an erased one, if its record is known: these two name it, for its row may be gone */
+    uint32_t type;             /* of an erased one, if its record is known: these two name it, its row may be gone */
     struct ilea_record_id id;
     uint32_t field_count;
     uint32_t fields[ILEA_CHANGE_FIELDS_MAX]; /* that the change wrote; at most so many are named */

@@ -82,8 +82,9 @@ blank(const uint8_t *data, size_t size)
     uint8_t *bytes = malloc(size + 1);
     if (bytes == NULL) abort();
     for (uint32_t i = 0; i < ILEA_COMMIT_ITEMS_MAX; i++) which[i] = size > 0 && (data[i % size] & 1) != 0;
-    enum ilea_error error = ilea_commit_blank((struct ilea_span){ data, size }, which, bytes, &left, &blanked);
-    ilea_assert((error == ILEA_ERROR_NONE) == (ilea_commit_decode((struct ilea_span){ data, size }, &commit) == ILEA_ERROR_NONE));
+    const struct ilea_span input = { data, size };
+    enum ilea_error error = ilea_commit_blank(input, which, bytes, &left, &blanked);
+    ilea_assert((error == ILEA_ERROR_NONE) == (ilea_commit_decode(input, &commit) == ILEA_ERROR_NONE));
     if (error == ILEA_ERROR_NONE) {
         enum ilea_error before = ilea_commit_check_items(&commit);
         ilea_assert(left <= size);

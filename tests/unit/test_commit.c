@@ -378,7 +378,8 @@ test_commit_blank(void **state)
         assert_true(bytes.size <= sizeof left);
         assert_int_equal(ilea_commit_blank(bytes, which, left, &size, &blanked), ILEA_ERROR_NONE);
         assert_int_equal(blanked, wanted);
-        assert_int_equal(check_all((struct ilea_span){ left, size }, &setup.network, &setup.node_public), ILEA_ERROR_NONE);
+        assert_int_equal(check_all((struct ilea_span){ left, size }, &setup.network, &setup.node_public),
+                         ILEA_ERROR_NONE);
         assert_int_equal(ilea_commit_blank((struct ilea_span){ left, size }, which, again, &same, &blanked),
                          ILEA_ERROR_NONE);
         assert_int_equal(blanked, 0);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -428,8 +429,9 @@ test_nothing_brings_it_back_a_forgotten_incarnation(void **state)
     ilea_erased_file_close(pair.a_file);
     ilea_test_home_close(&pair.a);
     ilea_test_copy_file(kept, file);
-    (void)snprintf(log, sizeof log, "rm -rf %s/view && mkdir -m 700 %s/view", pair.a.path, pair.a.path);
-    assert_int_equal(system(log), 0);
+    ilea_home_path(pair.a.path, "view", log);
+    ilea_test_remove_tree(log);
+    assert_int_equal(mkdir(log, 0700), 0);
     ILEA_TEST_OK(ilea_view_make(pair.a.path, 1));
     ILEA_TEST_OK(ilea_view_switch(pair.a.path, 1, 0));
     ilea_test_home_open(&pair.a);
