@@ -316,7 +316,7 @@ settle_record(struct ilea_view_builder *builder, uint64_t number)
     if (error == ILEA_ERROR_NONE) error = ilea_view_agency(builder->view_txn, before.agency, &agency);
     if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
     const struct ilea_agency_id id = agency.id; /* what is borrowed moves with the first write */
-    if (count == 0) {
+    if (count == 0) { /* and here what it alone referred to goes with it */
         if (builder->fallen_count < ILEA_FALLEN_MAX) builder->fallen[builder->fallen_count++] = before.id;
         return ilea_view_drop_record(builder->view_txn, &builder->meta, &before);
     }
@@ -348,7 +348,7 @@ is_about_fallen(const struct ilea_view_builder *builder)
     return false;
 }
 
-/* What we said about records that are gone is to go, too. */
+/* What we said about records that are gone is to go, too; what others said is not shown until they erase it. */
 static enum ilea_error
 find_orphans(struct ilea_view_builder *builder)
 {
@@ -357,12 +357,13 @@ find_orphans(struct ilea_view_builder *builder)
     enum ilea_error error = ilea_log_agency(builder->log_txn, &ilea_log_identity(builder->log)->agency, &own);
     for (unsigned i = 0; i < 2 && error == ILEA_ERROR_NONE; i++) {
         struct ilea_view_row row = { .number = 0 };
-        while ((error = ilea_view_next(builder->view_txn, types[i], own.number, &row)) == ILEA_ERROR_NONE) {
+        while ((error = ilea_view_next(builder->view_txn, types[i], 0, &row)) == ILEA_ERROR_NONE) {
             ilea_record_clear(&builder->record);
             error = ilea_record_decode(row.state, &builder->record);
             if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_MALFORMED ? ILEA_ERROR_CORRUPT : error;
             if (!is_about_fallen(builder)) continue;
-            error = ilea_view_put_orphan(builder->view_txn, row.number);
+            error = row.agency == own.number ? ilea_view_put_orphan(builder->view_txn, row.number)
+                                             : ilea_view_conceal(builder->view_txn, row.number);
             if (error != ILEA_ERROR_NONE) return error;
         }
         if (error == ILEA_ERROR_NOT_FOUND) error = ILEA_ERROR_NONE;

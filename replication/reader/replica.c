@@ -163,6 +163,7 @@ static enum ilea_error
 load(struct ilea_snapshot *snapshot, const struct ilea_view_row *row, struct ilea_record_info *info)
 {
     struct ilea_view_agency agency;
+    if (ilea_view_is_concealed(snapshot->txn, row->number)) return ILEA_ERROR_NOT_FOUND;
     enum ilea_error error = ilea_view_agency(snapshot->txn, row->agency, &agency);
     if (error == ILEA_ERROR_NOT_FOUND) error = ILEA_ERROR_CORRUPT;
     if (error == ILEA_ERROR_NONE) error = ilea_view_check(row, &agency.id);
@@ -219,7 +220,10 @@ ilea_snapshot_next(struct ilea_snapshot *snapshot, const char *type, const char 
         enum ilea_error error = ilea_view_get(snapshot->txn, info->number, &row);
         if (error != ILEA_ERROR_NONE) return error;
     }
-    enum ilea_error error = ilea_view_next(snapshot->txn, type_only, agency_only, &row);
+    enum ilea_error error;
+    do {
+        error = ilea_view_next(snapshot->txn, type_only, agency_only, &row);
+    } while (error == ILEA_ERROR_NONE && ilea_view_is_concealed(snapshot->txn, row.number));
     return error == ILEA_ERROR_NONE ? load(snapshot, &row, info) : error;
 }
 

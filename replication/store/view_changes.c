@@ -147,10 +147,26 @@ ilea_view_orphan_next(struct ilea_transaction *txn, uint64_t *record)
 }
 
 enum ilea_error
+ilea_view_conceal(struct ilea_transaction *txn, uint64_t record)
+{
+    uint8_t key[8];
+    return ilea_put_raw(txn, DB_CONCEALED, view_key_u64(key, record), nothing, nothing, false);
+}
+
+bool
+ilea_view_is_concealed(struct ilea_transaction *txn, uint64_t record)
+{
+    uint8_t key[8];
+    struct ilea_span value;
+    return ilea_get_raw(txn, DB_CONCEALED, view_key_u64(key, record), &value) == ILEA_ERROR_NONE;
+}
+
+enum ilea_error
 ilea_view_drop_record(struct ilea_transaction *txn, struct ilea_view_meta *meta, const struct ilea_view_row *row)
 {
     uint8_t key[8];
     const uint64_t number = row->number;
     enum ilea_error error = ilea_view_delete_record(txn, meta, row);
-    return error == ILEA_ERROR_NONE ? ilea_delete(txn, DB_ORPHANS, view_key_u64(key, number)) : error;
+    if (error == ILEA_ERROR_NONE) error = ilea_delete(txn, DB_ORPHANS, view_key_u64(key, number));
+    return error == ILEA_ERROR_NONE ? ilea_delete(txn, DB_CONCEALED, view_key_u64(key, number)) : error;
 }

@@ -18,6 +18,9 @@
  *   change_records position u64 | index u32      -> record number u64; of a parked item: epoch id 16
  *   strays     position u64 | index u32          -> nothing: changes of our own that are to be erased, never shown
  *   orphans    record number u64                 -> nothing: own records about a record that was erased: to be, too
+ *   concealed  record number u64                 -> nothing: records of others about one that was erased; readers pass
+ *                                                   over them until their agencies erase them. Not so after a rebuild,
+ *                                                   so they count in the digest
  *
  * The hash in a record's row is H(RECORD, agency id || type u64 || scope u64 || id || record bytes): a
  * checksum of the row, and what the view's digest adds up.
@@ -189,6 +192,8 @@ ILEA_MUST_USE enum ilea_error ilea_view_drop_stray(struct ilea_transaction *txn,
 ILEA_MUST_USE enum ilea_error ilea_view_stray_next(struct ilea_transaction *txn, struct ilea_view_place *place);
 ILEA_MUST_USE enum ilea_error ilea_view_put_orphan(struct ilea_transaction *txn, uint64_t record);
 ILEA_MUST_USE enum ilea_error ilea_view_orphan_next(struct ilea_transaction *txn, uint64_t *record);
+ILEA_MUST_USE enum ilea_error ilea_view_conceal(struct ilea_transaction *txn, uint64_t record);
+bool ilea_view_is_concealed(struct ilea_transaction *txn, uint64_t record);
 
 ILEA_MUST_USE enum ilea_error ilea_view_put_agency(struct ilea_transaction *txn,
                                                    const struct ilea_view_agency *agency);

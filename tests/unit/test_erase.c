@@ -12,8 +12,11 @@
 
 #include "crypto/random.h"
 #include "node/erase.h"
+#include "node/erase_dots.h"
 #include "node/erased_file.h"
 #include "node/home.h"
+#include "node/own_keys.h"
+#include "node/receipts.h"
 #include "node/view.h"
 #include "tests/support/home.h"
 
@@ -707,6 +710,111 @@ test_erase_due_is_hidden_and_cut(void **state)
     ilea_environment_close(view);
 }
 
+/* What a receipt of ours says of another's control feed. */
+static uint64_t
+claimed(struct ilea_test_home *home, struct ilea_test_home *author, bool *seen)
+{
+    struct ilea_transaction *log = NULL, *view = NULL;
+    struct ilea_claim claim = { .author = author->own.card.agency };
+    struct ilea_receipt_body body;
+    uint64_t value = 0;
+    ilea_test_home_build(home);
+    ILEA_TEST_OK(ilea_transaction_begin(home->view, false, &view));
+    ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(home->log), false, &log));
+    ILEA_TEST_OK(ilea_claims_make(log, view, ilea_log_identity(home->log), &claim, 1));
+    ILEA_TEST_OK(ilea_receipt_body_decode((struct ilea_span){ claim.body, claim.size }, &body));
+    for (uint32_t i = 0; i < body.feed_count; i++) {
+        struct ilea_receipt_feed feed;
+        ilea_receipt_feed_next(&body.feeds, &feed);
+        const struct ilea_feed_id *control = &ilea_author_feed(author->author, ILEA_SCOPE_CONTROL)->id;
+        if (memcmp(feed.feed.bytes, control->bytes, sizeof control->bytes) == 0) value = feed.seen;
+    }
+    *seen = claim.seen;
+    free(claim.body);
+    ilea_transaction_abort(log);
+    ilea_transaction_abort(view);
+    return value;
+}
+
+/* Signed by two admins it is deleted whatever the allowance says, by one alone it is due; and it is confirmed when it
+ * is gone, not when it is hidden. */
+static void
+test_erase_signatures(void **state)
+{
+    (void)state;
+    static struct ilea_test_home owner;
+    uint32_t changed, stated, written;
+    bool seen;
+    const struct ilea_author_commit *commits;
+    const uint64_t now = 1700000000000;
+    ilea_test_home_make_with(&owner, "DE-BKA", 2);
+    ilea_test_home_meet(&owner, &pair.b.own, true);
+    ilea_test_home_meet(&pair.b, &owner.own, true);
+    struct ilea_erased_file *file = attach(&owner, &changed, &stated);
+    const struct ilea_agency_id *agency = &owner.own.card.agency;
+    struct ilea_erase_record needs[2] = { make_need(&owner, ILEA_SCOPE_PEERS, "by one"),
+                                          make_need(&owner, ILEA_SCOPE_PEERS, "by two") };
+    carry_scope(&owner, ILEA_SCOPE_PEERS, &pair.b);
+    struct ilea_transaction *txn = NULL;
+    ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(pair.b.log), true, &txn));
+    ILEA_TEST_OK(ilea_log_put_erase_day(txn, agency, (uint32_t)(now / ILEA_DAY_MS), ILEA_ERASE_FREE));
+    ILEA_TEST_OK(ilea_transaction_commit(txn));
+    for (unsigned i = 0; i < 2; i++) {
+        struct ilea_erase_dots dots = { .shared = NULL };
+        struct ilea_act act = { .agency = *agency, .made_ms = now, .pair_count = 1 };
+        struct ilea_act_signature sigs[2];
+        struct ilea_erase_result result;
+        uint8_t hash[ILEA_HASH_SIZE], bytes[1024];
+        char hex[2 * ILEA_HASH_SIZE + 1];
+        size_t size;
+        ilea_test_home_build(&owner);
+        ILEA_TEST_OK(ilea_author_begin(owner.author, now));
+        struct ilea_view_row row;
+        struct ilea_transaction *view = NULL;
+        ILEA_TEST_OK(ilea_transaction_begin(owner.view, false, &view));
+        ILEA_TEST_OK(ilea_view_find_id(view, &needs[i].id, 0, &row));
+        ILEA_TEST_OK(ilea_erase_dots_of(&dots, ilea_author_transaction(owner.author), view, row.number, false));
+        ilea_transaction_abort(view);
+        ilea_erase_dots_sort(&dots, hash);
+        ilea_erase_dots_free(&dots);
+        ilea_hex_format(hash, sizeof hash, hex);
+        act.nonce[0] = (uint8_t)i;
+        act.kind = (struct ilea_span){ (const uint8_t *)"record.erase", 12 };
+        act.pairs[0] = (struct ilea_act_pair){ { (const uint8_t *)"dots", 4 }, { (const uint8_t *)hex, sizeof hex - 1 } };
+        ILEA_TEST_OK(ilea_act_encode(&act, bytes, sizeof bytes, &size));
+        for (unsigned j = 0; j <= i; j++) {
+            sigs[j].admin = owner.own.manifest.admins[j];
+            ilea_act_sign(&act, &owner.own.manifest.network, owner.own.admins[j], &sigs[j].sig);
+        }
+        struct ilea_erase_request request = request_of(&needs[i]);
+        request.act = (struct ilea_span){ bytes, size };
+        request.sigs = sigs;
+        request.sig_count = i + 1;
+        request.records = &needs[1 - i];
+        assert_int_equal(ilea_author_erase(owner.author, &request, &result),
+                         i == 0 ? ILEA_ERROR_INVALID : ILEA_ERROR_NOT_FOUND); /* these it does not name */
+        request.records = &needs[i];
+        ILEA_TEST_OK(ilea_author_erase(owner.author, &request, &result));
+        ILEA_TEST_OK(ilea_author_commit(owner.author, &commits, &written));
+        carry_scope(&owner, ILEA_SCOPE_CONTROL, &pair.b);
+        assert_false(is_shown(&pair.b, &needs[i]));
+        assert_int_equal(day_of(&pair.b, agency).due, 1);
+        assert_int_equal(count_items(&pair.b, agency), 2 - i);
+        assert_int_equal(claimed(&pair.b, &owner, &seen), 0); /* the first statement is not carried out */
+        assert_false(seen);
+    }
+    ILEA_TEST_OK(ilea_author_begin(pair.b.author, now + ILEA_DAY_MS));
+    ILEA_TEST_OK(ilea_erase_due(pair.b.author, &changed));
+    assert_int_equal(changed, 1);
+    ILEA_TEST_OK(ilea_author_commit(pair.b.author, &commits, &written));
+    assert_int_equal(count_items(&pair.b, agency), 0);
+    assert_int_equal(claimed(&pair.b, &owner, &seen), 2);
+    assert_true(seen);
+    check_rebuilds(&pair.b);
+    ilea_erased_file_close(file);
+    ilea_test_home_remove(&owner);
+}
+
 /* More than a day's records need signatures. */
 static void
 test_erase_day_limit(void **state)
@@ -767,6 +875,15 @@ test_erase_takes_comments_along(void **state)
     }
     carry_scope(&pair.b, ILEA_SCOPE_PEERS, &pair.a);
     ILEA_TEST_OK(erase(&pair.a, &gone, &result));
+    assert_true(is_shown(&pair.a, &comments[0])); /* there, for the digest, */
+    struct ilea_transaction *txn = NULL;
+    struct ilea_view_row row;
+    ILEA_TEST_OK(ilea_transaction_begin(pair.a.view, false, &txn));
+    ILEA_TEST_OK(ilea_view_find_id(txn, &comments[0].id, 0, &row));
+    assert_true(ilea_view_is_concealed(txn, row.number)); /* and not for readers */
+    ILEA_TEST_OK(ilea_view_find_id(txn, &comments[1].id, 0, &row));
+    assert_false(ilea_view_is_concealed(txn, row.number));
+    ilea_transaction_abort(txn);
     carry_scope(&pair.a, ILEA_SCOPE_CONTROL, &pair.b);
     assert_false(is_shown(&pair.b, &gone));
     ILEA_TEST_OK(ilea_author_begin(pair.b.author, 1700000000000));
@@ -909,6 +1026,7 @@ main(void)
         TEST(test_erase_counts_for_own_feeds_alone),
         TEST(test_erase_allowance),
         TEST(test_erase_due_is_hidden_and_cut),
+        TEST(test_erase_signatures),
         TEST(test_erase_day_limit),
         TEST(test_erase_takes_comments_along),
         TEST(test_erase_narrowing),
