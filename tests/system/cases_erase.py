@@ -135,10 +135,7 @@ def erase_backup_and_bundle(place):
 
     for agency, backup in zip(agencies, backups):
         agency.stop()
-        shutil.rmtree(os.path.join(agency.home, "log"))
-        shutil.copytree(os.path.join(backup, "log"), os.path.join(agency.home, "log"))
-        shutil.rmtree(os.path.join(agency.home, "view"))
-        os.makedirs(os.path.join(agency.home, "view"), mode=0o700)
+        agency.run("restore", backup, "--yes")
     b.start()
     wait_for("the view of BE-FP", lambda: titles(b) == {"kept"}, 30, 0.2)
     b.run("bundle", "import", bundle)
@@ -148,6 +145,7 @@ def erase_backup_and_bundle(place):
     same((titles(a), titles(b)), ({"kept"}, {"kept"}), "both restored")
     wait_confirmed(a, record, ["BE-FP"])
     for agency in agencies:
+        shutil.rmtree(os.path.join(agency.home, "before-restore-1"))  # what the restore moved away
         agency.run("compact")
         same(files_with(agency.home, SECRET), [], f"files of {agency.code} with the text")
         agency.verify()
@@ -175,6 +173,8 @@ def erase_limit(place):
     waiting = a.run("erase", *refs[1:], "--reason", "all", "--confirm", "--admin", "admin").out
     check("1 of 2 signatures" in waiting, "the proposal", waiting)
     same(len(a.export()), 3, "records with one signature")
+    pending = a.json("admin", "pending")
+    same((pending[0]["reason"], len(pending[0]["records"])), ("all", 3), "what the second admin is shown")
     a.run("admin", "sign", "1", "--admin", second)
     same(len(a.export()), 0, "records with two")
     wait_converged(agencies)

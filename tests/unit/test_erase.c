@@ -780,7 +780,8 @@ test_erase_signatures(void **state)
         ilea_hex_format(hash, sizeof hash, hex);
         act.nonce[0] = (uint8_t)i;
         act.kind = (struct ilea_span){ (const uint8_t *)"record.erase", 12 };
-        act.pairs[0] = (struct ilea_act_pair){ { (const uint8_t *)"dots", 4 }, { (const uint8_t *)hex, sizeof hex - 1 } };
+        act.pairs[0].key = (struct ilea_span){ (const uint8_t *)"dots", 4 };
+        act.pairs[0].value = (struct ilea_span){ (const uint8_t *)hex, sizeof hex - 1 };
         ILEA_TEST_OK(ilea_act_encode(&act, bytes, sizeof bytes, &size));
         for (unsigned j = 0; j <= i; j++) {
             sigs[j].admin = owner.own.manifest.admins[j];
