@@ -85,7 +85,7 @@ def erase_reaches_all(place):
 @test
 @waits
 def erase_late_peer(place):
-    """Somebody who is away while it is erased erases it too, over a third agency, and is outstanding by name till then."""
+    """Who is away while it is erased erases it too, over a third agency, and is outstanding by name till then."""
     a, b, c = agencies = federation(place, ["AT-BK", "BE-FP", "CZ-PP"])
     a.start()
     b.start()
