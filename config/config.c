@@ -22,21 +22,18 @@ set_value(struct parse *parse, char *to, const char *name, const char *value)
     return 1;
 }
 
-/* 1 to ILEA_APPROVALS_MAX, in plain digits. */
+/* A number in plain digits. */
 static int
-set_approvals(struct parse *parse, const char *value)
+set_number(struct parse *parse, uint32_t *to, const char *name, const char *value, uint32_t min, uint32_t max)
 {
     uint32_t number = 0;
-    size_t size = strlen(value);
-    for (size_t i = 0; i < size && size <= 2; i++) {
-        if (value[i] < '0' || value[i] > '9') size = 3;
-        number = number * 10 + (uint32_t)(value[i] - '0');
-    }
-    if (size == 0 || size > 2 || number < 1 || number > ILEA_APPROVALS_MAX) {
-        (void)snprintf(parse->reason, parse->reason_size, "approvals takes a number from 1 to %d", ILEA_APPROVALS_MAX);
+    size_t size = strlen(value), i = 0;
+    while (i < size && i < 7 && value[i] >= '0' && value[i] <= '9') number = number * 10 + (uint32_t)(value[i++] - '0');
+    if (size == 0 || i < size || number < min || number > max) {
+        (void)snprintf(parse->reason, parse->reason_size, "%s takes a number from %u to %u", name, min, max);
         return 0;
     }
-    parse->config->approvals = number;
+    *to = number;
     return 1;
 }
 
@@ -98,7 +95,12 @@ on_entry(void *context, const char *section, const char *name, const char *value
     if (strcmp(name, "listen") == 0) return set_value(parse, parse->config->listen, name, value);
     if (strcmp(name, "lobby") == 0) return set_value(parse, parse->config->lobby, name, value);
     if (strcmp(name, "guard") == 0) return set_value(parse, parse->config->guard, name, value);
-    if (strcmp(name, "approvals") == 0) return set_approvals(parse, value);
+    if (strcmp(name, "approvals") == 0) {
+        return set_number(parse, &parse->config->approvals, name, value, 1, ILEA_APPROVALS_MAX);
+    }
+    if (strcmp(name, "erase_day") == 0) {
+        return set_number(parse, &parse->config->erase_day, name, value, 0, ILEA_ERASE_DAY_MAX);
+    }
     if (strcmp(name, "unverified") == 0) return set_flag(parse, &parse->config->unverified, name, value);
     if (strcmp(name, "four_eyes") == 0) return set_flag(parse, &parse->config->four_eyes, name, value);
     if (strcmp(name, "documents") == 0) return set_documents(parse, value);
@@ -114,7 +116,8 @@ enum ilea_error
 ilea_config_parse(const char *text, size_t size, struct ilea_config *config, int *line,
                   char *reason, size_t reason_size)
 {
-    *config = (struct ilea_config){ .approvals = 1, .documents_max = ILEA_DOCUMENTS_MAX_DEFAULT };
+    *config = (struct ilea_config){ .approvals = 1, .documents_max = ILEA_DOCUMENTS_MAX_DEFAULT,
+                                    .erase_day = ILEA_ERASE_DAY_DEFAULT };
     *line = 0;
     reason[0] = '\0';
     if (size > ILEA_CONFIG_FILE_SIZE_MAX || memchr(text, '\0', size) != NULL) {

@@ -10,6 +10,7 @@
  *     four_eyes = yes                    ; nothing leaves before a second admin approved it; default no
  *     documents = all                    ; fetch every document that records name; default on-demand
  *     documents_max = 20G                ; how much of them this node keeps; default 20G
+ *     erase_day = 100                    ; records erased in 24 hours without signatures of two admins; 0 to 100000
  *     generation = /path                 ; file that changes when this machine is put back to a snapshot
  *
  * Unknown sections and keys are errors: a misspelt one must not be silently ignored.
@@ -23,7 +24,8 @@
 
 #include "include/ilea/error.h"
 
-enum { ILEA_CONFIG_VALUE_SIZE = 256, ILEA_CONFIG_FILE_SIZE_MAX = 64 * 1024, ILEA_APPROVALS_MAX = 16 };
+enum { ILEA_CONFIG_VALUE_SIZE = 256, ILEA_CONFIG_FILE_SIZE_MAX = 64 * 1024, ILEA_APPROVALS_MAX = 16,
+       ILEA_ERASE_DAY_DEFAULT = 100, ILEA_ERASE_DAY_MAX = 100000 };
 #define ILEA_DOCUMENTS_MAX_DEFAULT (UINT64_C(20) << 30)
 
 struct ilea_config {
@@ -35,6 +37,7 @@ struct ilea_config {
     bool four_eyes;
     bool all_documents;                  /* else only those that somebody asked for */
     uint64_t documents_max;              /* bytes */
+    uint32_t erase_day;                  /* 0 to ILEA_ERASE_DAY_MAX */
     char generation[ILEA_CONFIG_VALUE_SIZE]; /* "" if not set */
 };
 

@@ -5,6 +5,7 @@
 
 #include "crypto/assert.h"
 #include "node/author_state.h"
+#include "node/erased_file.h"
 #include "replication/reader/snapshot.h"
 
 /* All keys of our own epochs, so that any of them can be handed to a reader who comes later. */
@@ -92,6 +93,18 @@ struct ilea_transaction *
 ilea_author_transaction(struct ilea_author *author)
 {
     return author->txn;
+}
+
+void
+ilea_author_use_erased(struct ilea_author *author, struct ilea_erased_file *erased)
+{
+    author->erased = erased;
+}
+
+struct ilea_erased_file *
+ilea_author_erased(const struct ilea_author *author)
+{
+    return author->erased;
 }
 
 const struct ilea_log_identity *
@@ -191,6 +204,7 @@ void
 ilea_author_abort(struct ilea_author *author)
 {
     if (author->txn == NULL) return;
+    if (author->erased != NULL) ilea_erased_file_drop(author->erased);
     ilea_transaction_abort(author->txn);
     ilea_transaction_abort(author->view_txn);
     author->txn = author->view_txn = NULL;
@@ -349,6 +363,8 @@ ilea_author_commit(struct ilea_author *author, const struct ilea_author_commit *
     ilea_assert(author->txn != NULL);
     enum ilea_error error = ilea_author_end_commit(author);
     if (error == ILEA_ERROR_NONE) error = store_counters(author);
+    /* Before the log: a restore of the log between the two must not undo what was told to be erased. */
+    if (error == ILEA_ERROR_NONE && author->erased != NULL) error = ilea_erased_file_sync(author->erased);
     if (error != ILEA_ERROR_NONE) {
         ilea_author_abort(author);
         return error;

@@ -21,6 +21,7 @@
 #include "replication/store/view_store.h"
 
 struct ilea_author;
+struct ilea_erased_file; /* node/erased_file.h */
 
 enum ilea_put_outcome {
     ILEA_PUT_CREATED = 1,
@@ -55,6 +56,11 @@ void ilea_author_free(struct ilea_author *author);
 
 /* The view to look records up in; borrowed until the next call. Outside begin and commit only. */
 void ilea_author_use_view(struct ilea_author *author, struct ilea_environment *view);
+
+/* Where what is erased is written down before the transaction that it belongs to; borrowed. Each group commit syncs it
+ * first, and an abort drops what was added. NULL: nothing can be erased. */
+void ilea_author_use_erased(struct ilea_author *author, struct ilea_erased_file *erased);
+struct ilea_erased_file *ilea_author_erased(const struct ilea_author *author);
 
 /* Log position up to which the view must have come before everything written so far can be seen in it. */
 uint64_t ilea_author_position(const struct ilea_author *author);

@@ -9,6 +9,7 @@
 
 #include "crypto/assert.h"
 #include "node/author_state.h"
+#include "node/date.h"
 #include "node/reach.h"
 #include "replication/reader/snapshot.h"
 #include "replication/record/label.h"
@@ -569,6 +570,21 @@ not_ours(struct ilea_author *author, const struct ilea_put *put, struct ilea_put
                   (int)owner.code.size, (const char *)owner.code.data);
 }
 
+/* What was erased stays so: whatever would be written to it would be erased at once. */
+static enum ilea_error
+refuse_erased(struct ilea_author *author, const struct ilea_put *put, struct ilea_put_result *result)
+{
+    static const struct ilea_audience_id none;
+    struct ilea_gone_row row;
+    char time[ILEA_TIME_SIZE];
+    enum ilea_error error = ilea_log_gone(author->txn, put->type, &put->id, &row);
+    if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+    if (memcmp(row.audience.bytes, none.bytes, sizeof none.bytes) != 0) return ILEA_ERROR_NONE; /* narrowed */
+    ilea_time_format(row.time_ms, time);
+    return refuse(result, ILEA_ERROR_INVALID, "the record was erased on %s (%.*s) and does not come back", time,
+                  (int)row.reason.size, row.reason.size > 0 ? (const char *)row.reason.data : "");
+}
+
 enum ilea_error
 ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
                 struct ilea_put_result *result)
@@ -594,6 +610,8 @@ ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
     if (memcmp(put->id.bytes, empty.bytes, sizeof empty.bytes) == 0) {
         return refuse(result, ILEA_ERROR_INVALID, "an id of zeros names no record");
     }
+    enum ilea_error gone = refuse_erased(author, put, result);
+    if (gone != ILEA_ERROR_NONE) return gone;
     if (is_pending(author, &put->id)) return ILEA_ERROR_BUSY;
     if (author->view_txn == NULL) return ILEA_ERROR_BUSY; /* it is being rebuilt */
     struct ilea_view_row row;

@@ -64,6 +64,7 @@ struct ilea_author {
     const struct ilea_keys *keys;
     struct ilea_guard *guard;
     struct ilea_environment *view;
+    struct ilea_erased_file *erased;
     struct ilea_keyring *ring;
     struct ilea_commit_builder *builder;
     struct ilea_sign_public node;

@@ -31,8 +31,8 @@ struct ilea_command {
     const char *home_option, *agency, *country, *name, *listen, *network, *out, *to, *profile, *title,
         *limit, *type, *since, *passphrase_file, *admin, *admin_passphrase_file, *new_passphrase_file, *threshold,
         *code, *scope, *tlp_max, *tlp, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
-        *keep, *new_admin, *invite, *note, *days, *wait, *for_agency, *split, *media;
-    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged, dry_run;
+        *keep, *new_admin, *invite, *note, *days, *wait, *for_agency, *split, *media, *basis;
+    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged, dry_run, confirm;
 };
 
 /* One line on stderr, "ilea: ..."; returns `code`. */
@@ -134,6 +134,8 @@ int ilea_command_fetch(const struct ilea_command *command);
 int ilea_command_publish(const struct ilea_command *command);
 int ilea_command_review(const struct ilea_command *command);
 int ilea_command_retract(const struct ilea_command *command);
+int ilea_command_erase(const struct ilea_command *command);
+int ilea_command_erasures(const struct ilea_command *command);
 int ilea_command_compact(const struct ilea_command *command);
 int ilea_command_import(const struct ilea_command *command);
 int ilea_command_export(const struct ilea_command *command);

@@ -10,6 +10,7 @@
 #include "node/command_act.h"
 #include "node/date.h"
 #include "node/decision.h"
+#include "replication/record/uuid.h"
 
 static const struct ilea_span nothing = { NULL, 0 };
 
@@ -339,6 +340,28 @@ proposal_json(struct ilea_command_act *act, const struct ilea_proposal_row *row,
                      proposed->has_subject ? json_string(id) : json_null());
 }
 
+/* What does not go into the act, because other agencies read that: the records that are to be erased, and why. */
+static void
+add_erase(const struct ilea_proposal_row *row, json_t *json, char *text, size_t size)
+{
+    struct ilea_control_erase *erase = malloc(sizeof *erase);
+    if (erase != NULL && ilea_control_get_erase(row->payload, erase) == ILEA_ERROR_NONE) {
+        json_t *records = json_array();
+        size_t used = strlen(text);
+        for (uint32_t i = 0; i < erase->count; i++) {
+            char id[ILEA_UUID_TEXT_SIZE];
+            ilea_uuid_print(&erase->records[i].id, id);
+            json_array_append_new(records, json_string(id));
+        }
+        (void)snprintf(text + used, size - used, ", reason: %.*s; which: --json", (int)erase->reason.size,
+                       (const char *)erase->reason.data);
+        json_object_set_new(json, "records", records);
+        json_object_set_new(json, "reason", json_stringn((const char *)erase->reason.data, erase->reason.size));
+        json_object_set_new(json, "text", json_string(text));
+    }
+    free(erase);
+}
+
 json_t *
 ilea_command_proposals(struct ilea_command_act *act)
 {
@@ -346,10 +369,15 @@ ilea_command_proposals(struct ilea_command_act *act)
     struct ilea_act *proposed = malloc(sizeof *proposed);
     struct ilea_proposal_row row = { .number = 0 };
     while (proposed != NULL && ilea_log_proposal_next(act->txn, row.number, &row) == ILEA_ERROR_NONE) {
-        char text[300];
+        char text[600];
         if (ilea_act_decode(row.act, proposed) != ILEA_ERROR_NONE || ilea_trust_is_release(row.act)) continue;
         describe(act, proposed, text, sizeof text);
-        json_array_append_new(list, proposal_json(act, &row, proposed, text));
+        json_t *json = proposal_json(act, &row, proposed, text);
+        static const char erases[] = "record.erase";
+        if (proposed->kind.size == sizeof erases - 1 && memcmp(proposed->kind.data, erases, sizeof erases - 1) == 0) {
+            add_erase(&row, json, text, sizeof text);
+        }
+        json_array_append_new(list, json);
     }
     free(proposed);
     return list;

@@ -11,6 +11,7 @@
 #include "node/jsonl.h"
 #include "node/profile.h"
 #include "node/put_builder.h"
+#include "replication/record/uuid.h"
 
 struct import {
     uint64_t created, updated, unchanged, waiting, bad;
@@ -179,9 +180,26 @@ ilea_command_export(const struct ilea_command *command)
     return ilea_command_fail(ilea_exit_code(error), "export stopped: %s", ilea_error_text(error));
 }
 
+/* One that is no more: what names it, and its record as far as that is known. */
+static json_t *
+erased_json(const struct ilea_change_info *change, const char *dot)
+{
+    char id[ILEA_UUID_TEXT_SIZE];
+    json_t *json = json_pack("{s:I,s:s,s:s}", "lsn", (json_int_t)change->lsn, "op", "erase", "dot", dot);
+    if (!change->has_id) return json;
+    ilea_uuid_print(&change->id, id);
+    json_object_set_new(json, "type", json_string(change->type));
+    json_object_set_new(json, "id", json_string(id));
+    return json;
+}
+
 static json_t *
 change_json(struct ilea_snapshot *snapshot, const struct ilea_change_info *change)
 {
+    char dot[64];
+    ilea_command_hex(change->feed, sizeof change->feed, dot);
+    (void)snprintf(dot + 32, sizeof dot - 32, ":%llu:%u", (unsigned long long)change->seq, change->index);
+    if (change->erased) return erased_json(change, dot);
     json_t *fields = json_array();
     for (uint32_t i = 0; i < change->field_count; i++) {
         const char *name;
@@ -190,13 +208,11 @@ change_json(struct ilea_snapshot *snapshot, const struct ilea_change_info *chang
         }
     }
     struct ilea_record_info info;
-    if (ilea_snapshot_by_number(snapshot, change->record, &info) != ILEA_ERROR_NONE) {
+    enum ilea_error error = ilea_snapshot_by_number(snapshot, change->record, &info);
+    if (error != ILEA_ERROR_NONE) {
         json_decref(fields);
-        return NULL;
+        return error == ILEA_ERROR_NOT_FOUND ? erased_json(change, dot) : NULL; /* it is being erased */
     }
-    char dot[64];
-    ilea_command_hex(change->feed, sizeof change->feed, dot);
-    (void)snprintf(dot + 32, sizeof dot - 32, ":%llu:%u", (unsigned long long)change->seq, change->index);
     return json_pack("{s:I,s:s,s:s,s:o,s:I,s:o}", "lsn", (json_int_t)change->lsn, "op",
                      change->created ? "create" : "update", "dot", dot, "fields", fields, "author_time_ms",
                      (json_int_t)change->author_time_ms, "record", ilea_command_record(snapshot, &info));

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "node/command.h"
+#include "node/command_erase.h"
 #include "node/date.h"
 #include "node/grant.h"
 #include "node/where.h"
@@ -73,6 +73,37 @@ show(const struct ilea_command *command, struct ilea_log *log, struct ilea_snaps
     return ilea_command_fail(ilea_exit_code(error), "where it is cannot be read: %s", ilea_error_text(error));
 }
 
+/* A record that was erased: who has confirmed that. NOT_FOUND: it is none. */
+static enum ilea_error
+show_erased(const struct ilea_command *command, struct ilea_log *log)
+{
+    struct ilea_transaction *txn = NULL;
+    struct ilea_gone_row gone;
+    struct ilea_erasure erasure = { .count = 0 };
+    char since[ILEA_TIME_SIZE], heard[ILEA_TIME_SIZE];
+    enum ilea_error error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
+    if (error == ILEA_ERROR_NONE) error = ilea_erasure_find(txn, command->words[1], &gone);
+    if (error == ILEA_ERROR_NONE) error = ilea_erasure_make(txn, ilea_log_identity(log), &gone, &erasure);
+    if (error == ILEA_ERROR_NONE && command->json) {
+        ilea_command_print(ilea_command_where_erased(&erasure));
+    } else if (error == ILEA_ERROR_NONE) {
+        ilea_time_format(gone.time_ms, since);
+        (void)printf("%s  was erased on %s: %.*s\n", command->words[1], since, (int)gone.reason.size,
+                     (const char *)gone.reason.data);
+        for (uint32_t i = 0; i < erasure.count; i++) {
+            const struct ilea_erasure_agency *entry = &erasure.agencies[i];
+            heard[0] = '\0';
+            if (entry->heard_ms != 0) ilea_time_format(entry->heard_ms, heard);
+            if (i == 0) (void)printf("%-16s %-15s %-16s\n", "AGENCY", "STATE", "LAST HEARD (UTC)");
+            (void)printf("%-16s %-15s %s\n", entry->code, entry->confirmed ? "erased" : "not-confirmed", heard);
+        }
+        (void)printf("%u of %u have confirmed it.\n", erasure.confirmed, erasure.count);
+    }
+    ilea_erasure_free(&erasure);
+    ilea_transaction_abort(txn);
+    return error;
+}
+
 int
 ilea_command_where(const struct ilea_command *command)
 {
@@ -81,8 +112,12 @@ ilea_command_where(const struct ilea_command *command)
     struct ilea_snapshot *snapshot = NULL;
     struct ilea_record_info info;
     struct ilea_log *log = NULL;
-    int code = ilea_command_find_record(command, command->words[1], &replica, &snapshot, &info);
-    if (code == 0) code = ilea_command_log(command, &log);
+    int code = ilea_command_log(command, &log);
+    if (code == 0 && show_erased(command, log) == ILEA_ERROR_NONE) {
+        ilea_log_close(log);
+        return 0;
+    }
+    if (code == 0) code = ilea_command_find_record(command, command->words[1], &replica, &snapshot, &info);
     if (code == 0 && memcmp(info.agency.bytes, ilea_log_identity(log)->agency.bytes, sizeof info.agency.bytes) != 0) {
         code = ilea_command_fail(EX_DATAERR, "%s belongs to %s: only they are told where it is", command->words[1],
                                  info.agency_code);

@@ -22,6 +22,7 @@
  *   BUNDLE                                     control_bundle.h
  *   HELD                                       control_held.h
  *   DOCUMENT                                   control_document.h
+ *   ERASE                                      control_erase.h
  *
  * Private to ileanet's own programs: both ends are of one version.
  */
@@ -60,7 +61,8 @@ enum ilea_control_kind {
     ILEA_CONTROL_BUNDLE, /* control_bundle.h */
     ILEA_CONTROL_HELD,    /* control_held.h */
     ILEA_CONTROL_DOCUMENT, /* control_document.h */
-    ILEA_CONTROL_LAST = ILEA_CONTROL_DOCUMENT
+    ILEA_CONTROL_ERASE,   /* control_erase.h */
+    ILEA_CONTROL_LAST = ILEA_CONTROL_ERASE
 };
 
 struct ilea_control_frame {

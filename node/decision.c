@@ -29,6 +29,8 @@ static const struct ilea_decision_kind kinds[] = {
     { "record.release", ILEA_DECIDER_REVIEW, false, false, "send records to others" },
     { "record.asked", ILEA_DECIDER_NODE, false, false, "note that a release waits for review" },
     { "record.return", ILEA_DECIDER_ONE, false, false, "return a release" },
+    { "record.erase", ILEA_DECIDER_PAIR, false, false, "erase" },
+    { "record.erased", ILEA_DECIDER_NODE, false, false, "note an erased record" },
     { "log.restored", ILEA_DECIDER_NODE, false, false, "note that the log was restored" },
 };
 
@@ -52,6 +54,7 @@ ilea_decision_needed(const struct ilea_decision_kind *kind, uint32_t approvals, 
     case ILEA_DECIDER_ONE: return 1;
     case ILEA_DECIDER_QUORUM: return approvals;
     case ILEA_DECIDER_REVIEW: return 2;
+    case ILEA_DECIDER_PAIR: return admins < 2 ? 1 : 2;
     case ILEA_DECIDER_GROWING: return admins < approvals ? admins : approvals;
     }
     return approvals;

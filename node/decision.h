@@ -15,6 +15,7 @@ enum ilea_decider {
     ILEA_DECIDER_QUORUM, /* as many admins as the policy asks for */
     ILEA_DECIDER_GROWING,/* so too, but where there are fewer admins, all of them: an admin is added */
     ILEA_DECIDER_REVIEW, /* two, whatever the policy: who asks, and another one */
+    ILEA_DECIDER_PAIR,   /* two admins, or the only one: other agencies check that, and do not know our policy */
     ILEA_DECIDER_ROOTS   /* the agency's roots, by the manifest that goes with it; admins may sign too */
 };
 

@@ -78,6 +78,7 @@ do_time(struct driver *driver)
         driver->retire_check_ms = now + RETIRE_CHECK_MS;
         ilea_driver_retire_transport(driver);
     }
+    ilea_driver_tend_erased(driver, now);
     ilea_driver_tend_lobby(driver, now);
     ilea_driver_tend_receipts(driver, now);
     ilea_driver_tend_gaps(driver, now);

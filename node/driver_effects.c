@@ -10,6 +10,7 @@
 #include "crypto/assert.h"
 #include "crypto/random.h"
 #include "node/driver_state.h"
+#include "node/erase.h"
 #include "replication/core/message.h"
 
 /* The open transaction, begun if there is none. */
@@ -120,6 +121,9 @@ store_commit(struct driver *driver, const struct ilea_effect *effect)
     }
     uint64_t position;
     const bool was_archived = feed.archived;
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_erase_take(driver->node->author, &feed, effect->store.seq, effect->store.commit);
+    }
     if (error == ILEA_ERROR_NONE) {
         error = ilea_log_append(txn, &feed, effect->store.seq, &effect->store.id, effect->store.commit,
                                 &position);

@@ -103,13 +103,13 @@ static bool
 erased(void *context, const struct ilea_agency_id *agency, const struct ilea_feed_id *feed, uint64_t seq,
        uint32_t index, const uint8_t leaf[ILEA_HASH_SIZE])
 {
-    (void)context;
-    (void)agency;
-    (void)feed;
-    (void)seq;
-    (void)index;
-    (void)leaf;
-    return false;
+    struct ilea_transaction *own, *txn = ilea_driver_read(context, &own);
+    uint8_t half[ILEA_DOT_FEED_SIZE];
+    if (txn == NULL) return false;
+    ilea_dot_feed_of(feed, half);
+    bool is = ilea_log_is_erased(txn, agency, half, seq, index, leaf);
+    ilea_transaction_abort(own);
+    return is;
 }
 
 static bool

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/control_erase.h"
 #include "node/control_held.h"
 #include "node/driver_state.h"
 #include "node/trust.h"
@@ -137,7 +138,19 @@ do_card(struct driver *driver, struct ilea_control_client *client, struct ilea_s
     ilea_control_put_agency(&client->answer, &answer);
 }
 
-/* False if it has to wait for the view. */
+/* Whether a request is to be asked again once the view has come further. */
+static bool
+has_to_wait(struct driver *driver, struct ilea_control_client *client, enum ilea_error *error)
+{
+    if (*error != ILEA_ERROR_BUSY) return false;
+    if (driver->view_is_full) *error = ILEA_ERROR_FULL;
+    if (*error != ILEA_ERROR_BUSY) return false;
+    ilea_author_abort(driver->node->author);
+    client->waits_for_view = true;
+    return true;
+}
+
+/* False: it has to wait. */
 static bool
 do_decide(struct driver *driver, struct ilea_control_client *client, struct ilea_span body)
 {
@@ -152,12 +165,7 @@ do_decide(struct driver *driver, struct ilea_control_client *client, struct ilea
         if (error == ILEA_ERROR_NONE) error = ilea_trust_decide(driver->node, request, ilea_wall_ms(), &answer);
     }
     free(request);
-    if (error == ILEA_ERROR_BUSY && driver->view_is_full) error = ILEA_ERROR_FULL;
-    if (error == ILEA_ERROR_BUSY) {
-        ilea_author_abort(driver->node->author);
-        client->waits_for_view = true;
-        return false;
-    }
+    if (has_to_wait(driver, client, &error)) return false;
     answer.error = end_decision(driver, error, answer.error, answer.has_agency ? &answer.agency : NULL, answer.reason);
     if (answer.error == ILEA_ERROR_NONE) {
         ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "decided", "what", answer.kind, "agency", answer.code,
@@ -166,6 +174,35 @@ do_decide(struct driver *driver, struct ilea_control_client *client, struct ilea
     if (answer.error == ILEA_ERROR_NONE && answer.own_changed) driver->reloading = true;
     if (answer.error == ILEA_ERROR_NONE && strcmp(answer.kind, "peer.invite") == 0) ilea_driver_tell_invites(driver);
     ilea_control_put_decision(&client->answer, &answer);
+    return true;
+}
+
+/* False: it has to wait. */
+static bool
+do_erase(struct driver *driver, struct ilea_control_client *client, struct ilea_span body)
+{
+    struct ilea_control_erased answer = { .error = ILEA_ERROR_NONE };
+    struct ilea_control_erase *erase = malloc(sizeof *erase);
+    ilea_driver_commit_turn(driver); /* a transaction of its own: it may fail alone */
+    enum ilea_error error = erase != NULL ? ilea_control_get_erase(body, erase) : ILEA_ERROR_NO_MEMORY;
+    if (error == ILEA_ERROR_NONE) answer.error = ilea_node_policy_again(driver->node, answer.result.reason);
+    if (error == ILEA_ERROR_NONE && answer.error == ILEA_ERROR_NONE) {
+        const struct ilea_erase_request request =
+            ilea_control_erase_request(erase, driver->node->config.erase_day);
+        error = ilea_driver_transaction(driver);
+        if (error == ILEA_ERROR_NONE) error = ilea_author_erase(driver->node->author, &request, &answer.result);
+        if (answer.result.reason[0] != '\0') {
+            answer.error = error;
+            error = ILEA_ERROR_NONE;
+        }
+    }
+    free(erase);
+    if (has_to_wait(driver, client, &error)) return false;
+    answer.error = end_decision(driver, error, answer.error, NULL, answer.result.reason);
+    if (answer.error == ILEA_ERROR_NONE) {
+        ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "erased", NULL);
+    }
+    ilea_control_put_erased(&client->answer, &answer);
     return true;
 }
 
@@ -228,6 +265,9 @@ ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *clie
         case ILEA_CONTROL_CARD: do_card(driver, client, frame.body); break;
         case ILEA_CONTROL_DECIDE:
             if (!do_decide(driver, client, frame.body)) return;
+            break;
+        case ILEA_CONTROL_ERASE:
+            if (!do_erase(driver, client, frame.body)) return;
             break;
         case ILEA_CONTROL_SEAL: ilea_driver_seal(driver, client, frame.body); break;
         case ILEA_CONTROL_CEREMONY: ilea_driver_ceremony(driver, client, frame.body); break;

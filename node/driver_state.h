@@ -41,6 +41,7 @@ enum {
     SWEEP_MS = 3600000,                /* what lies in blobs/ and belongs to nothing is looked for so often */
     SWEEP_FRESH_S = 30 * 24 * 3600,    /* and is left alone for so long: its record may come back from peers */
     READERS_CHECK_MS = 60000, REQUESTS_CHECK_MS = 60000, GRANTS_CHECK_MS = 30000, RETIRE_CHECK_MS = 5000,
+    ERASE_CHECK_MS = 10 * 60 * 1000,
     RETRY_MS = 1000,
     BEHIND_MS = 60000,                 /* so long we lack what an agency says it has for us, and then status says so */
     BEHIND_CHECK_MS = 5000,
@@ -216,9 +217,11 @@ struct driver {
     struct ilea_imported imported;  /* by IMPORT events since it was last set to zeros */
     struct bundle *bundle;          /* being taken in; NULL: none is */
 
+    bool strays;                    /* the view reported since it was last asked what is left over of erased records */
     bool stored;                    /* STOREs are in the open transaction */
     bool trouble;                   /* the log cannot be written: retry at retry_ms */
-    uint64_t retry_ms, readers_check_ms, grants_check_ms, retire_check_ms, requests_check_ms;
+    uint64_t retry_ms, readers_check_ms, grants_check_ms, retire_check_ms, requests_check_ms,
+        erase_check_ms;
     uint64_t watchdog_ms, watchdog_due_ms;
     bool stopping;
     bool reloading;                 /* our own manifest changed: the node is closed and opened again */
@@ -262,6 +265,9 @@ void ilea_driver_start_link(struct driver *driver);
 /* The transport key that we serve and dial with: the old one for as long as some peer knows no other. */
 const struct ilea_transport_secret *ilea_driver_transport(const struct driver *driver);
 void ilea_driver_retire_transport(struct driver *driver);
+
+/* driver_erase.c */
+void ilea_driver_tend_erased(struct driver *driver, uint64_t now);
 
 /* driver_bundle.c */
 void ilea_driver_end_bundle(struct driver *driver);

@@ -122,6 +122,7 @@ ilea_driver_read_worker(struct driver *driver)
         driver->report_size = 0;
         driver->view_position = ilea_key_u64(driver->report);
         driver->view_is_full = false;
+        driver->strays = true;
     }
     if (ilea_author_transaction(driver->node->author) == NULL) switch_generation(driver);
     let_clients_go_on(driver);

@@ -41,12 +41,14 @@ static const char help[] =
     "  attach REF FILE [--name NAME] [--media TYPE]\n"
     "  detach REF NAME                     take a file off again\n"
     "  fetch REF [--name NAME] [--out DIR] [--wait SECONDS]\n"
+    "  erase REF... --reason TEXT [--basis TEXT] [--confirm]\n"
+    "  erasures                            who has confirmed\n"
     "  import FILE --profile NAME [--to AUDIENCE]\n"
     "    NAME: records cordis-project h2020-topic misp-galaxy org; FILE: also .gz, -\n"
     "  export [--type TYPE] [--agency CODE]\n"
     "  changes [--since LSN] [--follow]\n"
     "  status                              is all well, and what is to be decided\n"
-    "  verify                              check every hash, signature and link\n"
+    "  verify                              check hashes and signatures\n"
     "Peers\n"
     "  peer add CARDFILE | list | pending | show AGENCY\n"
     "  peer request tcp://HOST:PORT [--invite INVITE] [--note TEXT] [--wait SECONDS]\n"
@@ -72,7 +74,7 @@ static const char help[] =
     "  key recover [--from INDEX] [--new-admin NAME] [--last-good FEED:SEQ]... --yes\n"
     "       admin add and remove, fork and key sign with the roots: [--roots DIR]...\n"
     "       --clock-is-right: decide though the clock seems wrong\n"
-    "  compact                             log and view without what was deleted\n"
+    "  compact                             free what was deleted\n"
     "Files instead of links\n"
     "  bundle export --for AGENCY FILE [--since FILE] [--split SIZE]\n"
     "  bundle inspect FILE | import FILE...\n"
@@ -87,7 +89,7 @@ static const char help[] =
     "else it is asked for. Exit codes are those of sysexits(3):\n"
     "64 usage, 65 bad data, 66 not there, 69 not reached, 73 exists already,\n"
     "74 disk, 75 busy, 76 protocol, 77 not allowed, 78 configuration.\n"
-    "Manual: man ilea; the daemon: man ilea-node.\n";
+    "Manual: man ilea, man ilea-node.\n";
 
 static const struct {
     const char *name;
@@ -105,6 +107,7 @@ static const struct {
     { "fetch", ilea_command_fetch },
     { "export", ilea_command_export },   { "changes", ilea_command_changes },
     { "status", ilea_command_status },   { "verify", ilea_command_verify },
+    { "erase", ilea_command_erase },     { "erasures", ilea_command_erasures },
     { "compact", ilea_command_compact },
     { "bundle", ilea_command_bundle },   { "frontier", ilea_command_frontier },
     { "backup", ilea_command_backup },   { "restore", ilea_command_restore },
@@ -156,12 +159,13 @@ parse_option(struct ilea_command *command, int argc, char **argv, int *at)
         VALUE("approvals", approvals), VALUE("unverified", unverified), VALUE("key", key), VALUE("only", only),
         VALUE("from", from), VALUE("keep", keep), VALUE("new-admin", new_admin),
         VALUE("invite", invite), VALUE("note", note), VALUE("days", days), VALUE("wait", wait),
-        VALUE("for", for_agency), VALUE("split", split), VALUE("media", media),
+        VALUE("for", for_agency), VALUE("split", split), VALUE("media", media), VALUE("basis", basis),
         LIST("set", sets, ILEA_SETS_MAX), LIST("roots", roots, ILEA_ROOT_FOLDERS_MAX),
         LIST("last-good", last_good, ILEA_LAST_GOOD_MAX), FLAG("json", json), FLAG("help", help),
         FLAG("version", version), FLAG("yes", yes), FLAG("follow", follow), FLAG("passphrase", passphrase),
         FLAG("withdraw", withdraw), FLAG("clock-is-right", clock_is_right),
-        FLAG("peers-unchanged", peers_unchanged), FLAG("dry-run", dry_run) };
+        FLAG("peers-unchanged", peers_unchanged), FLAG("dry-run", dry_run),
+        FLAG("confirm", confirm) };
 #undef VALUE
 #undef FLAG
 #undef LIST

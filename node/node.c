@@ -7,6 +7,7 @@
 
 #include "node/audit.h"
 #include "node/damage.h"
+#include "node/erase.h"
 #include "node/own_card.h"
 #include "node/view.h"
 
@@ -66,6 +67,20 @@ open_side(struct ilea_node *node)
     return error;
 }
 
+/* So too: what was erased after that time, or could not be carried out before a crash. */
+static enum ilea_error
+open_erased(struct ilea_node *node)
+{
+    struct ilea_transaction *txn = NULL;
+    uint32_t changed = 0;
+    enum ilea_error error = ilea_erased_file_open(node->home, &node->erased);
+    if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(ilea_log_environment(node->log), true, &txn);
+    if (error == ILEA_ERROR_NONE) error = ilea_erased_file_merge(node->erased, txn, &changed);
+    if (error == ILEA_ERROR_NONE && changed > 0) return ilea_transaction_commit(txn);
+    ilea_transaction_abort(txn);
+    return error;
+}
+
 static enum ilea_error
 put_head(struct ilea_node *node, struct ilea_audit_head *head)
 {
@@ -104,6 +119,19 @@ settle_audit(struct ilea_node *node)
         ilea_author_abort(node->author);
     }
     return error == ILEA_ERROR_NONE ? put_head(node, &last) : error;
+}
+
+/* What a restore, a cut or a crash took back of our own statements is stated again, before anybody asks. */
+static enum ilea_error
+restate(struct ilea_node *node)
+{
+    const struct ilea_author_commit *commits;
+    uint32_t count, stated = 0;
+    enum ilea_error error = ilea_author_begin(node->author, ilea_wall_ms());
+    if (error == ILEA_ERROR_NONE) error = ilea_author_restate(node->author, &stated);
+    if (error == ILEA_ERROR_NONE && stated > 0) error = ilea_author_commit(node->author, &commits, &count);
+    ilea_author_abort(node->author);
+    return error;
 }
 
 enum ilea_error
@@ -148,6 +176,11 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
         explain(error, "state/trust.side", reason);
         return error;
     }
+    error = open_erased(node);
+    if (error != ILEA_ERROR_NONE) {
+        explain(error, "state/erased", reason);
+        return error;
+    }
     error = ilea_keys_load(home, node->log, passphrase, &node->keys);
     if (error != ILEA_ERROR_NONE) {
         explain(error, "keys", reason);
@@ -158,9 +191,11 @@ ilea_node_open(struct ilea_node *node, const char *home, const struct ilea_span 
     error = ilea_author_new(node->log, &node->keys, node->guard, &node->author);
     if (error == ILEA_ERROR_NONE) {
         ilea_author_set_four_eyes(node->author, node->config.four_eyes);
+        ilea_author_use_erased(node->author, node->erased);
         ilea_keys_retire(home, node->log); /* after a change of keys: those that are no more of use */
         error = ilea_own_card_refresh(node, ilea_wall_ms());
         if (error == ILEA_ERROR_NONE) error = settle_audit(node);
+        if (error == ILEA_ERROR_NONE) error = restate(node);
     }
     if (error != ILEA_ERROR_NONE) explain(error, "log", reason);
     return error;
@@ -184,6 +219,7 @@ ilea_node_close(struct ilea_node *node)
     ilea_author_free(node->author);
     ilea_guard_close(node->guard);
     ilea_side_close(node->side);
+    ilea_erased_file_close(node->erased);
     ilea_log_close(node->log);
     ilea_keys_free(&node->keys);
     if (node->lock != LOCK_NONE) close(node->lock);
@@ -258,6 +294,27 @@ ilea_node_note_four_eyes(struct ilea_node *node)
 }
 
 enum ilea_error
+ilea_node_erase_strays(struct ilea_node *node)
+{
+    const struct ilea_author_commit *commits;
+    uint32_t count, strays = 1;
+    enum ilea_error error = ILEA_ERROR_NONE;
+    while (error == ILEA_ERROR_NONE && strays > 0) {
+        struct ilea_transaction *txn = NULL;
+        error = ilea_transaction_begin(node->view, false, &txn);
+        bool has = error == ILEA_ERROR_NONE && ilea_erase_has_strays(txn);
+        ilea_transaction_abort(txn);
+        if (!has) return error;
+        error = ilea_author_begin(node->author, ilea_wall_ms());
+        if (error == ILEA_ERROR_NONE) error = ilea_author_erase_strays(node->author, &strays);
+        if (error == ILEA_ERROR_NONE) error = ilea_author_commit(node->author, &commits, &count);
+        ilea_author_abort(node->author);
+        if (error == ILEA_ERROR_NONE) error = ilea_node_build_view(node);
+    }
+    return error == ILEA_ERROR_BUSY ? ILEA_ERROR_NONE : error;
+}
+
+enum ilea_error
 ilea_node_policy_again(struct ilea_node *node, char *reason)
 {
     struct ilea_config config;
@@ -267,5 +324,6 @@ ilea_node_policy_again(struct ilea_node *node, char *reason)
     if (error != ILEA_ERROR_NONE) return error;
     node->config.approvals = config.approvals;
     node->config.unverified = config.unverified;
+    node->config.erase_day = config.erase_day;
     return ILEA_ERROR_NONE;
 }

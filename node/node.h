@@ -6,6 +6,7 @@
 #define ILEA_NODE_NODE_H
 
 #include "node/author.h"
+#include "node/erased_file.h"
 #include "node/home.h"
 #include "node/side.h"
 #include "node/view_builder.h"
@@ -19,6 +20,7 @@ struct ilea_node {
     struct ilea_keys keys;
     struct ilea_log *log;
     struct ilea_side *side;          /* what a restore must not undo */
+    struct ilea_erased_file *erased; /* nor that */
     struct ilea_guard *guard;        /* NULL: none; new feeds at each start */
     enum ilea_error guard_error;     /* why not */
     struct ilea_author *author;
@@ -60,9 +62,12 @@ uint64_t ilea_monotonic_ms(void);
  * last: whoever does it by editing a file is seen. */
 ILEA_MUST_USE enum ilea_error ilea_node_note_four_eyes(struct ilea_node *node);
 
-/* Read approvals, unverified and four_eyes of ilea.conf again: they count from the next decision or write on, without
- * a restart. ILEA_ERROR_INVALID: it cannot be read; `reason` (ILEA_REASON_SIZE) says why, and nothing leaves until it
- * can. */
+/* Where this process builds the view, and has: erase what it found to be left over of erased records. */
+ILEA_MUST_USE enum ilea_error ilea_node_erase_strays(struct ilea_node *node);
+
+/* Read approvals, unverified, four_eyes and erase_day of ilea.conf again: they count from the next decision or write
+ * on, without a restart. ILEA_ERROR_INVALID: it cannot be read; `reason` (ILEA_REASON_SIZE) says why, and nothing leaves
+ * until it can. */
 ILEA_MUST_USE enum ilea_error ilea_node_policy_again(struct ilea_node *node, char *reason);
 
 #endif

@@ -69,6 +69,24 @@ find_seen(const struct drafting *drafting, const struct ilea_feed_row *feed, uin
     return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
 }
 
+/* A control feed is seen only up to before a statement of which something is still due: hidden, and not gone. */
+static enum ilea_error
+limit_to_done(const struct drafting *drafting, const struct ilea_feed_row *feed, uint64_t *seen)
+{
+    struct ilea_erase_day day;
+    struct ilea_erased_row row = { .agency = feed->origin.agency };
+    if (feed->origin.scope != ILEA_SCOPE_CONTROL) return ILEA_ERROR_NONE;
+    enum ilea_error error = ilea_log_erase_day(drafting->log, &feed->origin.agency, &day);
+    while (error == ILEA_ERROR_NONE && day.due > 0) {
+        error = ilea_log_erased_next(drafting->log, &row, &row);
+        if (error != ILEA_ERROR_NONE || memcmp(row.agency.bytes, feed->origin.agency.bytes, ILEA_ID_SIZE) != 0) break;
+        if (!row.due) continue;
+        day.due--;
+        if (row.feed == feed->number && row.seq <= *seen) *seen = row.seq - 1;
+    }
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+}
+
 static enum ilea_error
 list_feed(struct draft *draft, const struct ilea_feed_row *feed, uint64_t seen)
 {
@@ -117,8 +135,9 @@ static enum ilea_error
 claim_feed(const struct drafting *drafting, struct draft *draft, const struct ilea_feed_row *feed, bool is_current)
 {
     uint64_t seen;
-    if (feed->archived && is_current) return ILEA_ERROR_NONE;
+    if (feed->archived && is_current && feed->origin.scope != ILEA_SCOPE_CONTROL) return ILEA_ERROR_NONE;
     enum ilea_error error = find_seen(drafting, feed, &seen);
+    if (error == ILEA_ERROR_NONE) error = limit_to_done(drafting, feed, &seen);
     if (error != ILEA_ERROR_NONE) return error;
     if (seen < feed->seq) draft->claim->seen = false;
     return !feed->archived || seen < feed->seq ? list_feed(draft, feed, seen) : ILEA_ERROR_NONE;

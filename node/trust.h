@@ -23,9 +23,9 @@ enum {
 /*
  * Decide. Inside node->author's group commit; the caller commits if *answer.error and the return value are
  * NONE, else aborts. The answer says what was done, or in its reason why not; the return value tells of
- * trouble that is not the admin's; BUSY: a release, and the view does not show all yet: commit what there is, wait for
- * the view and decide again. answer->own_changed: our own manifest is another now: close the node and
- * open it again once this is durable.
+ * trouble that is not the admin's; BUSY: the view has not caught up with what was written: abort, wait until it has
+ * come to ilea_author_position(), and ask again. answer->own_changed: our own manifest is another now: close the
+ * node and open it again once this is durable.
  */
 ILEA_MUST_USE enum ilea_error ilea_trust_decide(struct ilea_node *node, const struct ilea_trust_request *request,
                                                 uint64_t now_ms, struct ilea_control_decision *answer);

@@ -238,6 +238,7 @@ ilea_trust_check_own(struct decide *decide)
     if (is_kind(decide, "peer.invite")) return ilea_trust_check_invite(decide);
     if (is_kind(decide, "record.release")) return ilea_trust_check_release(decide);
     if (is_kind(decide, "record.return")) return ilea_trust_check_return(decide);
+    if (is_kind(decide, "record.erase")) return ilea_trust_check_erase(decide);
     if (!decide->kind->has_manifest) {
         return ilea_trust_refuse(decide, ILEA_ERROR_INVALID, "this decision is not known here");
     }
@@ -300,6 +301,7 @@ ilea_trust_do_own(struct decide *decide)
     if (is_kind(decide, "peer.invite")) return ilea_trust_do_invite(decide);
     if (is_kind(decide, "record.release")) return ilea_trust_do_release(decide);
     if (is_kind(decide, "record.return")) return ilea_trust_do_return(decide);
+    if (is_kind(decide, "record.erase")) return ilea_trust_do_erase(decide);
     if (!is_kind(decide, "admin.reject")) return do_manifest(decide);
     uint32_t number;
     enum ilea_error error = ilea_trust_find_named(decide, false, &number);

@@ -54,6 +54,9 @@ enum ilea_error ilea_trust_do_release(struct decide *decide);
 enum ilea_error ilea_trust_note_release(struct decide *decide);
 enum ilea_error ilea_trust_check_return(struct decide *decide);
 enum ilea_error ilea_trust_do_return(struct decide *decide);
+/* trust_erase.c. BUSY: the view has to catch up first. */
+enum ilea_error ilea_trust_check_erase(struct decide *decide);
+enum ilea_error ilea_trust_do_erase(struct decide *decide);
 
 /* trust_invite.c */
 enum ilea_error ilea_trust_check_invite(struct decide *decide);

@@ -10,7 +10,7 @@ struct ilea_verify {
     const struct ilea_command *command;
     struct ilea_log *log;
     struct ilea_transaction *txn;
-    uint64_t commits, faults;
+    uint64_t commits, faults, erased;
     uint64_t documents, chunks, document_faults; /* documents: that are whole */
     json_t *list; /* of faults, for --json */
     struct ilea_progress progress;

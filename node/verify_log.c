@@ -254,6 +254,35 @@ take_audit_fault(void *context, uint64_t seq, const char *what)
     ilea_verify_fault(context, "audit entry %llu: %s", (unsigned long long)seq, what);
 }
 
+/* What is erased and not due is not in the log. */
+static void
+verify_erased(struct ilea_verify *verify)
+{
+    struct ilea_erased_row row;
+    enum ilea_error error = ilea_log_erased_next(verify->txn, NULL, &row);
+    for (; error == ILEA_ERROR_NONE; error = ilea_log_erased_next(verify->txn, &row, &row)) {
+        struct ilea_feed_row feed;
+        struct ilea_chain_row chain;
+        struct ilea_log_commit commit;
+        uint8_t *without = NULL;
+        size_t size = 0;
+        verify->erased++;
+        error = ilea_log_feed_by_dot(verify->txn, row.dot.feed, &feed);
+        if (error == ILEA_ERROR_NONE) error = ilea_log_chain(verify->txn, feed.number, row.dot.seq, &chain);
+        if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(verify->txn, chain.position, &commit);
+        if (error == ILEA_ERROR_NONE) {
+            error = ilea_log_without_erased(verify->txn, &feed, row.dot.seq, commit.bytes, &without, &size);
+        }
+        free(without);
+        if (error == ILEA_ERROR_NONE && size > 0) {
+            ilea_verify_fault(verify, "feed %u commit %llu: holds what is erased", feed.number,
+                              (unsigned long long)row.dot.seq);
+        }
+        if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_NOT_FOUND) break; /* NOT_FOUND: it never came here */
+    }
+    if (error != ILEA_ERROR_NOT_FOUND) ilea_verify_fault(verify, "what is erased: %s", ilea_error_text(error));
+}
+
 /* All but how long the feed should be: that is told outside the log, see ilea audit verify. */
 static void
 verify_audit(struct ilea_verify *verify)
@@ -271,5 +300,6 @@ ilea_verify_log(struct ilea_verify *verify)
     verify_positions(verify, total);
     verify_agencies(verify);
     verify_receipts(verify);
+    verify_erased(verify);
     verify_audit(verify);
 }

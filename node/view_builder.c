@@ -3,30 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/assert.h"
-#include "replication/merge/record.h"
+#include "node/view_builder_state.h"
 #include "replication/record/commit.h"
-#include "replication/record/document.h"
 #include "replication/record/receipt.h"
 
 /* One agency that states epochs without end must not use up the room of the others. */
 enum { KEYS_MAX = 32768, AGENCY_KEYS_MAX = 1024, STATE_SIZE_START = 256 * 1024 };
-
-struct ilea_view_builder {
-    struct ilea_log *log;
-    struct ilea_environment *view;
-    const struct ilea_keys *keys;
-    struct ilea_keyring *ring;
-    struct ilea_record record;
-    struct ilea_view_meta meta;
-    struct ilea_transaction *log_txn, *view_txn; /* during a run */
-    struct ilea_feed_row feed;                   /* of the commit at hand */
-    uint32_t agency;                             /* its agency's number */
-    uint32_t key_counts[ILEA_VIEW_AGENCIES_MAX]; /* keys held, by agency number */
-    uint8_t *state;                              /* a record's new bytes */
-    size_t state_capacity;
-    uint8_t plaintext[ILEA_CHANGE_SIZE_MAX + ILEA_AEAD_OVERHEAD];
-};
 
 /* The keys this view was built with so far. */
 static enum ilea_error
@@ -127,9 +109,8 @@ copy_agencies(struct ilea_view_builder *builder)
     }
 }
 
-/* The ref number a record's own bytes give it. */
-static uint32_t
-ref_of(const struct ilea_record *record, uint32_t type)
+uint32_t
+ilea_builder_ref(const struct ilea_record *record, uint32_t type)
 {
     uint32_t first;
     const struct ilea_span no_key = { NULL, 0 };
@@ -183,55 +164,18 @@ writes_documents(const struct ilea_change *change)
     return false;
 }
 
-/* The documents that a record names, at most ILEA_DOCUMENTS_MAX. */
-static uint32_t
-collect_documents(const struct ilea_record *record, struct ilea_view_document *rows)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < record->entry_count && count < ILEA_DOCUMENTS_MAX; i++) {
-        const struct ilea_entry *entry = &record->entries[i];
-        struct ilea_document document;
-        bool is_repeat = i > 0 && entry[-1].field == entry->field && entry[-1].key.size == entry->key.size
-            && memcmp(entry[-1].key.data, entry->key.data, entry->key.size) == 0;
-        if (entry->field != ILEA_FIELD_DOCUMENTS || entry->key.size == 0 || is_repeat) continue;
-        if (ilea_document_decode(entry->key, &document) != ILEA_ERROR_NONE) continue;
-        rows[count++] = (struct ilea_view_document){ document.root, 0, document.size, document.key };
-    }
-    return count;
-}
-
-/* What a record named before a change, and what it names with it. */
-struct named {
-    uint32_t old_count, count;
-    struct ilea_view_document old[ILEA_DOCUMENTS_MAX], rows[ILEA_DOCUMENTS_MAX];
-};
-
-static enum ilea_error
-index_documents(struct ilea_view_builder *builder, uint64_t number, struct named *named)
-{
-    enum ilea_error error = ILEA_ERROR_NONE;
-    for (uint32_t i = 0; i < named->old_count && error == ILEA_ERROR_NONE; i++) {
-        error = ilea_view_drop_document(builder->view_txn, &builder->meta, &named->old[i].root, number);
-    }
-    for (uint32_t i = 0; i < named->count && error == ILEA_ERROR_NONE; i++) {
-        named->rows[i].record = number;
-        error = ilea_view_put_document(builder->view_txn, &builder->meta, &named->rows[i]);
-    }
-    return error;
-}
-
 /* The record that a change is merged into, and the documents that it names so far. What was for the agency alone is no
  * part of what is shared. */
 static enum ilea_error
 begin_record(struct ilea_view_builder *builder, const struct ilea_view_row *before, enum ilea_scope scope,
-             struct named *named)
+             struct ilea_builder_named *named)
 {
     ilea_record_clear(&builder->record);
     enum ilea_error error = ilea_view_check(before, &builder->feed.origin.agency);
     if (error == ILEA_ERROR_NONE) error = ilea_record_decode(before->state, &builder->record);
     if (error == ILEA_ERROR_MALFORMED) error = ILEA_ERROR_CORRUPT;
     if (error != ILEA_ERROR_NONE) return error;
-    named->old_count = collect_documents(&builder->record, named->old);
+    named->old_count = ilea_builder_collect_documents(&builder->record, named->old);
     if (before->scope != scope) ilea_record_clear(&builder->record);
     return ILEA_ERROR_NONE;
 }
@@ -242,7 +186,7 @@ begin_record(struct ilea_view_builder *builder, const struct ilea_view_row *befo
  */
 static enum ilea_error
 apply_change(struct ilea_view_builder *builder, const struct ilea_change *change,
-             const struct ilea_dot *dot)
+             const struct ilea_dot *dot, const struct ilea_view_place *place)
 {
     enum ilea_scope scope = builder->feed.origin.scope;
     struct ilea_view_row before, row = { .agency = builder->agency, .type = change->type,
@@ -251,10 +195,11 @@ apply_change(struct ilea_view_builder *builder, const struct ilea_change *change
         ilea_view_find(builder->view_txn, row.agency, row.type, &row.id, &before);
     bool exists = error == ILEA_ERROR_NONE;
     if (!exists && error != ILEA_ERROR_NOT_FOUND) return error;
+    struct ilea_view_record_change noted = { .record = exists ? before.number : 0, .place = *place };
     if (exists && before.scope == ILEA_SCOPE_PEERS && scope == ILEA_SCOPE_AGENCY) {
-        return ILEA_ERROR_NONE;
+        return ilea_view_put_record_change(builder->view_txn, &noted);
     }
-    struct named named;
+    struct ilea_builder_named named;
     named.old_count = 0;
     error = exists ? begin_record(builder, &before, scope, &named) : ILEA_ERROR_NONE;
     if (!exists) ilea_record_clear(&builder->record);
@@ -266,25 +211,32 @@ apply_change(struct ilea_view_builder *builder, const struct ilea_change *change
     if (error != ILEA_ERROR_NONE) return error;
 
     bool is_other = exists && (before.scope != scope || ilea_record_is_overfull(&builder->record));
-    named.count = collect_documents(&builder->record, named.rows); /* it borrows what is overwritten next */
+    named.count = ilea_builder_collect_documents(&builder->record, named.rows); /* it borrows what is overwritten next */
     row.state = (struct ilea_span){ builder->state, size };
-    row.ref = ref_of(&builder->record, row.type);
+    row.ref = ilea_builder_ref(&builder->record, row.type);
     row.number = exists ? before.number : 0;
     error = ilea_view_put(builder->view_txn, &builder->meta, &builder->feed.origin.agency, &row,
                           exists ? &before : NULL);
     if (error == ILEA_ERROR_NONE && (writes_documents(change) || (is_other && named.old_count > 0))) {
-        error = index_documents(builder, row.number, &named);
+        error = ilea_builder_index_documents(builder, row.number, &named);
     }
     if (error != ILEA_ERROR_NONE) return error;
-    struct ilea_view_change changed = { .record = row.number, .dot = *dot,
-                                        .time_ms = change->time_ms, .created = !exists };
+    struct ilea_view_change changed = { .record = row.number, .dot = *dot, .time_ms = change->time_ms,
+                                        .kind = exists ? ILEA_VIEW_UPDATED : ILEA_VIEW_CREATED };
     name_fields(change, &changed);
     error = ilea_view_add_change(builder->view_txn, &builder->meta, &changed);
-    const struct ilea_agency_id *own = &ilea_log_identity(builder->log)->agency;
-    if (error != ILEA_ERROR_NONE || memcmp(builder->feed.origin.agency.bytes, own->bytes, sizeof own->bytes) != 0) {
-        return error;
-    }
+    noted.record = row.number;
+    noted.lsn = changed.lsn;
+    if (error == ILEA_ERROR_NONE) error = ilea_view_put_record_change(builder->view_txn, &noted);
+    if (error != ILEA_ERROR_NONE || !ilea_builder_is_own(builder)) return error;
     return ilea_view_put_history(builder->view_txn, changed.record, changed.lsn);
+}
+
+bool
+ilea_builder_is_own(const struct ilea_view_builder *builder)
+{
+    const struct ilea_agency_id *own = &ilea_log_identity(builder->log)->agency;
+    return memcmp(builder->feed.origin.agency.bytes, own->bytes, sizeof own->bytes) == 0;
 }
 
 /* Keys and items count only in their audience's own feeds: here always the agency's. */
@@ -331,8 +283,10 @@ take_item(struct ilea_view_builder *builder, const struct ilea_item *item,
     size_t size = 0;
     enum ilea_error error =
         ilea_item_decrypt(builder->ring, &place, item, builder->plaintext, &size);
+    const struct ilea_view_place at = { commit->position, index };
     if (error == ILEA_ERROR_KEY_MISSING) {
         error = ilea_view_park(builder->view_txn, &builder->meta, &item->epoch, commit->position, index);
+        if (error == ILEA_ERROR_NONE) error = ilea_view_note_parked(builder->view_txn, &at, &item->epoch);
         return error == ILEA_ERROR_NONE ? note_unread(builder, commit, index, ILEA_UNREAD_KEY) : error;
     }
     struct ilea_change change;
@@ -340,14 +294,17 @@ take_item(struct ilea_view_builder *builder, const struct ilea_item *item,
         error = ilea_change_decode((struct ilea_span){ builder->plaintext, size }, &change);
     }
     if (error != ILEA_ERROR_NONE) return hide(builder, commit, index, error);
+    bool is_stray = false;
+    error = ilea_builder_catch_stray(builder, &change, &at, &is_stray);
+    if (error != ILEA_ERROR_NONE || is_stray) return error;
     struct ilea_dot dot = { .seq = commit->seq, .index = index };
     ilea_dot_feed_of(&builder->feed.id, dot.feed);
-    return apply_change(builder, &change, &dot);
+    return apply_change(builder, &change, &dot, &at);
 }
 
 /* Whose feed the commit is of, and its number in the view. */
-static enum ilea_error
-load_feed(struct ilea_view_builder *builder, uint32_t number)
+enum ilea_error
+ilea_builder_load_feed(struct ilea_view_builder *builder, uint32_t number)
 {
     if (builder->feed.number == number) return ILEA_ERROR_NONE;
     enum ilea_error error = ilea_log_feed(builder->log_txn, number, &builder->feed);
@@ -365,9 +322,9 @@ load_feed(struct ilea_view_builder *builder, uint32_t number)
 
 /* It was checked when it came; what does not match its hash now was damaged since. The log's damage, not
  * the view's: told apart, because building the view again would not help. */
-static enum ilea_error
-decode_commit(struct ilea_view_builder *builder, const struct ilea_log_commit *row,
-              struct ilea_commit *commit)
+enum ilea_error
+ilea_builder_decode_commit(struct ilea_view_builder *builder, const struct ilea_log_commit *row,
+                           struct ilea_commit *commit)
 {
     enum ilea_error error = ilea_log_check_commit(builder->log_txn, row, commit);
     return error == ILEA_ERROR_CORRUPT ? ILEA_ERROR_BAD_HASH : error;
@@ -381,10 +338,12 @@ take_parked(struct ilea_view_builder *builder, uint64_t position, uint32_t index
     struct ilea_commit commit;
     enum ilea_error error = ilea_log_commit_at(builder->log_txn, position, &row);
     if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_CORRUPT;
-    if (error == ILEA_ERROR_NONE) error = decode_commit(builder, &row, &commit);
+    if (error == ILEA_ERROR_NONE) error = ilea_builder_decode_commit(builder, &row, &commit);
     if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE; /* cut off meanwhile */
     if (error == ILEA_ERROR_NONE) error = ilea_view_drop_unread(builder->view_txn, row.feed, row.seq, index);
-    if (error == ILEA_ERROR_NONE) error = load_feed(builder, row.feed);
+    const struct ilea_view_record_change parked = { .place = { position, index } };
+    if (error == ILEA_ERROR_NONE) error = ilea_view_drop_change(builder->view_txn, &parked);
+    if (error == ILEA_ERROR_NONE) error = ilea_builder_load_feed(builder, row.feed);
     if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
     struct ilea_msgpack_reader slots;
     ilea_msgpack_reader_init(&slots, commit.slots);
@@ -493,29 +452,46 @@ take_statement(struct ilea_view_builder *builder, struct ilea_span content)
 }
 
 static enum ilea_error
+take_slot(struct ilea_view_builder *builder, const struct ilea_log_commit *row, uint32_t index, struct ilea_span slot)
+{
+    struct ilea_item item;
+    if (slot.size == ILEA_HASH_SIZE) return ILEA_ERROR_NONE; /* withheld */
+    enum ilea_error why = ilea_item_decode(slot, &item);
+    if (why != ILEA_ERROR_NONE) return hide(builder, row, index, why);
+    if ((item.flags & ILEA_ITEM_CONTROL) != 0) return take_statement(builder, item.content);
+    return take_item(builder, &item, row, index);
+}
+
+static enum ilea_error
 take_commit(struct ilea_view_builder *builder, const struct ilea_log_commit *row)
 {
     struct ilea_commit commit;
-    enum ilea_error error = decode_commit(builder, row, &commit);
+    bool has_erased = false;
+    enum ilea_error error = ilea_builder_decode_commit(builder, row, &commit);
     if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE; /* evidence alone */
     struct ilea_msgpack_reader slots;
     if (error == ILEA_ERROR_NONE) ilea_msgpack_reader_init(&slots, commit.slots);
+    if (error == ILEA_ERROR_NONE) error = ilea_builder_load_feed(builder, row->feed);
+    if (error == ILEA_ERROR_NONE) error = ilea_builder_has_erased(builder, row->seq, &has_erased);
     for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < commit.header.item_count; i++) {
-        error = load_feed(builder, row->feed); /* a key may have led elsewhere */
-        if (error != ILEA_ERROR_NONE) break;
+        bool skip = false;
         struct ilea_span slot = ilea_slot_next(&slots);
-        if (slot.size == ILEA_HASH_SIZE) continue; /* withheld or erased */
-        struct ilea_item item;
-        enum ilea_error why = ilea_item_decode(slot, &item);
-        if (why != ILEA_ERROR_NONE) {
-            error = hide(builder, row, i, why);
-        } else if ((item.flags & ILEA_ITEM_CONTROL) != 0) {
-            error = take_statement(builder, item.content);
-        } else {
-            error = take_item(builder, &item, row, i);
+        error = ilea_builder_load_feed(builder, row->feed); /* a key may have led elsewhere */
+        if (error == ILEA_ERROR_NONE && has_erased) {
+            error = ilea_builder_pass_erased(builder, row->seq, i, slot, &skip);
         }
+        if (error == ILEA_ERROR_NONE && !skip) error = take_slot(builder, row, i, slot);
     }
     return error;
+}
+
+/* One position of the log. */
+static enum ilea_error
+take_row(struct ilea_view_builder *builder, const struct ilea_log_commit *row)
+{
+    if (row->is_marker) return ilea_builder_take_marker(builder, row);
+    enum ilea_error error = ilea_builder_settle_erased(builder);
+    return error == ILEA_ERROR_NONE ? take_commit(builder, row) : error;
 }
 
 /* Commits were cut off since this view was begun, and it may show them: it cannot take them back. */
@@ -544,11 +520,12 @@ take_commits(struct ilea_view_builder *builder, uint64_t bytes_max, uint64_t pos
         struct ilea_log_commit row;
         error = ilea_log_commit_at(builder->log_txn, builder->meta.position + 1, &row);
         if (error == ILEA_ERROR_NOT_FOUND) error = ILEA_ERROR_CORRUPT;
-        if (error == ILEA_ERROR_NONE) error = take_commit(builder, &row);
+        if (error == ILEA_ERROR_NONE) error = take_row(builder, &row);
         if (error != ILEA_ERROR_NONE) break;
         builder->meta.position++;
         bytes += row.bytes.size;
     }
+    if (error == ILEA_ERROR_NONE) error = ilea_builder_settle_erased(builder);
     *caught_up = error == ILEA_ERROR_NONE && builder->meta.position == last;
     return error;
 }
@@ -559,6 +536,7 @@ ilea_view_builder_run(struct ilea_view_builder *builder, uint64_t bytes_max, uin
 {
     const struct ilea_view_meta before = builder->meta;
     builder->feed.number = 0; /* feeds' rows change under us */
+    builder->dirty_count = 0;
     enum ilea_error error = ilea_transaction_begin(ilea_log_environment(builder->log), false,
                                                    &builder->log_txn);
     if (error != ILEA_ERROR_NONE) return error;

@@ -194,7 +194,8 @@ is_reader(const struct where_epoch *epoch, const struct ilea_agency_id *agency)
 
 /* What a receipt says of our archived feeds: those that it does not list, if they add up to what we have. */
 static enum ilea_error
-has_archive(const struct finding *finding, const struct ilea_receipt_body *body, bool *has)
+has_archive(struct ilea_transaction *log, const struct ilea_log_identity *identity,
+            const struct ilea_receipt_body *body, bool *has)
 {
     uint32_t count = 0;
     uint8_t sum[ILEA_HASH_SIZE], hash[ILEA_HASH_SIZE];
@@ -206,14 +207,14 @@ has_archive(const struct finding *finding, const struct ilea_receipt_body *body,
         if (theirs.has_audience) theirs.count = 0;
     }
     if (theirs.count == 0) return ILEA_ERROR_NONE;
-    enum ilea_error error = ilea_log_archive_sum(finding->log, &finding->identity->agency, &count, sum);
+    enum ilea_error error = ilea_log_archive_sum(log, &identity->agency, &count, sum);
     if (error != ILEA_ERROR_NONE) return error;
     *has = theirs.count == count && memcmp(theirs.sum, sum, sizeof sum) == 0;
     for (uint32_t i = 0; i < body->feed_count && !*has; i++) { /* what it has not archived yet */
         struct ilea_receipt_feed listed;
         struct ilea_feed_row row;
         ilea_receipt_feed_next(&feeds, &listed);
-        error = ilea_log_feed_by_id(finding->log, &listed.feed, &row);
+        error = ilea_log_feed_by_id(log, &listed.feed, &row);
         if (error == ILEA_ERROR_NOT_FOUND || (error == ILEA_ERROR_NONE && !row.archived)) continue;
         if (error != ILEA_ERROR_NONE) return error;
         const struct ilea_position position = { row.id, row.seq, row.head };
@@ -223,6 +224,34 @@ has_archive(const struct finding *finding, const struct ilea_receipt_body *body,
     }
     if (!*has) *has = theirs.count == count && memcmp(theirs.sum, sum, sizeof sum) == 0;
     return ILEA_ERROR_NONE;
+}
+
+/* What a receipt says of one feed of ours. `archive`: the archive that it says it has is ours. */
+static struct ilea_receipt_feed
+said_of(const struct ilea_receipt_body *body, const struct ilea_feed_row *feed, bool archive)
+{
+    uint64_t archived_seq = feed->archived && archive ? feed->seq : 0;
+    struct ilea_receipt_feed said = { .held = archived_seq, .seen = archived_seq };
+    struct ilea_msgpack_reader feeds = body->feeds;
+    for (uint32_t i = 0; i < body->feed_count; i++) {
+        struct ilea_receipt_feed listed;
+        ilea_receipt_feed_next(&feeds, &listed);
+        if (memcmp(listed.feed.bytes, feed->id.bytes, sizeof listed.feed.bytes) == 0) said = listed;
+    }
+    return said;
+}
+
+enum ilea_error
+ilea_where_is_seen(struct ilea_transaction *log, const struct ilea_log_identity *identity, struct ilea_span receipt,
+                   const struct ilea_feed_row *feed, uint64_t seq, bool *seen)
+{
+    struct ilea_receipt_body body;
+    bool archive = false;
+    *seen = false;
+    if (ilea_receipt_body_decode(receipt, &body) != ILEA_ERROR_NONE) return ILEA_ERROR_CORRUPT;
+    enum ilea_error error = has_archive(log, identity, &body, &archive);
+    if (error == ILEA_ERROR_NONE) *seen = said_of(&body, feed, archive).seen >= seq;
+    return error;
 }
 
 /* How much of what the record needs an agency has. */
@@ -253,19 +282,11 @@ read_receipt(const struct finding *finding, struct ilea_span bytes, struct reach
     struct ilea_receipt_body body;
     bool archive = false;
     if (ilea_receipt_body_decode(bytes, &body) != ILEA_ERROR_NONE) return ILEA_ERROR_CORRUPT;
-    enum ilea_error error = has_archive(finding, &body, &archive);
+    enum ilea_error error = has_archive(finding->log, finding->identity, &body, &archive);
     *reach = (struct reach){ .held = true, .seen = true };
     for (uint32_t i = 0; i < finding->feed_count && error == ILEA_ERROR_NONE; i++) {
         const struct where_feed *feed = &finding->feeds[i];
-        bool in_archive = feed->row.archived && archive;
-        uint64_t archived_seq = in_archive ? feed->row.seq : 0;
-        struct ilea_receipt_feed said = { .held = archived_seq, .seen = archived_seq };
-        struct ilea_msgpack_reader feeds = body.feeds;
-        for (uint32_t j = 0; j < body.feed_count; j++) {
-            struct ilea_receipt_feed listed;
-            ilea_receipt_feed_next(&feeds, &listed);
-            if (memcmp(listed.feed.bytes, feed->row.id.bytes, sizeof listed.feed.bytes) == 0) said = listed;
-        }
+        const struct ilea_receipt_feed said = said_of(&body, &feed->row, archive);
         if (said.held >= feed->first) reach->some = true;
         if (said.held < feed->last) reach->held = false;
         if (said.seen < feed->last) reach->seen = false;

@@ -44,6 +44,10 @@ struct ilea_where {
 ILEA_MUST_USE enum ilea_error ilea_where_make(struct ilea_transaction *log, const struct ilea_log_identity *identity,
                                               struct ilea_snapshot *snapshot, const struct ilea_record_info *info,
                                               const char *home, struct ilea_where *where);
+/* Whether the body of a receipt says that its holder has seen a feed of ours up to seq. */
+ILEA_MUST_USE enum ilea_error ilea_where_is_seen(struct ilea_transaction *log,
+                                                 const struct ilea_log_identity *identity, struct ilea_span receipt,
+                                                 const struct ilea_feed_row *feed, uint64_t seq, bool *seen);
 void ilea_where_free(struct ilea_where *where);
 
 #endif

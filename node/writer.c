@@ -111,6 +111,7 @@ open_local(struct ilea_writer *writer, const char *home, const struct ilea_span 
     error = expire(writer);
     if (error == ILEA_ERROR_NONE) error = note_four_eyes(writer);
     if (error == ILEA_ERROR_NONE) error = ilea_node_build_view(&writer->node);
+    if (error == ILEA_ERROR_NONE) error = ilea_node_erase_strays(&writer->node);
     if (error != ILEA_ERROR_NONE) {
         (void)snprintf(reason, ILEA_REASON_SIZE, "the view cannot be built: %s",
                        error == ILEA_ERROR_FULL ? "no space left" : "run ilea verify");
@@ -373,29 +374,64 @@ ilea_writer_card(struct ilea_writer *writer, struct ilea_span text,
     return error == ILEA_ERROR_NONE ? ilea_control_get_agency(answer, agency) : error;
 }
 
+static enum ilea_error
+decide_local(struct ilea_writer *writer, const struct ilea_trust_request *request,
+             struct ilea_control_decision *answer)
+{
+    enum ilea_error error = ILEA_ERROR_BUSY;
+    for (unsigned attempt = 0; error == ILEA_ERROR_BUSY && attempt < 2; attempt++) {
+        if (attempt > 0) error = ilea_node_build_view(&writer->node);
+        if (attempt == 0 || error == ILEA_ERROR_NONE) error = begin_local(writer);
+        if (error != ILEA_ERROR_NONE) return error;
+        error = ilea_trust_decide(&writer->node, request, ilea_wall_ms(), answer);
+        error = end_local(writer, error, answer->error);
+    }
+    writer->has_written = true;
+    return error;
+}
+
 enum ilea_error
 ilea_writer_decide(struct ilea_writer *writer, const struct ilea_trust_request *request,
                    struct ilea_control_decision *answer)
 {
-    if (writer->fd < 0) {
-        enum ilea_error error = begin_local(writer);
-        if (error != ILEA_ERROR_NONE) return error;
-        error = ilea_trust_decide(&writer->node, request, ilea_wall_ms(), answer);
-        if (error == ILEA_ERROR_BUSY) { /* the view lags behind */
-            ilea_author_abort(writer->node.author);
-            error = ilea_node_build_view(&writer->node);
-            if (error == ILEA_ERROR_NONE) error = ilea_author_begin(writer->node.author, ilea_wall_ms());
-            if (error == ILEA_ERROR_NONE) {
-                error = ilea_trust_decide(&writer->node, request, ilea_wall_ms(), answer);
-            }
-        }
-        return end_local(writer, error, answer->error);
-    }
+    if (writer->fd < 0) return decide_local(writer, request, answer);
     struct ilea_msgpack_writer body = request_writer(writer);
     struct ilea_span bytes;
     ilea_control_put_request(&body, request);
     enum ilea_error error = ask(writer, ILEA_CONTROL_DECIDE, &body, &bytes);
     return error == ILEA_ERROR_NONE ? ilea_control_get_decision(bytes, answer) : error;
+}
+
+/* The view was built when the writer was opened; what this process wrote since makes it BUSY once. */
+static enum ilea_error
+erase_local(struct ilea_writer *writer, const struct ilea_control_erase *erase, struct ilea_control_erased *erased)
+{
+    const struct ilea_erase_request request = ilea_control_erase_request(erase, writer->node.config.erase_day);
+    enum ilea_error error = commit_local(writer);
+    if (error == ILEA_ERROR_NONE) error = ilea_node_build_view(&writer->node);
+    if (error == ILEA_ERROR_NONE) error = begin_local(writer);
+    if (error != ILEA_ERROR_NONE) return error;
+    error = ilea_author_erase(writer->node.author, &request, &erased->result);
+    erased->error = ILEA_ERROR_NONE;
+    if (erased->result.reason[0] != '\0') {
+        erased->error = error;
+        error = ILEA_ERROR_NONE;
+    }
+    error = end_local(writer, error, erased->error);
+    writer->has_written = true;
+    return error;
+}
+
+enum ilea_error
+ilea_writer_erase(struct ilea_writer *writer, const struct ilea_control_erase *erase,
+                  struct ilea_control_erased *erased)
+{
+    if (writer->fd < 0) return erase_local(writer, erase, erased);
+    struct ilea_msgpack_writer body = request_writer(writer);
+    struct ilea_span answer;
+    ilea_control_put_erase(&body, erase);
+    enum ilea_error error = ask(writer, ILEA_CONTROL_ERASE, &body, &answer);
+    return error == ILEA_ERROR_NONE ? ilea_control_get_erased(answer, erased) : error;
 }
 
 enum ilea_error

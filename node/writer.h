@@ -9,6 +9,7 @@
 #define ILEA_NODE_WRITER_H
 
 #include "node/control_bundle.h"
+#include "node/control_erase.h"
 #include "node/control_lobby.h"
 #include "node/node.h"
 
@@ -43,6 +44,10 @@ ILEA_MUST_USE enum ilea_error ilea_writer_card(struct ilea_writer *writer, struc
 /* A decision that admins signed: *answer.error says how it went, with a reason. */
 ILEA_MUST_USE enum ilea_error ilea_writer_decide(struct ilea_writer *writer, const struct ilea_trust_request *request,
                                                  struct ilea_control_decision *answer);
+
+/* Erase records: erased->error says how it went, with a reason. */
+ILEA_MUST_USE enum ilea_error ilea_writer_erase(struct ilea_writer *writer, const struct ilea_control_erase *erase,
+                                                struct ilea_control_erased *erased);
 
 /* A request of ours for another agency's lobby: sealed->error says how it went, with a reason. */
 ILEA_MUST_USE enum ilea_error ilea_writer_seal(struct ilea_writer *writer, const struct ilea_control_seal *seal,

@@ -78,7 +78,11 @@ struct ilea_value {
 struct ilea_change_info {
     uint64_t lsn;                  /* rises by one; never reused; the cursor */
     uint64_t record;               /* ilea_record_info.number */
-    bool created;                  /* the record's first change seen here; else an update */
+    bool created;                  /* the record's first change seen here; else an update, or: */
+    bool erased;                   /* a change that was shown is erased by its author; what it said is gone */
+    bool has_id;                   /* of an erased one: its record is known, and the next two name it */
+    struct ilea_record_id id;      /* the record may be gone with its last change: ilea_snapshot_by_number() */
+    char type[24];
     uint64_t author_time_ms;       /* the author's clock, ms since 1970 UTC: a claim, not a fact */
     uint8_t feed[16];              /* first half of the feed id, then where in it: names the change for ever */
     uint64_t seq;
@@ -152,7 +156,8 @@ ILEA_API ILEA_MUST_USE enum ilea_error ilea_snapshot_part(const struct ilea_valu
 
 /*
  * The first change whose lsn is above `since`. ILEA_ERROR_NOT_FOUND: none yet; ask again later with
- * the same `since`. No change is ever skipped or given two numbers.
+ * the same `since`. No change is ever skipped. After an erasure a rebuilt view may give higher numbers than before:
+ * then some changes come again.
  */
 ILEA_API ILEA_MUST_USE enum ilea_error ilea_snapshot_change(struct ilea_snapshot *snapshot,
                                                             uint64_t since,

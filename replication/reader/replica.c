@@ -102,6 +102,12 @@ ilea_snapshot_record(const struct ilea_snapshot *snapshot)
     return &snapshot->record;
 }
 
+struct ilea_transaction *
+ilea_snapshot_transaction(const struct ilea_snapshot *snapshot)
+{
+    return snapshot->txn;
+}
+
 const struct ilea_view_row *
 ilea_snapshot_row(const struct ilea_snapshot *snapshot)
 {
@@ -144,11 +150,20 @@ count_conflicts(const struct ilea_snapshot *snapshot)
     return conflicts;
 }
 
+static void
+name_type(uint32_t number, char name[24])
+{
+    const struct ilea_type *type = ilea_type_by_number(number);
+    if (type != NULL) (void)snprintf(name, 24, "%s", type->name);
+    else (void)snprintf(name, 24, "type-%u", number);
+}
+
 /* Make `row` the current record. */
 static enum ilea_error
 load(struct ilea_snapshot *snapshot, const struct ilea_view_row *row, struct ilea_record_info *info)
 {
     struct ilea_view_agency agency;
+    if (ilea_view_is_concealed(snapshot->txn, row->number)) return ILEA_ERROR_NOT_FOUND;
     enum ilea_error error = ilea_view_agency(snapshot->txn, row->agency, &agency);
     if (error == ILEA_ERROR_NOT_FOUND) error = ILEA_ERROR_CORRUPT;
     if (error == ILEA_ERROR_NONE) error = ilea_view_check(row, &agency.id);
@@ -163,11 +178,7 @@ load(struct ilea_snapshot *snapshot, const struct ilea_view_row *row, struct ile
                                        .shared = row->scope == ILEA_SCOPE_PEERS };
     (void)snprintf(info->agency_code, sizeof info->agency_code, "%.*s", (int)agency.code.size,
                    (const char *)agency.code.data);
-    if (snapshot->type != NULL) {
-        (void)snprintf(info->type, sizeof info->type, "%s", snapshot->type->name);
-    } else {
-        (void)snprintf(info->type, sizeof info->type, "type-%u", row->type);
-    }
+    name_type(row->type, info->type);
     if (row->ref != 0 && snapshot->type != NULL) {
         uint32_t index = 0;
         error = ilea_view_ref_index(snapshot->txn, row, &index);
@@ -209,7 +220,10 @@ ilea_snapshot_next(struct ilea_snapshot *snapshot, const char *type, const char 
         enum ilea_error error = ilea_view_get(snapshot->txn, info->number, &row);
         if (error != ILEA_ERROR_NONE) return error;
     }
-    enum ilea_error error = ilea_view_next(snapshot->txn, type_only, agency_only, &row);
+    enum ilea_error error;
+    do {
+        error = ilea_view_next(snapshot->txn, type_only, agency_only, &row);
+    } while (error == ILEA_ERROR_NONE && ilea_view_is_concealed(snapshot->txn, row.number));
     return error == ILEA_ERROR_NONE ? load(snapshot, &row, info) : error;
 }
 
@@ -321,11 +335,14 @@ ilea_snapshot_change(struct ilea_snapshot *snapshot, uint64_t since, struct ilea
     enum ilea_error error = ilea_view_change(snapshot->txn, since + 1, change);
     if (error != ILEA_ERROR_NONE) return error;
     *info = (struct ilea_change_info){ .lsn = change->lsn, .record = change->record,
-                                       .created = change->created,
+                                       .created = change->kind == ILEA_VIEW_CREATED,
+                                       .erased = change->kind == ILEA_VIEW_ERASED,
+                                       .has_id = change->type != 0, .id = change->id,
                                        .author_time_ms = change->time_ms, .seq = change->dot.seq,
                                        .index = change->dot.index,
                                        .field_count = change->field_count };
     memcpy(info->feed, change->dot.feed, sizeof info->feed);
+    if (change->type != 0) name_type(change->type, info->type);
     return ILEA_ERROR_NONE;
 }
 

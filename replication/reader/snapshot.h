@@ -8,8 +8,10 @@
 #include "replication/merge/record.h"
 #include "replication/store/view_store.h"
 
-/* The current record, merged; its row; the view's meta row. Borrowed until the next call on the snapshot. */
+/* The current record, merged; its row: borrowed until the next call on the snapshot. The view's transaction that it
+ * reads in. */
 const struct ilea_record *ilea_snapshot_record(const struct ilea_snapshot *snapshot);
+struct ilea_transaction *ilea_snapshot_transaction(const struct ilea_snapshot *snapshot);
 const struct ilea_view_row *ilea_snapshot_row(const struct ilea_snapshot *snapshot);
 
 /* As ilea_view_history_next(): walks the changes of a record of our own agency. */

@@ -104,6 +104,35 @@ ilea_commit_check_items(const struct ilea_commit *commit)
 }
 
 enum ilea_error
+ilea_commit_blank(struct ilea_span input, const bool *blank, uint8_t *bytes, size_t *size, uint32_t *blanked)
+{
+    struct ilea_commit commit;
+    if (ilea_commit_decode(input, &commit) != ILEA_ERROR_NONE) return ILEA_ERROR_MALFORMED;
+    struct ilea_msgpack_writer writer;
+    struct ilea_msgpack_reader slots;
+    ilea_msgpack_writer_init(&writer, bytes, input.size);
+    ilea_msgpack_put_raw(&writer, (struct ilea_span){ input.data, input.size - commit.slots.size });
+    ilea_msgpack_reader_init(&slots, commit.slots);
+    *blanked = 0;
+    for (uint32_t i = 0; i < commit.header.item_count; i++) {
+        struct ilea_span slot = ilea_slot_next(&slots);
+        struct ilea_item item;
+        uint8_t leaf[ILEA_HASH_SIZE];
+        bool goes = blank[i] && slot.size > ILEA_HASH_SIZE
+            && !(ilea_item_decode(slot, &item) == ILEA_ERROR_NONE && (item.flags & ILEA_ITEM_CONTROL) != 0);
+        if (goes) {
+            ilea_item_leaf(i, slot, leaf);
+            slot = (struct ilea_span){ leaf, sizeof leaf };
+            (*blanked)++;
+        }
+        ilea_msgpack_put_bin(&writer, slot.data, slot.size);
+    }
+    ilea_assert(!writer.failed); /* no slot grew */
+    *size = writer.size;
+    return ILEA_ERROR_NONE;
+}
+
+enum ilea_error
 ilea_commit_verify(const struct ilea_commit *commit, const struct ilea_commit_id *id,
                    const struct ilea_network_id *network, const struct ilea_sign_public *node)
 {

@@ -60,6 +60,14 @@ void ilea_commit_id_of(struct ilea_span header_bytes, struct ilea_commit_id *id)
 /* Do the slots give the header's items_root? ILEA_ERROR_BAD_HASH. One hash over all items. */
 ILEA_MUST_USE enum ilea_error ilea_commit_check_items(const struct ilea_commit *commit);
 
+/*
+ * Write a decoded commit with the items of some slots replaced by their leaves: header, id and signature stay. `blank`
+ * has item_count entries; statements stay whatever it says, for without them the feed could not be taken in. *size: as
+ * many bytes as `input` has, or fewer; so many must `bytes` have room for. *blanked: how many items went.
+ *   ILEA_ERROR_MALFORMED  `input` is no commit */
+ILEA_MUST_USE enum ilea_error ilea_commit_blank(struct ilea_span input, const bool *blank, uint8_t *bytes,
+                                                size_t *size, uint32_t *blanked);
+
 /* ILEA_ERROR_BAD_SIGNATURE. About 70 us. */
 ILEA_MUST_USE enum ilea_error
 ilea_commit_verify(const struct ilea_commit *commit, const struct ilea_commit_id *id,

@@ -28,7 +28,7 @@ struct ilea_environment;
 struct ilea_transaction;
 struct ilea_cursor;
 
-enum { ILEA_KEY_MAX = 64, ILEA_DATABASES_MAX = 24, ILEA_TAG_SIZE = 8 };
+enum { ILEA_KEY_MAX = 96, ILEA_DATABASES_MAX = 32, ILEA_TAG_SIZE = 8 };
 
 struct ilea_environment_options {
     const char *const *databases; /* names, NULL-terminated; a database is named by its position */

@@ -215,7 +215,14 @@ ilea_log_append(struct ilea_transaction *txn, struct ilea_feed_row *feed, uint64
         return ILEA_ERROR_EXISTS;
     }
     if (is_beyond(&before, seq, id)) return ILEA_ERROR_LIMIT;
-    error = ilea_log_put_commit(txn, feed->number, seq, id, commit, position);
+    uint8_t *without = NULL;
+    size_t size = 0;
+    error = ilea_log_without_erased(txn, &before, seq, commit, &without, &size);
+    if (error == ILEA_ERROR_NONE) {
+        const struct ilea_span kept = size > 0 ? (struct ilea_span){ without, size } : commit;
+        error = ilea_log_put_commit(txn, feed->number, seq, id, kept, position);
+    }
+    free(without);
     if (error != ILEA_ERROR_NONE) return error;
 
     take_own_fields(&before, feed);
@@ -268,6 +275,9 @@ cut_off(struct ilea_transaction *txn, struct ilea_feed_row *feed, uint64_t seq, 
     if (error != ILEA_ERROR_NONE) return error;
     bool is_own = memcmp(own.bytes, feed->origin.agency.bytes, sizeof own.bytes) == 0;
     if (seq == 0) error = withdraw_opening(txn, feed);
+    if (error == ILEA_ERROR_NONE && feed->origin.scope == ILEA_SCOPE_CONTROL) {
+        error = ilea_log_forget_due(txn, feed, seq);
+    }
     for (uint64_t at = feed->seq; error == ILEA_ERROR_NONE && at > seq; at--) {
         error = drop_last(txn, feed, at, is_own);
     }

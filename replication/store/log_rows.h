@@ -13,7 +13,8 @@
 enum log_database {
     LOG_META, LOG_FEEDS, LOG_FEED_IDS, LOG_COMMITS, LOG_CHAIN, LOG_AGENCIES, LOG_EPOCHS, LOG_COUNTERS,
     LOG_MANIFESTS, LOG_FORKS, LOG_NAMINGS, LOG_ARCHIVE, LOG_AUDIT, LOG_AUDIT_ACTS, LOG_PROPOSALS, LOG_INVITES,
-    LOG_RECEIPTS, LOG_RECEIPT_STAMPS, LOG_RECEIPT_FROM, LOG_DOCUMENTS
+    LOG_RECEIPTS, LOG_RECEIPT_STAMPS, LOG_RECEIPT_FROM, LOG_DOCUMENTS,
+    LOG_ERASED, LOG_GONE, LOG_ERASE_DAYS
 };
 
 static inline struct ilea_span
@@ -54,12 +55,21 @@ enum ilea_error ilea_log_put_meta_u64(struct ilea_transaction *txn, const char *
 enum ilea_error ilea_log_put_commit(struct ilea_transaction *txn, uint32_t feed, uint64_t seq,
                                     const struct ilea_commit_id *id, struct ilea_span commit,
                                     uint64_t *position);
+/* log_store.c: other bytes for a commit, whose header they have too; they must not lie in the log's file. */
+enum ilea_error ilea_log_replace_commit(struct ilea_transaction *txn, uint32_t feed, uint64_t seq,
+                                        struct ilea_span commit);
+/* log_store.c: the next position says that an item was erased. */
+enum ilea_error ilea_log_put_marker(struct ilea_transaction *txn, uint32_t feed, uint64_t seq, uint32_t index);
 enum ilea_error ilea_log_delete_chain(struct ilea_transaction *txn, uint32_t feed, uint64_t seq);
 
 /* log_store.c: whose log it is. */
 enum ilea_error ilea_log_own_agency(struct ilea_transaction *txn, struct ilea_agency_id *own);
 /* log_epoch.c: an epoch whose statement was cut off is known to nobody any more. */
 enum ilea_error ilea_log_forget_epochs(struct ilea_transaction *txn, const struct ilea_commit_id *statement);
+
+/* log_erased.c: due rows that are stated beyond `seq` of a control feed do not count any more. The view is to be built
+ * anew. What was carried out stays: nobody can bring it back. */
+enum ilea_error ilea_log_forget_due(struct ilea_transaction *txn, const struct ilea_feed_row *control, uint64_t seq);
 
 /* log_feed.c: the row as it stands in *feed, all of it. */
 enum ilea_error ilea_log_store_feed(struct ilea_transaction *txn, const struct ilea_feed_row *feed);

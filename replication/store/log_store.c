@@ -10,9 +10,9 @@
 static const char *const databases[] = { "meta", "feeds", "feed_ids", "commits", "chain", "agencies", "epochs",
                                          "counters", "manifests", "forks", "namings", "archive", "audit",
                                          "audit_acts", "proposals", "invites", "receipts", "receipt_stamps",
-                                         "receipt_from", "documents", NULL };
+                                         "receipt_from", "documents", "erased", "gone", "erase_days", NULL };
 
-enum { CHAIN_SIZE = 8 + 4 + 32, COMMIT_PREFIX = 4 + 8, META_NAME_MAX = 32 };
+enum { CHAIN_SIZE = 8 + 4 + 32, COMMIT_PREFIX = 4 + 8, META_NAME_MAX = 32, MARKER = 0x01, MARKER_SIZE = 1 + 4 };
 
 static const struct ilea_span identity_key = { (const uint8_t *)"identity", 8 };
 
@@ -166,6 +166,8 @@ ilea_log_commit_at(struct ilea_transaction *txn, uint64_t position, struct ilea_
     commit->feed = ilea_key_u32(value.data);
     commit->seq = ilea_key_u64(value.data + 4);
     commit->bytes = (struct ilea_span){ value.data + COMMIT_PREFIX, value.size - COMMIT_PREFIX };
+    commit->is_marker = commit->bytes.size == MARKER_SIZE && commit->bytes.data[0] == MARKER;
+    commit->index = commit->is_marker ? ilea_key_u32(commit->bytes.data + 1) : 0;
     return ILEA_ERROR_NONE;
 }
 
@@ -174,6 +176,7 @@ ilea_log_commit_at(struct ilea_transaction *txn, uint64_t position, struct ilea_
 static enum ilea_error
 find_place(struct ilea_transaction *txn, const struct ilea_log_commit *row, struct ilea_chain_row *chain)
 {
+    if (row->is_marker) return ILEA_ERROR_NOT_FOUND;
     enum ilea_error error = ilea_log_chain(txn, row->feed, row->seq, chain);
     if (error == ILEA_ERROR_NONE && chain->position != row->position) return ILEA_ERROR_NOT_FOUND;
     if (error != ILEA_ERROR_NOT_FOUND) return error;
@@ -223,53 +226,105 @@ ilea_log_last(struct ilea_transaction *txn, uint64_t *position)
     return error;
 }
 
-enum ilea_error
-ilea_log_put_commit(struct ilea_transaction *txn, uint32_t feed, uint64_t seq,
-                    const struct ilea_commit_id *id, struct ilea_span commit, uint64_t *position)
+/* Append what is to be read in the order of arrival. */
+static enum ilea_error
+append_row(struct ilea_transaction *txn, uint32_t feed, uint64_t seq, struct ilea_span bytes, uint64_t *position)
 {
     enum ilea_error error = ilea_log_last(txn, position);
     if (error != ILEA_ERROR_NONE) return error;
     (*position)++;
-    uint8_t key[12], prefix[COMMIT_PREFIX], row[CHAIN_SIZE];
+    uint8_t key[8], prefix[COMMIT_PREFIX];
     ilea_key_put_u32(prefix, feed);
     ilea_key_put_u64(prefix + 4, seq);
-    error = ilea_put_raw(txn, LOG_COMMITS, log_key_u64(key, *position),
-                         (struct ilea_span){ prefix, sizeof prefix }, commit, true);
-    if (error != ILEA_ERROR_NONE) return error;
-    ilea_key_put_u64(row, *position);
-    ilea_key_put_u32(row + 8, (uint32_t)commit.size);
-    memcpy(row + 12, id->bytes, sizeof id->bytes);
+    return ilea_put_raw(txn, LOG_COMMITS, log_key_u64(key, *position), (struct ilea_span){ prefix, sizeof prefix },
+                        bytes, true);
+}
+
+static enum ilea_error
+put_chain(struct ilea_transaction *txn, uint32_t feed, uint64_t seq, const struct ilea_chain_row *chain)
+{
+    uint8_t key[12], row[CHAIN_SIZE];
+    ilea_key_put_u64(row, chain->position);
+    ilea_key_put_u32(row + 8, chain->size);
+    memcpy(row + 12, chain->id.bytes, sizeof chain->id.bytes);
     return ilea_put(txn, LOG_CHAIN, chain_key(key, feed, seq), (struct ilea_span){ row, sizeof row });
+}
+
+/* In place of what lies at the commit's position, which may be anything. */
+static enum ilea_error
+put_repaired(struct ilea_transaction *txn, const struct ilea_feed_row *feed, uint64_t seq,
+             const struct ilea_chain_row *chain, struct ilea_span commit)
+{
+    uint8_t key[8], prefix[COMMIT_PREFIX];
+    struct ilea_log_commit held;
+    uint64_t count = 0;
+    enum ilea_error error = ilea_log_commit_at(txn, chain->position, &held);
+    bool was_told = error == ILEA_ERROR_NONE && held.feed == feed->number && held.seq == seq;
+    if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_CORRUPT && error != ILEA_ERROR_NOT_FOUND) return error;
+    ilea_key_put_u32(prefix, feed->number);
+    ilea_key_put_u64(prefix + 4, seq);
+    error = ilea_put_raw(txn, LOG_COMMITS, log_key_u64(key, chain->position),
+                         (struct ilea_span){ prefix, sizeof prefix }, commit, false);
+    if (error != ILEA_ERROR_NONE || was_told) return error;
+    error = ilea_log_truncations(txn, &count);
+    return error == ILEA_ERROR_NONE ? ilea_log_put_meta_u64(txn, "truncations", count + 1) : error;
 }
 
 enum ilea_error
 ilea_log_repair(struct ilea_transaction *txn, const struct ilea_feed_id *id, uint64_t seq, struct ilea_span commit)
 {
-    uint8_t key[8], prefix[COMMIT_PREFIX];
     struct ilea_feed_row feed;
     struct ilea_chain_row chain;
     struct ilea_commit decoded;
     struct ilea_commit_id came;
-    struct ilea_log_commit held;
-    uint64_t count = 0;
     enum ilea_error error = ilea_log_feed_by_id(txn, id, &feed);
     if (error == ILEA_ERROR_NONE) error = ilea_log_chain(txn, feed.number, seq, &chain);
     if (error != ILEA_ERROR_NONE) return error;
     if (ilea_commit_decode(commit, &decoded) != ILEA_ERROR_NONE) return ILEA_ERROR_INVALID;
     ilea_commit_id_of(decoded.header_bytes, &came);
-    if (memcmp(came.bytes, chain.id.bytes, sizeof came.bytes) != 0 || commit.size != chain.size) {
-        return ILEA_ERROR_INVALID;
-    }
-    error = ilea_log_commit_at(txn, chain.position, &held);
-    bool was_told = error == ILEA_ERROR_NONE && held.feed == feed.number && held.seq == seq;
-    if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_CORRUPT && error != ILEA_ERROR_NOT_FOUND) return error;
-    ilea_key_put_u32(prefix, feed.number);
+    if (memcmp(came.bytes, chain.id.bytes, sizeof came.bytes) != 0) return ILEA_ERROR_INVALID;
+    uint8_t *bytes = NULL; /* what was erased here does not come back so */
+    size_t size = 0;
+    error = ilea_log_without_erased(txn, &feed, seq, commit, &bytes, &size);
+    if (size > 0) commit = (struct ilea_span){ bytes, size };
+    if (error == ILEA_ERROR_NONE && commit.size != chain.size) error = ILEA_ERROR_INVALID;
+    if (error == ILEA_ERROR_NONE) error = put_repaired(txn, &feed, seq, &chain, commit);
+    free(bytes);
+    return error;
+}
+
+enum ilea_error
+ilea_log_put_commit(struct ilea_transaction *txn, uint32_t feed, uint64_t seq,
+                    const struct ilea_commit_id *id, struct ilea_span commit, uint64_t *position)
+{
+    enum ilea_error error = append_row(txn, feed, seq, commit, position);
+    if (error != ILEA_ERROR_NONE) return error;
+    const struct ilea_chain_row chain = { .position = *position, .size = (uint32_t)commit.size, .id = *id };
+    return put_chain(txn, feed, seq, &chain);
+}
+
+enum ilea_error
+ilea_log_replace_commit(struct ilea_transaction *txn, uint32_t feed, uint64_t seq, struct ilea_span commit)
+{
+    struct ilea_chain_row chain;
+    enum ilea_error error = ilea_log_chain(txn, feed, seq, &chain);
+    if (error != ILEA_ERROR_NONE) return error;
+    uint8_t key[8], prefix[COMMIT_PREFIX];
+    ilea_key_put_u32(prefix, feed);
     ilea_key_put_u64(prefix + 4, seq);
     error = ilea_put_raw(txn, LOG_COMMITS, log_key_u64(key, chain.position),
                          (struct ilea_span){ prefix, sizeof prefix }, commit, false);
-    if (error != ILEA_ERROR_NONE || was_told) return error;
-    error = ilea_log_truncations(txn, &count);
-    return error == ILEA_ERROR_NONE ? ilea_log_put_meta_u64(txn, "truncations", count + 1) : error;
+    chain.size = (uint32_t)commit.size;
+    return error == ILEA_ERROR_NONE ? put_chain(txn, feed, seq, &chain) : error;
+}
+
+enum ilea_error
+ilea_log_put_marker(struct ilea_transaction *txn, uint32_t feed, uint64_t seq, uint32_t index)
+{
+    uint8_t bytes[MARKER_SIZE] = { MARKER };
+    uint64_t position;
+    ilea_key_put_u32(bytes + 1, index);
+    return append_row(txn, feed, seq, (struct ilea_span){ bytes, sizeof bytes }, &position);
 }
 
 enum ilea_error

@@ -22,6 +22,11 @@
  *   receipt_stamps stamp u64                  -> author 32 | holder 32, in the order in which they came or were made
  *   receipt_from   agency id 32               -> how far we have taken the receipts of that peer
  *   documents   root 32                       -> a document that is held in blobs/, or is to be
+ *   erased      agency id 32 | feed 16 | seq u64 | index u32 | leaf 32
+ *                                             -> flags u8 | feed number u32 | seq u64: an item that is erased
+ *   gone        type u32 | record id 16       -> our own records that were erased or narrowed: since when, why, how far
+ *                                                that is stated
+ *   erase_days  agency id 32                  -> day u32 | count u32 | due u32: items erased for it that day
  *
  * A commit is one value under an ever rising position: sequential writing costs an eighth of random
  * writing in LMDB, and readers of the log (the view) walk it in the order of arrival.
@@ -29,6 +34,10 @@
  * *A commit counts if its row in `chain` points to its position.* A feed that is cut off (log_feed.c) loses
  * rows of `chain` alone: its commits stay where they are as evidence, and whoever walks `commits` asks
  * ilea_log_counts().
+ *
+ * *An item that is erased leaves its leaf in its commit's slot*; where it was here before, a marker at the end of
+ * `commits` tells those who follow the log, in place of a commit's bytes: 0x01 | index u32, under feed and seq of the
+ * commit that it was in.
  *
  * A write transaction covers many commits (group commit). Nothing is visible or durable before its
  * commit returns. One writer a process, one process a log: guarded by the home's lock.
@@ -39,14 +48,16 @@
 #include "crypto/blob.h"
 #include "crypto/keyring.h"
 #include "include/ilea/id.h"
+#include "replication/record/change.h"
 #include "replication/record/commit.h"
+#include "replication/record/erase.h"
 #include "replication/record/manifest.h"
 #include "replication/record/statement.h"
 #include "replication/store/environment.h"
 
-enum { ILEA_LOG_FORMAT = 4, ILEA_DATABASE_ID_SIZE = 16, ILEA_INVITE_ID_SIZE = 16, ILEA_INVITE_KEY_SIZE = 32,
+enum { ILEA_LOG_FORMAT = 5, ILEA_DATABASE_ID_SIZE = 16, ILEA_INVITE_ID_SIZE = 16, ILEA_INVITE_KEY_SIZE = 32,
        ILEA_EPOCH_READER_SIZE = 64, ILEA_PROPOSAL_SIG_SIZE = 96, ILEA_PAYLOAD_SIZE_MAX = 256 * 1024,
-       ILEA_AGENCY_TEXT_MAX = 1000 };
+       ILEA_AGENCY_TEXT_MAX = 1000, ILEA_GONE_REASON_MAX = 200 };
 
 #define ILEA_SEQ_NONE UINT64_MAX /* of a limit: there is none */
 
@@ -159,7 +170,48 @@ struct ilea_log_commit {
     uint64_t position;
     uint32_t feed;
     uint64_t seq;
+    bool is_marker;                   /* no commit: the item `index` of the commit at (feed, seq) was erased */
+    uint32_t index;
     struct ilea_span bytes;           /* borrowed from the transaction */
+};
+
+/* An item that is erased, here or as soon as it comes. */
+struct ilea_erased_row {
+    struct ilea_agency_id agency;     /* that says so: it counts for its feeds alone */
+    struct ilea_erased_dot dot;
+    bool due;                         /* hidden, and deleted once the agency's allowance permits */
+    bool silent;                      /* of our own, for the agency alone: nobody else ever had it, nothing states it */
+    bool held;                        /* it was here when its erasure was learnt, and a marker says so */
+    uint32_t feed;                    /* number of the control feed that states it, and where; 0: no statement is */
+    uint64_t seq;                     /* here: it is known from the side file, or silent */
+};
+
+/* What a list of dots is erased with. */
+struct ilea_erasing {
+    struct ilea_agency_id agency;
+    bool due, silent;
+    uint32_t feed;                    /* as in a row; 0 changes nothing of one that there is */
+    uint64_t seq;
+};
+
+/* How much was erased for an agency without its admins' signatures. */
+struct ilea_erase_day {
+    uint32_t day;                     /* the last one on which there was something, since 1970 */
+    uint32_t count;                   /* that day */
+    uint32_t due;                     /* rows that are due */
+};
+
+/* One of our own records, erased; or narrowed: what was shared before with more than `audience` is erased. */
+struct ilea_gone_row {
+    uint32_t type;
+    struct ilea_record_id record;
+    struct ilea_audience_id audience; /* zeros: erased */
+    uint64_t time_ms;                 /* wall clock, for people */
+    uint32_t ref;                     /* number in its ref; 0: none */
+    uint32_t dots;                    /* how many changes of it that others may have */
+    uint32_t feed;                    /* number of the control feed, and where the last statement about it stands; */
+    uint64_t seq;                     /* 0: nobody else ever had it */
+    struct ilea_span reason;          /* one line, at most ILEA_GONE_REASON_MAX bytes; borrowed */
 };
 
 struct ilea_proposal_row {
@@ -229,11 +281,11 @@ ILEA_MUST_USE enum ilea_error ilea_log_chain(struct ilea_transaction *txn, uint3
                                              uint64_t seq, struct ilea_chain_row *row);
 ILEA_MUST_USE enum ilea_error ilea_log_commit_at(struct ilea_transaction *txn, uint64_t position,
                                                  struct ilea_log_commit *commit);
-/* Whether the commit at a position counts: NOT_FOUND if it was cut off its feed. CORRUPT. */
+/* Whether the commit at a position counts: NOT_FOUND if it was cut off its feed, and of a marker. CORRUPT. */
 ILEA_MUST_USE enum ilea_error ilea_log_counts(struct ilea_transaction *txn,
                                               const struct ilea_log_commit *row);
 /* Decode a commit that was read and check it against the id in its chain and its own items: LMDB checks
- * nothing. NOT_FOUND: it does not count. CORRUPT: damaged on the disk. */
+ * nothing. NOT_FOUND: it does not count, or is a marker. CORRUPT: damaged on the disk. */
 ILEA_MUST_USE enum ilea_error ilea_log_check_commit(struct ilea_transaction *txn,
                                                     const struct ilea_log_commit *row,
                                                     struct ilea_commit *commit);
@@ -328,11 +380,47 @@ ILEA_MUST_USE enum ilea_error ilea_log_document(struct ilea_transaction *txn, co
 ILEA_MUST_USE enum ilea_error ilea_log_document_next(struct ilea_transaction *txn, const struct ilea_blob_id *after,
                                                      struct ilea_document_row *document);
 
+/* The row of one dot with one leaf. NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_log_erased(struct ilea_transaction *txn, const struct ilea_agency_id *agency,
+                                              const struct ilea_erased_dot *dot, struct ilea_erased_row *row);
+/* Whether the erasure set names a slot with this leaf, due or not: the reason why there may be no item in it. */
+ILEA_MUST_USE bool ilea_log_is_erased(struct ilea_transaction *txn, const struct ilea_agency_id *agency,
+                                      const uint8_t feed[ILEA_DOT_FEED_SIZE], uint64_t seq, uint32_t index,
+                                      const uint8_t leaf[ILEA_HASH_SIZE]);
+/* A commit of a feed without what is erased and not due; *bytes: heap, free in any case. *size 0: nothing of it is. */
+ILEA_MUST_USE enum ilea_error ilea_log_without_erased(struct ilea_transaction *txn, const struct ilea_feed_row *feed,
+                                                      uint64_t seq, struct ilea_span commit, uint8_t **bytes,
+                                                      size_t *size);
+/* Walk them by agency, dot and leaf: `after` NULL for the first; it may be `row`. NOT_FOUND at the end. */
+ILEA_MUST_USE enum ilea_error ilea_log_erased_next(struct ilea_transaction *txn, const struct ilea_erased_row *after,
+                                                   struct ilea_erased_row *row);
+/* NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_log_gone(struct ilea_transaction *txn, uint32_t type,
+                                            const struct ilea_record_id *record, struct ilea_gone_row *gone);
+/* Walk them by type and id: `after` NULL for the first; it may be `gone`. NOT_FOUND at the end. */
+ILEA_MUST_USE enum ilea_error ilea_log_gone_next(struct ilea_transaction *txn, const struct ilea_gone_row *after,
+                                                 struct ilea_gone_row *gone);
+/* All zero where there is nothing. */
+ILEA_MUST_USE enum ilea_error ilea_log_erase_day(struct ilea_transaction *txn, const struct ilea_agency_id *agency,
+                                                 struct ilea_erase_day *day);
+
 /* Writing: inside a write transaction. */
 
 ILEA_MUST_USE enum ilea_error ilea_log_put_document(struct ilea_transaction *txn,
                                                     const struct ilea_document_row *document);
 ILEA_MUST_USE enum ilea_error ilea_log_delete_document(struct ilea_transaction *txn, const struct ilea_blob_id *root);
+/*
+ * Put dots into the erasure set; they ascend, each once. Unless they are due, the items that are here are replaced by
+ * their leaves, wherever the feed is that agency's; what comes later is taken in without them. A marker follows for
+ * each item that was here and is hidden from now on. A dot that was due and is not any more is carried out; one that
+ * is known with another leaf is another row. *changed: how many were new, or had their item deleted.
+ */
+ILEA_MUST_USE enum ilea_error ilea_log_erase(struct ilea_transaction *txn, const struct ilea_erasing *erasing,
+                                             const struct ilea_erased_dot *dots, uint32_t count, uint32_t *changed);
+/* In place of what was there. LIMIT: the reason is too long. It must not lie in the log's file. */
+ILEA_MUST_USE enum ilea_error ilea_log_put_gone(struct ilea_transaction *txn, const struct ilea_gone_row *gone);
+ILEA_MUST_USE enum ilea_error ilea_log_put_erase_day(struct ilea_transaction *txn, const struct ilea_agency_id *agency,
+                                                     uint32_t day, uint32_t count);
 
 /* In place of the one of that pair before. Its stamp is given here: above all before it and not below now_ms, so that
  * stamps rise over a restore too. Neither span may lie in the log's file. */
@@ -353,7 +441,8 @@ ILEA_MUST_USE enum ilea_error ilea_log_add_feed(struct ilea_transaction *txn,
 /* Store run, last_leaf and closed. */
 ILEA_MUST_USE enum ilea_error ilea_log_put_feed(struct ilea_transaction *txn,
                                                 const struct ilea_feed_row *feed);
-/* The next commit of *feed, which is updated here and in the log; what its opening names is noted.
+/* The next commit of *feed, which is updated here and in the log; what its opening names is noted. Items that are
+ * erased and not due are taken out first: there is no way into the log but this one.
  *   ILEA_ERROR_EXISTS  seq is not the next one, or *feed is not what the log holds (any more)
  *   ILEA_ERROR_LIMIT   beyond the feed's limit */
 ILEA_MUST_USE enum ilea_error ilea_log_append(struct ilea_transaction *txn,

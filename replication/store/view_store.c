@@ -6,13 +6,13 @@
 #include "crypto/assert.h"
 #include "replication/record/msgpack_reader.h"
 #include "replication/record/msgpack_writer.h"
+#include "replication/store/view_rows.h"
 
-enum view_database { DB_META, DB_RECORDS, DB_IDS, DB_TYPES, DB_REFS, DB_CHANGES, DB_PARKED, DB_EPOCHS, DB_AGENCIES,
-                     DB_UNREAD, DB_HISTORY, DB_DOCUMENTS };
 static const char *const databases[] = { "meta", "records", "ids", "types", "refs", "changes", "parked",
-                                         "epochs", "agencies", "unread", "history", "documents", NULL };
+                                         "epochs", "agencies", "unread", "history", "record_changes", "change_records",
+                                         "strays", "orphans", "concealed", "documents", NULL };
 
-enum { META_FIELDS = 11, CHANGE_FIELDS = 5, AGENCY_FIELDS = 5, EPOCH_FIELDS = 4,
+enum { META_FIELDS = 11, CHANGE_FIELDS = 7, AGENCY_FIELDS = 5, EPOCH_FIELDS = 4,
        ROW_PREFIX = 32 + 4 + 4 + 1 + 16 + 4, IDS_KEY = 16 + 4 + 4, TYPES_KEY = 4 + 4 + 8,
        REFS_KEY = 4 + 4 + 4 + 16, PARKED_KEY = 16 + 8 + 4, UNREAD_KEY = 4 + 8 + 4, HISTORY_KEY = 8 + 8,
        DOCUMENTS_KEY = ILEA_ID_SIZE + 8, DOCUMENTS_VALUE = 8 + ILEA_BLOB_KEY_SIZE };
@@ -31,13 +31,6 @@ static enum ilea_error
 decoded(const struct ilea_msgpack_reader *reader)
 {
     return ilea_msgpack_reader_done(reader) ? ILEA_ERROR_NONE : ILEA_ERROR_CORRUPT;
-}
-
-static struct ilea_span
-key_u64(uint8_t key[8], uint64_t value)
-{
-    ilea_key_put_u64(key, value);
-    return (struct ilea_span){ key, 8 };
 }
 
 enum ilea_error
@@ -109,7 +102,7 @@ ilea_view_get(struct ilea_transaction *txn, uint64_t number, struct ilea_view_ro
 {
     uint8_t key[8];
     struct ilea_span value;
-    enum ilea_error error = ilea_get_raw(txn, DB_RECORDS, key_u64(key, number), &value);
+    enum ilea_error error = ilea_get_raw(txn, DB_RECORDS, view_key_u64(key, number), &value);
     return error == ILEA_ERROR_NONE ? decode_row(number, value, row) : error;
 }
 
@@ -280,7 +273,7 @@ put_index_rows(struct ilea_transaction *txn, const struct ilea_view_row *row)
 {
     uint8_t number[8], ids[IDS_KEY], types[TYPES_KEY], refs[REFS_KEY];
     const struct ilea_span nothing = { NULL, 0 };
-    struct ilea_span value = key_u64(number, row->number);
+    struct ilea_span value = view_key_u64(number, row->number);
     enum ilea_error error = ilea_put_raw(txn, DB_IDS, ids_key(ids, &row->id, row->agency, row->type),
                                          value, nothing, false);
     if (error != ILEA_ERROR_NONE) return error;
@@ -308,7 +301,7 @@ move_ref(struct ilea_transaction *txn, const struct ilea_view_row *row,
     }
     if (row->ref == 0) return ILEA_ERROR_NONE;
     return ilea_put_raw(txn, DB_REFS, refs_key(key, row->agency, row->type, row->ref, &row->id),
-                        key_u64(number, row->number), (struct ilea_span){ NULL, 0 }, false);
+                        view_key_u64(number, row->number), (struct ilea_span){ NULL, 0 }, false);
 }
 
 enum ilea_error
@@ -345,8 +338,51 @@ ilea_view_put(struct ilea_transaction *txn, struct ilea_view_meta *meta,
     prefix[40] = (uint8_t)row->scope;
     memcpy(prefix + 41, row->id.bytes, 16);
     ilea_key_put_u32(prefix + 57, row->ref);
-    return ilea_put_raw(txn, DB_RECORDS, key_u64(key, row->number),
+    return ilea_put_raw(txn, DB_RECORDS, view_key_u64(key, row->number),
                         (struct ilea_span){ prefix, sizeof prefix }, row->state, is_new);
+}
+
+enum ilea_error
+ilea_view_delete_record(struct ilea_transaction *txn, struct ilea_view_meta *meta, const struct ilea_view_row *row)
+{
+    uint8_t ids[IDS_KEY], types[TYPES_KEY], refs[REFS_KEY], key[8];
+    if (row->scope == ILEA_SCOPE_PEERS) {
+        ilea_hash_sum_subtract(meta->digest, row->hash);
+        meta->shared--;
+    }
+    meta->records--;
+    const uint64_t number = row->number;
+    ilea_key_put_u32(types, row->type);
+    ilea_key_put_u32(types + 4, row->agency);
+    ilea_key_put_u64(types + 8, number);
+    enum ilea_error error = ilea_delete(txn, DB_IDS, ids_key(ids, &row->id, row->agency, row->type));
+    if (error == ILEA_ERROR_NONE) error = ilea_delete(txn, DB_TYPES, (struct ilea_span){ types, sizeof types });
+    if (error == ILEA_ERROR_NONE && row->ref != 0) {
+        error = ilea_delete(txn, DB_REFS, refs_key(refs, row->agency, row->type, row->ref, &row->id));
+    }
+    return error == ILEA_ERROR_NONE ? ilea_delete(txn, DB_RECORDS, view_key_u64(key, number)) : error;
+}
+
+static enum ilea_error
+put_change(struct ilea_transaction *txn, const struct ilea_view_change *change, bool append)
+{
+    uint8_t bytes[96 + 5 * ILEA_CHANGE_FIELDS_MAX], key[8];
+    struct ilea_msgpack_writer writer;
+    ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
+    ilea_msgpack_put_array(&writer, CHANGE_FIELDS);
+    ilea_msgpack_put_uint(&writer, change->record);
+    ilea_dot_put(&writer, &change->dot);
+    ilea_msgpack_put_uint(&writer, change->time_ms);
+    ilea_msgpack_put_uint(&writer, (uint64_t)change->kind);
+    ilea_msgpack_put_uint(&writer, change->type);
+    ilea_msgpack_put_bin(&writer, change->id.bytes, change->type != 0 ? sizeof change->id.bytes : 0);
+    ilea_msgpack_put_array(&writer, change->field_count);
+    for (uint32_t i = 0; i < change->field_count; i++) {
+        ilea_msgpack_put_uint(&writer, change->fields[i]);
+    }
+    ilea_assert(!writer.failed);
+    return ilea_put_raw(txn, DB_CHANGES, view_key_u64(key, change->lsn), ilea_msgpack_written(&writer),
+                        (struct ilea_span){ NULL, 0 }, append);
 }
 
 enum ilea_error
@@ -354,21 +390,21 @@ ilea_view_add_change(struct ilea_transaction *txn, struct ilea_view_meta *meta,
                      struct ilea_view_change *change)
 {
     change->lsn = ++meta->lsn;
-    uint8_t bytes[64 + 5 * ILEA_CHANGE_FIELDS_MAX], key[8];
-    struct ilea_msgpack_writer writer;
-    ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
-    ilea_msgpack_put_array(&writer, CHANGE_FIELDS);
-    ilea_msgpack_put_uint(&writer, change->record);
-    ilea_dot_put(&writer, &change->dot);
-    ilea_msgpack_put_uint(&writer, change->time_ms);
-    ilea_msgpack_put_uint(&writer, change->created ? 1 : 0);
-    ilea_msgpack_put_array(&writer, change->field_count);
-    for (uint32_t i = 0; i < change->field_count; i++) {
-        ilea_msgpack_put_uint(&writer, change->fields[i]);
-    }
-    ilea_assert(!writer.failed);
-    return ilea_put_raw(txn, DB_CHANGES, key_u64(key, change->lsn), ilea_msgpack_written(&writer),
-                        (struct ilea_span){ NULL, 0 }, true);
+    return put_change(txn, change, true);
+}
+
+enum ilea_error
+ilea_view_bury_change(struct ilea_transaction *txn, uint64_t lsn, uint32_t type, const struct ilea_record_id *id)
+{
+    struct ilea_view_change change;
+    enum ilea_error error = ilea_view_change(txn, lsn, &change);
+    if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
+    change.kind = ILEA_VIEW_ERASED;
+    change.time_ms = 0;
+    change.type = type;
+    change.id = *id;
+    change.field_count = 0;
+    return put_change(txn, &change, false);
 }
 
 enum ilea_error
@@ -376,7 +412,7 @@ ilea_view_change(struct ilea_transaction *txn, uint64_t lsn, struct ilea_view_ch
 {
     uint8_t key[8];
     struct ilea_span value;
-    enum ilea_error error = ilea_get_raw(txn, DB_CHANGES, key_u64(key, lsn), &value);
+    enum ilea_error error = ilea_get_raw(txn, DB_CHANGES, view_key_u64(key, lsn), &value);
     if (error != ILEA_ERROR_NONE) return error;
     struct ilea_msgpack_reader reader;
     ilea_msgpack_reader_init(&reader, value);
@@ -385,7 +421,11 @@ ilea_view_change(struct ilea_transaction *txn, uint64_t lsn, struct ilea_view_ch
     change->record = ilea_msgpack_get_uint(&reader);
     ilea_dot_get(&reader, &change->dot);
     change->time_ms = ilea_msgpack_get_uint(&reader);
-    change->created = ilea_msgpack_get_uint32(&reader, 1) == 1;
+    change->kind = (enum ilea_view_change_kind)ilea_msgpack_get_uint32(&reader, ILEA_VIEW_ERASED);
+    change->type = ilea_msgpack_get_uint32(&reader, UINT32_MAX);
+    change->id = (struct ilea_record_id){ { 0 } };
+    if (change->type != 0) ilea_msgpack_get_bytes(&reader, change->id.bytes, sizeof change->id.bytes);
+    else (void)ilea_msgpack_get_bin(&reader, 0);
     change->field_count = ilea_msgpack_get_array(&reader, ILEA_CHANGE_FIELDS_MAX);
     for (uint32_t i = 0; i < change->field_count; i++) {
         change->fields[i] = ilea_msgpack_get_uint32(&reader, UINT32_MAX);
@@ -542,6 +582,21 @@ ilea_view_unpark(struct ilea_transaction *txn, struct ilea_view_meta *meta,
     return ilea_delete(txn, DB_PARKED, (struct ilea_span){ found, sizeof found });
 }
 
+enum ilea_error
+ilea_view_drop_parked(struct ilea_transaction *txn, struct ilea_view_meta *meta, const struct ilea_epoch_id *epoch,
+                      const struct ilea_view_place *place)
+{
+    uint8_t key[PARKED_KEY];
+    struct ilea_span value;
+    memcpy(key, epoch->bytes, 16);
+    ilea_key_put_u64(key + 16, place->position);
+    ilea_key_put_u32(key + 24, place->index);
+    enum ilea_error error = ilea_get_raw(txn, DB_PARKED, (struct ilea_span){ key, sizeof key }, &value);
+    if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+    meta->parked--;
+    return ilea_delete(txn, DB_PARKED, (struct ilea_span){ key, sizeof key });
+}
+
 static struct ilea_span
 unread_key(uint8_t key[UNREAD_KEY], uint32_t feed, uint64_t seq, uint32_t index)
 {
@@ -566,9 +621,19 @@ ilea_view_drop_unread(struct ilea_transaction *txn, uint32_t feed, uint64_t seq,
     return ilea_delete(txn, DB_UNREAD, unread_key(key, feed, seq, index));
 }
 
-/* The first row whose key comes after `key`. */
-static enum ilea_error
-row_after(struct ilea_cursor *cursor, struct ilea_span key, struct ilea_span *found, struct ilea_span *value)
+enum ilea_error
+ilea_view_get_unread(struct ilea_transaction *txn, struct ilea_view_unread *item)
+{
+    uint8_t key[UNREAD_KEY];
+    struct ilea_span value;
+    enum ilea_error error = ilea_get_raw(txn, DB_UNREAD, unread_key(key, item->feed, item->seq, item->index), &value);
+    if (error == ILEA_ERROR_NONE && value.size != 1) error = ILEA_ERROR_CORRUPT;
+    if (error == ILEA_ERROR_NONE) item->why = value.data[0];
+    return error;
+}
+
+enum ilea_error
+ilea_view_row_after(struct ilea_cursor *cursor, struct ilea_span key, struct ilea_span *found, struct ilea_span *value)
 {
     enum ilea_error error = ilea_cursor_seek(cursor, key, found, value);
     if (error == ILEA_ERROR_NONE && found->size == key.size && memcmp(found->data, key.data, key.size) == 0) {
@@ -586,7 +651,7 @@ ilea_view_unread_next(struct ilea_transaction *txn, struct ilea_view_unread *ite
     struct ilea_cursor *cursor = NULL;
     enum ilea_error error = ilea_cursor_open(txn, DB_UNREAD, &cursor);
     if (error != ILEA_ERROR_NONE) return error;
-    error = row_after(cursor, unread_key(from, item->feed, item->seq, item->index), &key, &value);
+    error = ilea_view_row_after(cursor, unread_key(from, item->feed, item->seq, item->index), &key, &value);
     if (error == ILEA_ERROR_NONE && value.size != 1) error = ILEA_ERROR_CORRUPT;
     if (error == ILEA_ERROR_NONE) {
         *item = (struct ilea_view_unread){ ilea_key_u32(key.data), ilea_key_u64(key.data + 4),
@@ -613,6 +678,13 @@ ilea_view_put_history(struct ilea_transaction *txn, uint64_t record, uint64_t ls
 }
 
 enum ilea_error
+ilea_view_drop_history(struct ilea_transaction *txn, uint64_t record, uint64_t lsn)
+{
+    uint8_t key[HISTORY_KEY];
+    return ilea_delete(txn, DB_HISTORY, history_key(key, record, lsn));
+}
+
+enum ilea_error
 ilea_view_history_next(struct ilea_transaction *txn, uint64_t record, uint64_t *lsn)
 {
     uint8_t from[HISTORY_KEY];
@@ -620,7 +692,7 @@ ilea_view_history_next(struct ilea_transaction *txn, uint64_t record, uint64_t *
     struct ilea_cursor *cursor = NULL;
     enum ilea_error error = ilea_cursor_open(txn, DB_HISTORY, &cursor);
     if (error != ILEA_ERROR_NONE) return error;
-    error = row_after(cursor, history_key(from, record, *lsn), &key, &value);
+    error = ilea_view_row_after(cursor, history_key(from, record, *lsn), &key, &value);
     if (error == ILEA_ERROR_NONE && ilea_key_u64(key.data) != record) error = ILEA_ERROR_NOT_FOUND;
     if (error == ILEA_ERROR_NONE) *lsn = ilea_key_u64(key.data + 8);
     ilea_cursor_close(cursor);
@@ -664,7 +736,7 @@ ilea_view_document_next(struct ilea_transaction *txn, struct ilea_view_document 
     struct ilea_cursor *cursor = NULL;
     enum ilea_error error = ilea_cursor_open(txn, DB_DOCUMENTS, &cursor);
     if (error != ILEA_ERROR_NONE) return error;
-    error = row_after(cursor, documents_key(from, &document->root, document->record), &key, &value);
+    error = ilea_view_row_after(cursor, documents_key(from, &document->root, document->record), &key, &value);
     if (error == ILEA_ERROR_NONE && value.size != DOCUMENTS_VALUE) error = ILEA_ERROR_CORRUPT;
     if (error == ILEA_ERROR_NONE) {
         memcpy(document->root.bytes, key.data, ILEA_ID_SIZE);

@@ -15,13 +15,21 @@
  *   history    record number u64 | lsn u64       -> nothing: the changes of records of our own agency
  *   documents  root 32 | record number u64       -> size u64 | key 32: of a document that a record names
  *   agencies   agency number u32                 -> agency id, code, country, name, hash of its manifest
+ *   record_changes record number u64 | position u64 | index u32 -> lsn u64, 0: not shown     all changes of a record
+ *   change_records position u64 | index u32      -> record number u64; of a parked item: epoch id 16
+ *   strays     position u64 | index u32          -> nothing: changes of our own that are to be erased, never shown
+ *   orphans    record number u64                 -> nothing: own records about a record that was erased: to be, too
+ *   concealed  record number u64                 -> nothing: records of others about one that was erased; readers pass
+ *                                                   over them until their agencies erase them. Not so after a rebuild,
+ *                                                   so they count in the digest
  *
  * The hash in a record's row is H(RECORD, agency id || type u64 || scope u64 || id || record bytes): a
  * checksum of the row, and what the view's digest adds up.
  *
  * lsn rises by one for each change that becomes visible, in the order of the log, so that a rebuild
  * gives every change the lsn it had: keys are used from the log position on where they arrived. Only what
- * was cut off its feed since is left out.
+ * was cut off its feed since is left out. What is erased leaves its lsn behind: in a rebuild an lsn is given out for it
+ * as well, and perhaps for more than were shown, so that a cursor never misses a change but may see one again.
  */
 #ifndef ILEA_STORE_VIEW_STORE_H
 #define ILEA_STORE_VIEW_STORE_H
@@ -61,14 +69,31 @@ struct ilea_view_row {
     struct ilea_span state;    /* record bytes, borrowed */
 };
 
+enum ilea_view_change_kind { ILEA_VIEW_UPDATED = 0, ILEA_VIEW_CREATED, ILEA_VIEW_ERASED };
+
 struct ilea_view_change {
     uint64_t lsn;
-    uint64_t record;
+    uint64_t record;           /* 0: of an erased one that is not known any more */
     struct ilea_dot dot;
-    uint64_t time_ms;          /* the author's claim */
-    bool created;
+    uint64_t time_ms;          /* the author's claim; 0 of an erased one */
+    enum ilea_view_change_kind kind;
+    uint32_t type;             /* of an erased one, if its record is known: these two name it, its row may be gone */
+    struct ilea_record_id id;
     uint32_t field_count;
     uint32_t fields[ILEA_CHANGE_FIELDS_MAX]; /* that the change wrote; at most so many are named */
+};
+
+/* Where in the log an item stands. */
+struct ilea_view_place {
+    uint64_t position;
+    uint32_t index;
+};
+
+/* One change of a record, shown or not. */
+struct ilea_view_record_change {
+    uint64_t record;           /* 0: a parked item */
+    struct ilea_view_place place;
+    uint64_t lsn;              /* 0: it is not shown */
 };
 
 struct ilea_view_agency {
@@ -143,6 +168,36 @@ ILEA_MUST_USE enum ilea_error ilea_view_put(struct ilea_transaction *txn,
 ILEA_MUST_USE enum ilea_error ilea_view_add_change(struct ilea_transaction *txn,
                                                    struct ilea_view_meta *meta,
                                                    struct ilea_view_change *change);
+/* A change that was shown is no more: what it said goes, its lsn, dot and record stay. */
+ILEA_MUST_USE enum ilea_error ilea_view_bury_change(struct ilea_transaction *txn, uint64_t lsn, uint32_t type,
+                                                    const struct ilea_record_id *id);
+/* A record whose changes are all erased. */
+ILEA_MUST_USE enum ilea_error ilea_view_drop_record(struct ilea_transaction *txn, struct ilea_view_meta *meta,
+                                               const struct ilea_view_row *row);
+
+ILEA_MUST_USE enum ilea_error ilea_view_put_record_change(struct ilea_transaction *txn,
+                                                          const struct ilea_view_record_change *change);
+ILEA_MUST_USE enum ilea_error ilea_view_note_parked(struct ilea_transaction *txn, const struct ilea_view_place *place,
+                                                    const struct ilea_epoch_id *epoch);
+/* The change at a place; record 0: it is parked under *epoch. NOT_FOUND: nothing that can be read. */
+ILEA_MUST_USE enum ilea_error ilea_view_change_at(struct ilea_transaction *txn, const struct ilea_view_place *place,
+                                                  struct ilea_view_record_change *change,
+                                                  struct ilea_epoch_id *epoch);
+ILEA_MUST_USE enum ilea_error ilea_view_drop_change(struct ilea_transaction *txn,
+                                                    const struct ilea_view_record_change *change);
+/* The next one of change->record in the order of the log, after the place in *change. NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_view_record_change_next(struct ilea_transaction *txn,
+                                                           struct ilea_view_record_change *change);
+
+/* Walk with *place and *record zero at first. NOT_FOUND at the end. */
+ILEA_MUST_USE enum ilea_error ilea_view_put_stray(struct ilea_transaction *txn, const struct ilea_view_place *place);
+ILEA_MUST_USE enum ilea_error ilea_view_drop_stray(struct ilea_transaction *txn, const struct ilea_view_place *place);
+ILEA_MUST_USE enum ilea_error ilea_view_stray_next(struct ilea_transaction *txn, struct ilea_view_place *place);
+ILEA_MUST_USE enum ilea_error ilea_view_put_orphan(struct ilea_transaction *txn, uint64_t record);
+ILEA_MUST_USE enum ilea_error ilea_view_orphan_next(struct ilea_transaction *txn, uint64_t *record);
+ILEA_MUST_USE enum ilea_error ilea_view_conceal(struct ilea_transaction *txn, uint64_t record);
+bool ilea_view_is_concealed(struct ilea_transaction *txn, uint64_t record);
+
 ILEA_MUST_USE enum ilea_error ilea_view_put_agency(struct ilea_transaction *txn,
                                                    const struct ilea_view_agency *agency);
 ILEA_MUST_USE enum ilea_error ilea_view_put_epoch(struct ilea_transaction *txn,
@@ -150,6 +205,10 @@ ILEA_MUST_USE enum ilea_error ilea_view_put_epoch(struct ilea_transaction *txn,
 /* The index-th epoch, from 0. */
 ILEA_MUST_USE enum ilea_error ilea_view_epoch(struct ilea_transaction *txn, uint32_t index,
                                               struct ilea_view_epoch *epoch);
+/* Take back a parked item that was erased. */
+ILEA_MUST_USE enum ilea_error ilea_view_drop_parked(struct ilea_transaction *txn, struct ilea_view_meta *meta,
+                                                    const struct ilea_epoch_id *epoch,
+                                                    const struct ilea_view_place *place);
 ILEA_MUST_USE enum ilea_error ilea_view_park(struct ilea_transaction *txn,
                                              struct ilea_view_meta *meta,
                                              const struct ilea_epoch_id *epoch, uint64_t position,
@@ -171,6 +230,8 @@ ILEA_MUST_USE enum ilea_error ilea_view_put_unread(struct ilea_transaction *txn,
                                                    const struct ilea_view_unread *item);
 ILEA_MUST_USE enum ilea_error ilea_view_drop_unread(struct ilea_transaction *txn, uint32_t feed,
                                                     uint64_t seq, uint32_t index);
+/* Why the item at (feed, seq, index) in *item cannot be read. NOT_FOUND: it can, or is none. */
+ILEA_MUST_USE enum ilea_error ilea_view_get_unread(struct ilea_transaction *txn, struct ilea_view_unread *item);
 /* The first one that comes after (feed, seq, index) in *item. NOT_FOUND. */
 ILEA_MUST_USE enum ilea_error ilea_view_unread_next(struct ilea_transaction *txn,
                                                     struct ilea_view_unread *item);
@@ -178,6 +239,8 @@ ILEA_MUST_USE enum ilea_error ilea_view_unread_next(struct ilea_transaction *txn
 /* A change of a record of our own agency; the lsn of its next one after *lsn (0: the first). NOT_FOUND. */
 ILEA_MUST_USE enum ilea_error ilea_view_put_history(struct ilea_transaction *txn, uint64_t record,
                                                     uint64_t lsn);
+ILEA_MUST_USE enum ilea_error ilea_view_drop_history(struct ilea_transaction *txn, uint64_t record,
+                                                     uint64_t lsn);
 ILEA_MUST_USE enum ilea_error ilea_view_history_next(struct ilea_transaction *txn, uint64_t record,
                                                      uint64_t *lsn);
 

@@ -1,7 +1,7 @@
 /*
  * fuzz_commit.c - the decoder of commits: whatever it accepts can be walked to
  * its end and encodes to the same bytes; a signature that nobody made does not
- * verify; what the builder makes of any items is accepted.
+ * verify; what is left of it without some items is as good; what the builder makes of any items is accepted.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +71,29 @@ decode(const uint8_t *data, size_t size)
     ilea_assert(verify(&commit) == ILEA_ERROR_BAD_SIGNATURE);
 }
 
+/* Without some of its items a commit is as good as before, and no longer. */
+static void
+blank(const uint8_t *data, size_t size)
+{
+    struct ilea_commit commit;
+    bool which[ILEA_COMMIT_ITEMS_MAX];
+    size_t left = 0;
+    uint32_t blanked = 0;
+    uint8_t *bytes = malloc(size + 1);
+    if (bytes == NULL) abort();
+    for (uint32_t i = 0; i < ILEA_COMMIT_ITEMS_MAX; i++) which[i] = size > 0 && (data[i % size] & 1) != 0;
+    const struct ilea_span input = { data, size };
+    enum ilea_error error = ilea_commit_blank(input, which, bytes, &left, &blanked);
+    ilea_assert((error == ILEA_ERROR_NONE) == (ilea_commit_decode(input, &commit) == ILEA_ERROR_NONE));
+    if (error == ILEA_ERROR_NONE) {
+        enum ilea_error before = ilea_commit_check_items(&commit);
+        ilea_assert(left <= size);
+        ilea_assert(ilea_commit_decode((struct ilea_span){ bytes, left }, &commit) == ILEA_ERROR_NONE);
+        ilea_assert(ilea_commit_check_items(&commit) == before);
+    }
+    free(bytes);
+}
+
 /* The input cut into statements; the commit of them verifies. */
 static void
 build(const uint8_t *data, size_t size)
@@ -104,6 +127,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     decode(data, size);
+    blank(data, size);
     build(data, size);
     return 0;
 }

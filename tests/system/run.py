@@ -27,6 +27,7 @@ import cases_where  # noqa: E402,F401
 import cases_gaps  # noqa: E402,F401
 import cases_review  # noqa: E402,F401
 import cases_documents  # noqa: E402,F401
+import cases_erase  # noqa: E402,F401
 
 
 def run_one(function, options):

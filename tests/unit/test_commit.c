@@ -347,6 +347,52 @@ test_commit_limits(void **state)
     free(bytes);
 }
 
+/* Items may go, one by one: id, signature and root stay as they are. Statements stay. */
+static void
+test_commit_blank(void **state)
+{
+    (void)state;
+    enum { ITEMS = 5 };
+    struct setup setup;
+    struct ilea_span bytes;
+    struct ilea_commit_id id;
+    const uint8_t statement[60] = { 0x92, 0xcd, 3, 232, 0xc4, 54 };
+    set_up(&setup);
+    ilea_commit_begin(setup.builder, &setup.network, &setup.feed, 2, &setup.prev);
+    assert_int_equal(ilea_commit_add_statement(setup.builder, (struct ilea_span){ statement, sizeof statement }),
+                     ILEA_ERROR_NONE);
+    for (uint32_t i = 1; i < ITEMS; i++) {
+        const uint8_t plaintext[100] = { (uint8_t)i };
+        assert_int_equal(add(&setup, plaintext, sizeof plaintext, NULL), ILEA_ERROR_NONE);
+    }
+    ilea_commit_end(setup.builder, setup.node, &bytes, &id);
+    for (unsigned mask = 0; mask < 1u << ITEMS; mask++) {
+        bool which[ITEMS];
+        uint8_t left[2048], again[2048];
+        size_t size = 0, same = 0;
+        uint32_t blanked = 0, wanted = 0;
+        for (uint32_t i = 0; i < ITEMS; i++) {
+            which[i] = (mask >> i & 1) != 0;
+            if (i > 0 && which[i]) wanted++;
+        }
+        assert_true(bytes.size <= sizeof left);
+        assert_int_equal(ilea_commit_blank(bytes, which, left, &size, &blanked), ILEA_ERROR_NONE);
+        assert_int_equal(blanked, wanted);
+        assert_int_equal(check_all((struct ilea_span){ left, size }, &setup.network, &setup.node_public),
+                         ILEA_ERROR_NONE);
+        assert_int_equal(ilea_commit_blank((struct ilea_span){ left, size }, which, again, &same, &blanked),
+                         ILEA_ERROR_NONE);
+        assert_int_equal(blanked, 0);
+        assert_int_equal(same, size);
+        assert_memory_equal(left, again, size);
+        for (size_t cut = 0; cut < size && mask == 5; cut++) {
+            assert_int_equal(ilea_commit_blank((struct ilea_span){ left, cut }, which, again, &same, &blanked),
+                             ILEA_ERROR_MALFORMED);
+        }
+    }
+    tear_down(&setup);
+}
+
 int
 main(void)
 {
@@ -355,6 +401,7 @@ main(void)
         cmocka_unit_test(test_commit_item_count),
         cmocka_unit_test(test_commit_is_filled),
         cmocka_unit_test(test_commit_limits),
+        cmocka_unit_test(test_commit_blank),
     };
     if (ilea_crypto_init() != ILEA_ERROR_NONE) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

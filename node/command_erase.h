@@ -1,0 +1,11 @@
+/* command_erase.h - what commands say of erased records. */
+#ifndef ILEA_NODE_COMMAND_ERASE_H
+#define ILEA_NODE_COMMAND_ERASE_H
+
+#include "node/command.h"
+#include "node/erasures.h"
+
+/* What `where` says of an erased record, as JSON (new reference). */
+json_t *ilea_command_where_erased(const struct ilea_erasure *erasure);
+
+#endif
