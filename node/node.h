@@ -66,8 +66,8 @@ ILEA_MUST_USE enum ilea_error ilea_node_note_four_eyes(struct ilea_node *node);
 ILEA_MUST_USE enum ilea_error ilea_node_erase_strays(struct ilea_node *node);
 
 /* Read approvals, unverified, four_eyes and erase_day of ilea.conf again: they count from the next decision or write
- * on, without a restart. ILEA_ERROR_INVALID: it cannot be read; `reason` (ILEA_REASON_SIZE) says why, and nothing leaves
- * until it can. */
+ * on, without a restart. ILEA_ERROR_INVALID: it cannot be read; `reason` (ILEA_REASON_SIZE) says why, and nothing
+ * leaves until it can. */
 ILEA_MUST_USE enum ilea_error ilea_node_policy_again(struct ilea_node *node, char *reason);
 
 #endif

@@ -211,7 +211,8 @@ apply_change(struct ilea_view_builder *builder, const struct ilea_change *change
     if (error != ILEA_ERROR_NONE) return error;
 
     bool is_other = exists && (before.scope != scope || ilea_record_is_overfull(&builder->record));
-    named.count = ilea_builder_collect_documents(&builder->record, named.rows); /* it borrows what is overwritten next */
+    /* The record borrows what is overwritten next. */
+    named.count = ilea_builder_collect_documents(&builder->record, named.rows);
     row.state = (struct ilea_span){ builder->state, size };
     row.ref = ilea_builder_ref(&builder->record, row.type);
     row.number = exists ? before.number : 0;
