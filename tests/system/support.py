@@ -26,7 +26,7 @@ USAGE, DATAERR, NOINPUT, UNAVAILABLE, SOFTWARE, CANTCREAT, IOERR, TEMPFAIL, NOPE
 
 class Options:
     """Of the run; set by run.py."""
-    ports = (20000, 26000)  # the half for the tests that wait is 26000 to 32000
+    ports = (20000, 32000)  # of those, each case that runs beside others has some
     bin = os.environ.get("ILEA_BIN", "")
     rounds = 20
     slow = 1.0
@@ -551,6 +551,12 @@ def test(function):
 
 
 def waits(function):
-    """A test that waits more than it does: run beside the others."""
+    """A test that waits more than it does: more of them run at once."""
     function.waits = True
+    return function
+
+
+def alone(function):
+    """A test that compares times: nothing else runs then."""
+    function.alone = True
     return function
