@@ -199,6 +199,7 @@ def documents_all(place):
     a.start()
     b.start()
     ref, _ = a.new("With plans")
+    wait_converged([a, b])
     sizes = [MIB, MIB // 2, 1, 5 * MIB]
     for i, size in enumerate(sizes):
         a.run("attach", ref, make_file(place, f"plan{i}", size))

@@ -14,6 +14,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import support  # noqa: E402
+import cases_gaps  # noqa: E402,F401  the longest first
+import cases_where  # noqa: E402,F401
 import cases_sync  # noqa: E402,F401
 import cases_crash  # noqa: E402,F401
 import cases_input  # noqa: E402,F401
@@ -23,8 +25,6 @@ import cases_restore  # noqa: E402,F401
 import cases_lobby  # noqa: E402,F401
 import cases_trust  # noqa: E402,F401
 import cases_bundle  # noqa: E402,F401
-import cases_where  # noqa: E402,F401
-import cases_gaps  # noqa: E402,F401
 import cases_review  # noqa: E402,F401
 import cases_documents  # noqa: E402,F401
 import cases_erase  # noqa: E402,F401
