@@ -134,7 +134,7 @@ ILEA_MUST_USE enum ilea_error ilea_membership_at(const struct ilea_membership *m
 
 /*
  * May this agency, which is allowed now, have the key of an epoch that is older than its joining? By the history that
- * the audience gives: all; or an AUDIENCE that adds it is an ancestor of these ids (as for ilea_membership_at); or the
+ * the audience gives: all; or it was a member by the ancestors of these ids (as for ilea_membership_at); or the
  * latest time_ms of the AUDIENCEs among them is not before the audience's. False if none of the ids is held.
  */
 ILEA_MUST_USE bool ilea_membership_may_have(const struct ilea_membership *membership,

@@ -304,9 +304,7 @@ ilea_membership_may_have(const struct ilea_membership *membership, const struct 
     if (place == OWNER) return true;
     const uint64_t history_ms = membership->has_info ? membership->info.history_ms : 0;
     if (history_ms == ILEA_HISTORY_ALL) return true;
-    for (uint32_t i = membership->agencies[place].acts; i != NONE; i = membership->acts[i].next) {
-        if (membership->acts[i].kind == ILEA_MEMBER_ADD && set_has(&among, membership->acts[i].control)) return true;
-    }
+    if (find_add(membership, &among, place) != NONE) return true;
     for (uint32_t i = 0; i < count && history_ms > 0; i++) {
         uint32_t named = ilea_membership_find_control(membership, &ids[i]);
         if (named != NONE && membership->controls[named].is_audience
