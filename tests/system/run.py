@@ -28,6 +28,7 @@ import cases_bundle  # noqa: E402,F401
 import cases_review  # noqa: E402,F401
 import cases_documents  # noqa: E402,F401
 import cases_erase  # noqa: E402,F401
+import cases_five  # noqa: E402,F401
 
 
 def run_one(function, options):

@@ -519,6 +519,61 @@ def folder_contains(folder, needles):
     return found
 
 
+class Line:
+    """A line between a node that dials and one that listens: it can be slow, it can be cut, and it can be listened to."""
+
+    def __init__(self, rate=None, record=False):
+        self.port, self.target, self.rate = free_port(), free_port(), rate
+        self.seen = bytearray() if record else None
+        self.pairs, self.cuts, self.bytes, self.closing = [], 0, 0, False
+        self.socket = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while not self.closing:
+            try:
+                one, _ = self.socket.accept()
+                other = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                time.sleep(0.05)
+                continue
+            self.pairs.append((one, other))
+            for a, b in ((one, other), (other, one)):
+                threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
+
+    def _pump(self, a, b):
+        try:
+            while data := a.recv(65536):
+                if self.rate:
+                    time.sleep(len(data) / self.rate)
+                b.sendall(data)
+                self.bytes += len(data)
+                if self.seen is not None:
+                    self.seen += data
+        except OSError:
+            pass
+        for end in (a, b):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self):
+        self.cuts += 1
+        for pair in self.pairs:
+            for end in pair:
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+        self.pairs = []
+
+    def close(self):
+        self.closing = True
+        self.socket.close()
+        self.cut()
+
+
 class Background:
     """A thread whose failure is the test's."""
 
