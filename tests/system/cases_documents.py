@@ -9,11 +9,10 @@ import threading
 import time
 
 import support
-from support import (CANTCREAT, DATAERR, IOERR, NOINPUT, NOPERM, TEMPFAIL, USAGE, Agency, Line, Skip, check, children,
-                     federation, folder_contains, same, test, wait_converged, wait_for, waits)
+from support import (CANTCREAT, DATAERR, IOERR, NOINPUT, NOPERM, TEMPFAIL, USAGE, BIG, Agency, Line, Skip, check,
+                     children, federation, folder_contains, same, test, wait_converged, wait_for, waits)
 
 MIB = 1 << 20
-BIG = os.environ.get("ILEA_BIG_DOCUMENTS") == "1"  # a gigabyte where else 64 MiB are enough
 
 
 def make_file(place, name, size):

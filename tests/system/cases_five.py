@@ -8,9 +8,9 @@ ROUNDS = int(os.environ.get("ILEA_FIVE_ROUNDS", "60"))
 
 
 class Closed:
-    """A closed audience as the rules have it, apart from the code under test: the changes in their order. Each is stated by
-    who knew all before it, so what a node knows is always the first so many of them: as many as the statements it has say,
-    of which an owner may make some without a change in them."""
+    """A closed audience as the rules have it, apart from the code under test: the changes in their order. Each is
+    stated by who knew all before it, so what a node knows is always the first so many of them: as many as the
+    statements it has say, of which an owner may make some without a change in them."""
 
     def __init__(self, owner, name, history, members):
         self.owner, self.name, self.history = owner, name, history
@@ -38,7 +38,7 @@ class Closed:
         return {code for code in levels if code not in suspended}
 
     def verdict(self, code, known):
-        """Of something written by who knew `known` changes: "reads", "never", or "may" (it had it before it was put out)."""
+        """Of what was written by who knew `known` changes: "reads", "never", or "may": before it was put out."""
         now = len(self.acts)
         to_come = self.history == "all" or code in self.levels(known)[0]
         given = code in self.allowed(known) or (
@@ -138,7 +138,7 @@ class World:
             wait_for("the suspender to know all",
                      lambda: self.statements(code, closed) == self.statements(closed.owner, closed), 40, 0.2)
             other = self.random.choice(whom)
-            self.agencies[code].run("audience", "suspend", f"{closed.owner}/{closed.name}", other, "--reason", "an inquiry")
+            self.agencies[code].run("audience", "suspend", f"{closed.owner}/{closed.name}", other, "--reason", "x")
             self.note(code, closed, {other: ("suspend", code)})
         elif kind == "answer" and suspended:
             code = self.random.choice(sorted(suspended))
@@ -170,13 +170,13 @@ class World:
             check(result.code in (65, 66, 77), f"{code} wrote for {name}, where it may not:", result)
             return
         check(result.code == 0, f"{code} could not write for {name}:", result)
-        ref, record = result.out.split()
-        self.items[text] = {"ref": ref, "record": record, "owner": code, "closed": closed, "known": known, "erased": False}
+        ref = result.out.split()[0]
+        self.items[text] = {"ref": ref, "owner": code, "closed": closed, "known": known, "erased": False}
 
     def draft(self):
         code, text = self.random.choice(CODES), self.text()
-        ref, record = self.agencies[code].new(text, to="agency")
-        self.items[text] = {"ref": ref, "record": record, "owner": code, "closed": None, "known": 0, "erased": False}
+        ref, _ = self.agencies[code].new(text, to="agency")
+        self.items[text] = {"ref": ref, "owner": code, "closed": None, "known": 0, "erased": False}
 
     def erase(self):
         items = [item for item in self.items.values() if not item["erased"]]
@@ -240,7 +240,8 @@ class World:
     def explain(self, text):
         item = self.items[text]
         closed = item["closed"]
-        return (item["owner"], item["erased"], closed and (closed.owner, closed.name, closed.history, item["known"], closed.acts))
+        rules = closed and (closed.owner, closed.name, closed.history, item["known"], closed.acts)
+        return item["owner"], item["erased"], rules
 
     def check_homes(self):
         """No text, and no feed of a closed audience, at who never was in it; nothing erased anywhere."""
@@ -270,12 +271,13 @@ class World:
 
 @test
 def five_agencies(place):
-    """Five daemons: drawn audiences, changes, drafts, erasures, cuts and kills. Each reads exactly what an oracle says."""
+    """Drawn audiences, changes, drafts, erasures, cuts and kills: each reads exactly what an oracle says."""
     world = World(place)
     for agency in world.agencies.values():
         agency.start()
     world.new_audience()
-    happenings = [world.write] * 8 + [world.change] * 5 + [world.trouble] * 3 + [world.erase] + [world.draft] + [world.new_audience]
+    happenings = ([world.write] * 8 + [world.change] * 5 + [world.trouble] * 3
+                  + [world.erase, world.draft, world.new_audience])
     for _ in range(ROUNDS):
         world.random.choice(happenings)()
         if len(world.up()) < 3:
@@ -287,8 +289,10 @@ def five_agencies(place):
     world.check_homes()
     world.check_wire()
     must = sum(len(world.expected(code)[0]) for code in CODES)
-    place.note(f"seed {Options.seed}: {len(world.closed)} audiences, {sum(len(closed.acts) for closed in world.closed)} changes, "
-               f"{len(world.items)} records, {sum(item['erased'] for item in world.items.values())} erased, {must} to be read")
+    erased = sum(item["erased"] for item in world.items.values())
+    changes = sum(len(closed.acts) for closed in world.closed)
+    place.note(f"seed {Options.seed}: {len(world.closed)} audiences, {changes} changes, "
+               f"{len(world.items)} records, {erased} erased, {must} to be read")
 
 
 @test

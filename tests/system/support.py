@@ -18,6 +18,7 @@ import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIG = os.environ.get("ILEA_BIG") == "1"  # a document of a gigabyte, a bundle of 100 MB
 DATA = os.path.join(ROOT, "..", "shared", "data")
 
 USAGE, DATAERR, NOINPUT, UNAVAILABLE, SOFTWARE, CANTCREAT, IOERR, TEMPFAIL, NOPERM, CONFIG = (
@@ -520,7 +521,7 @@ def folder_contains(folder, needles):
 
 
 class Line:
-    """A line between a node that dials and one that listens: it can be slow, it can be cut, and it can be listened to."""
+    """A line between a node that dials and one that listens: it can be slow, cut, and listened to."""
 
     def __init__(self, rate=None, record=False):
         self.port, self.target, self.rate = free_port(), free_port(), rate
