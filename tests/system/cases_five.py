@@ -297,7 +297,7 @@ def five_agencies(place):
 
 @test
 def removed_while_connected(place):
-    """Removed with its connection open: what is written afterwards is nowhere at it, though its peers hold it and it asks."""
+    """Removed while connected: what is written afterwards is nowhere at it, though its peers hold it and it asks."""
     codes = CODES[:3]
     agencies = [place.agency(code) for code in codes]
     a, b, c = agencies
