@@ -282,7 +282,7 @@ owner_states(struct sim_node *owner, uint32_t audience, const struct sim_act *ac
     control->before = held_set(owner, audience);
     control->rank = state.next_number;
     control->act_count = count;
-    memcpy(control->acts, acts, count * sizeof *acts);
+    if (count > 0) memcpy(control->acts, acts, count * sizeof *acts);
 
     struct ilea_member_act member_acts[SIM_NODES_MAX];
     uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE], bytes[16 * 1024];
