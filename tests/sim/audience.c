@@ -190,16 +190,20 @@ sim_audience_entitled(void *context, const struct ilea_agency_id *agency, const 
     return audience != SIM_NONE && other != SIM_NONE && sim_audience_allows(node, audience, other);
 }
 
+static bool
+is_followed(void *context, const struct ilea_agency_id *agency)
+{
+    const struct sim_node *node = context;
+    uint32_t other = sim_find_agency(node->world, agency);
+    return other != SIM_NONE && (other == node->index || node->follows[other]);
+}
+
 bool
 sim_audience_holds(void *context, const struct ilea_audience_id *id, const struct ilea_commit_id *statement)
 {
     const struct sim_node *node = context;
-    for (uint32_t i = 0; i < node->world->control_count; i++) {
-        const struct sim_control *control = node->world->controls[i];
-        if (memcmp(control->commit->id.bytes, statement->bytes, sizeof statement->bytes) != 0) continue;
-        return find_audience(node->world, id) == control->audience && is_held(node, control->commit);
-    }
-    return false;
+    uint32_t audience = find_audience(node->world, id);
+    return audience != SIM_NONE && ilea_membership_is_whole(engine(node, audience), statement, is_followed, context);
 }
 
 /* --- writing --- */
