@@ -7,6 +7,7 @@
 #include "tests/sim/bundle.h"
 #include "tests/sim/byzantine.h"
 #include "tests/sim/checks.h"
+#include "tests/sim/erase.h"
 #include "tests/sim/network.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/side.h"
@@ -812,6 +813,41 @@ own_comes_first(struct sim_world *world)
     expect_agreement(world, SECOND);
 }
 
+/* B leaves out what A has erased, before it can say why. D does not know of it yet, and brings C the commit whole. When
+ * B's reason comes, C takes the item away, and B kept nothing back. */
+static void
+erased_late(struct sim_world *world)
+{
+    sim_add_nodes(world, 4);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 0, 3);
+    sim_add_link(world, 1, 2);
+    sim_add_link(world, 3, 2);
+    sim_start(world);
+    struct sim_node *a = &world->nodes[0], *b = &world->nodes[1], *c = &world->nodes[2];
+    sever(world, 1, 2);
+    sever(world, 3, 2);
+    write_some(a, 5, 100);
+    expect_agreement(world, 2 * SECOND);
+    sever(world, 0, 3);
+    b->storage.latency_min = b->storage.latency_max = 8 * SECOND;
+    while (world->dot_count == 0) sim_erase_act(a);
+    sim_run_until(world, world->now + SECOND);
+    mend(world, 1, 2);
+    sim_run_until(world, world->now + 2 * SECOND);
+    const struct sim_commit *commit = world->dots[0].commit;
+    expect(world, ilea_replicator_withholds(c->replicator, 1, &a->agency), "C knows who leaves something out");
+    expect(world, !sim_is_held(c, commit), "and takes nothing in part");
+    mend(world, 3, 2);
+    sim_run_until(world, world->now + 2 * SECOND);
+    expect(world, sim_is_held(c, commit) && !sim_set_has(&c->erased, 0), "D brings it whole");
+    sim_run_until(world, world->now + 8 * SECOND);
+    expect(world, sim_set_has(&c->erased, 0), "the reason comes");
+    expect(world, !ilea_replicator_withholds(c->replicator, 1, &a->agency), "B kept nothing back");
+    mend(world, 0, 3);
+    expect_agreement(world, 10 * SECOND);
+}
+
 struct story {
     const char *name;
     void (*tell)(struct sim_world *world);
@@ -848,6 +884,7 @@ static const struct story stories[] = {
     { "side-allowance", side_allowance },
     { "side-asked", side_asked },
     { "own-comes-first", own_comes_first },
+    { "erased-late", erased_late },
 };
 
 bool
