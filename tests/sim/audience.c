@@ -443,37 +443,46 @@ sim_audience_held(const struct sim_node *node, uint32_t audience)
     return count;
 }
 
-/* Did the owner, somewhere, take back what this commit's author knew against the node? Then who sent it may have
- * known that, too. */
+/* Did the owner add the node again, by the light of all removals that are known? */
 static bool
-is_taken_back(const struct sim_world *world, const struct sim_set *known, uint32_t audience, uint32_t node)
+is_added_again(const struct sim_world *world, const struct sim_set *known, uint32_t audience, uint32_t node)
 {
     struct sim_set removals = acts_on(world, known, audience, node, ILEA_MEMBER_REMOVE);
-    struct sim_set standing = suspensions(world, known, audience, node);
     for (uint32_t i = 0; i < world->control_count; i++) {
         const struct sim_control *control = world->controls[i];
         const struct sim_act *act = control->audience == audience ? act_on(control, node) : NULL;
-        if (act == NULL || act->kind == ILEA_MEMBER_REMOVE) continue;
-        bool was_member = access_of(world, known, audience, node) != ILEA_ACCESS_NONE;
-        if (act->kind == ILEA_MEMBER_LIFT && !was_member) continue;
-        if (sim_set_is_within(&removals, &control->before) && sim_set_is_within(&standing, &control->before)) {
-            return true;
-        }
+        if (act != NULL && act->kind == ILEA_MEMBER_ADD && sim_set_is_within(&removals, &control->before)) return true;
     }
-    /* A suspension ends, too, when its author is no admin any more. */
-    bool any = false;
+    return false;
+}
+
+/* Did the owner lift or add the node by the light of this suspension, or change its author, who may be no admin now? */
+static bool
+is_ended(const struct sim_world *world, const struct sim_set *known, uint32_t number, uint32_t node)
+{
+    const struct sim_control *suspend = world->controls[number];
     for (uint32_t i = 0; i < world->control_count; i++) {
-        if (!sim_set_has(&standing, i)) continue;
-        any = true;
-        uint32_t author = world->controls[i]->commit->feed->author;
-        bool changed = false;
-        for (uint32_t j = 0; j < world->control_count && !changed; j++) {
-            const struct sim_control *control = world->controls[j];
-            changed = control->audience == audience && !sim_set_has(known, j) && act_on(control, author) != NULL;
-        }
-        if (!changed) return false;
+        const struct sim_control *control = world->controls[i];
+        if (control->audience != suspend->audience || sim_set_has(known, i)) continue;
+        const struct sim_act *act = act_on(control, node);
+        if (act != NULL && act->kind != ILEA_MEMBER_REMOVE && sim_set_has(&control->before, number)) return true;
+        if (act_on(control, suspend->commit->feed->author) != NULL) return true;
     }
-    return any && access_of(world, known, audience, node) != ILEA_ACCESS_NONE;
+    return false;
+}
+
+/* Is what this commit's author knew against the node taken back elsewhere? Then who sent it may have known that, too. */
+static bool
+is_taken_back(const struct sim_world *world, const struct sim_set *known, uint32_t audience, uint32_t node)
+{
+    if (access_of(world, known, audience, node) == ILEA_ACCESS_NONE) {
+        return is_added_again(world, known, audience, node);
+    }
+    struct sim_set standing = suspensions(world, known, audience, node);
+    for (uint32_t i = 0; i < world->control_count; i++) {
+        if (sim_set_has(&standing, i) && !is_ended(world, known, i, node)) return false;
+    }
+    return true;
 }
 
 void
