@@ -21,7 +21,7 @@
  *
  * PROTOCOL.md 31 says why each is needed.
  *
- * Memory grows with what is taken, to at most 2 MiB of ancestor sets, 6 MiB of acts and 8 MiB of names that are not
+ * Memory grows with what is taken, to at most 2 MiB of ancestor sets, 6 MiB of acts and 16 MiB of names that are not
  * held. Threads: one at a time.
  */
 #ifndef ILEA_AUDIENCE_MEMBERSHIP_H
@@ -115,6 +115,13 @@ ILEA_MUST_USE enum ilea_error ilea_membership_after(struct ilea_membership *memb
 
 ILEA_MUST_USE bool ilea_membership_holds(const struct ilea_membership *membership,
                                          const struct ilea_commit_id *id);
+
+/* Is it held, and all that is within its ancestors? Names of agencies that do not count (that we do not follow) need
+ * not be. What others stated is whole, for it was waited for; our own that came back after a restore may not be. */
+ILEA_MUST_USE bool ilea_membership_is_whole(const struct ilea_membership *membership,
+                                            const struct ilea_commit_id *id,
+                                            bool (*counts)(void *context, const struct ilea_agency_id *agency),
+                                            void *context);
 
 /* Is `what` in anc(of)? False if either is not held. */
 ILEA_MUST_USE bool ilea_membership_is_ancestor(const struct ilea_membership *membership,

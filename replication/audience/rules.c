@@ -214,6 +214,23 @@ ilea_membership_holds(const struct ilea_membership *membership, const struct ile
     return ilea_membership_find_control(membership, id) != NONE;
 }
 
+bool
+ilea_membership_is_whole(const struct ilea_membership *membership, const struct ilea_commit_id *id,
+                         bool (*counts)(void *context, const struct ilea_agency_id *agency), void *context)
+{
+    uint32_t place = ilea_membership_find_control(membership, id);
+    if (place == NONE) return false;
+    for (uint32_t i = 0; i < membership->control_count; i++) {
+        const struct control *control = &membership->controls[i];
+        if (control->missing_count == 0 || !row_has(membership, place, i)) continue;
+        for (uint32_t j = 0; j < control->missing_count; j++) {
+            const struct ilea_head *missing = &membership->missing[control->missing_first + j];
+            if (counts(context, &missing->agency) && !ilea_membership_holds(membership, &missing->id)) return false;
+        }
+    }
+    return true;
+}
+
 enum ilea_error
 ilea_membership_state(struct ilea_membership *membership, struct ilea_membership_state *state)
 {
