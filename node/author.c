@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crypto/assert.h"
+#include "node/audience_log.h"
 #include "node/author_state.h"
 #include "node/erased_file.h"
 #include "replication/reader/snapshot.h"
@@ -15,9 +16,8 @@ load_epoch_keys(struct ilea_author *author, struct ilea_transaction *txn)
     enum ilea_error error = ilea_author_load_epochs(author, txn);
     for (uint32_t i = 0; i < author->own_count && error == ILEA_ERROR_NONE; i++) {
         const struct ilea_epoch_row *row = &author->own[i].row;
-        uint32_t line = ilea_author_line(author, row->scope, NULL);
-        error = ilea_keys_unwrap(author->keys, author->ring, &author->identity->network,
-                                 &author->lines[line].audience, row->aek_commit, row->wrapped);
+        error = ilea_keys_unwrap(author->keys, author->ring, &author->identity->network, &row->audience,
+                                 row->aek_commit, row->wrapped);
     }
     if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH) {
         return ILEA_ERROR_CORRUPT; /* not our reading keys: keys/ and log/ do not belong together */
@@ -237,6 +237,9 @@ ilea_author_end_commit(struct ilea_author *author)
     ilea_commit_end(author->builder, author->keys->node, &bytes, &id);
     if (author->epoch_due.number != 0) { /* the commit that carries an epoch is its name */
         author->epoch_due.statement = id;
+        author->epoch_due.agency = feed->origin.agency;
+        author->epoch_due.feed = feed->number;
+        author->epoch_due.seq = feed->seq + 1;
         author->own_changed = true;
         enum ilea_error error = ilea_log_put_epoch(author->txn, &author->epoch_due);
         if (error == ILEA_ERROR_NONE) error = ilea_author_note_epoch(author, &author->epoch_due);
@@ -245,6 +248,8 @@ ilea_author_end_commit(struct ilea_author *author)
     }
     enum ilea_error error =
         ilea_log_append(author->txn, feed, feed->seq + 1, &id, bytes, &author->position);
+    bool audience_changed = false; /* whoever states something tells the replicator itself */
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_index(author->txn, feed, &id, bytes, &audience_changed);
     if (error != ILEA_ERROR_NONE) return error;
     line->written = author->position;
     author->commits[author->commit_count++] =

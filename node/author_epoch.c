@@ -159,20 +159,25 @@ is_reader(struct ilea_span readers, const uint8_t *key)
     return false;
 }
 
+static bool
+is_of_line(const struct ilea_author *author, const struct ilea_epoch_row *row, uint32_t line)
+{
+    return memcmp(row->audience.bytes, author->lines[line].audience.bytes, sizeof row->audience.bytes) == 0;
+}
+
 /* The newest epoch of a line that fits. */
 static bool
 find_epoch(const struct ilea_author *author, uint32_t line, uint32_t label,
            const struct reader_set *set, struct ilea_epoch_id *id)
 {
-    enum ilea_scope scope = author->lines[line].scope;
     const struct ilea_epoch_row *due = &author->epoch_due;
-    if (due->number != 0 && due->scope == scope && due->label == label && same_readers(due->readers, set)) {
+    if (due->number != 0 && is_of_line(author, due, line) && due->label == label && same_readers(due->readers, set)) {
         name_epoch(due->aek_commit, id);
         return true;
     }
     for (uint32_t i = author->own_count; i-- > 0;) {
         const struct ilea_epoch_row *row = &author->own[i].row;
-        if (row->scope != scope || row->label != label || !same_readers(row->readers, set)) continue;
+        if (!is_of_line(author, row, line) || row->label != label || !same_readers(row->readers, set)) continue;
         name_epoch(row->aek_commit, id);
         if (ilea_keyring_holds(author->ring, id)) return true;
     }
@@ -202,7 +207,7 @@ static const struct ilea_epoch_row *
 newest_epoch(const struct ilea_author *author, uint32_t line)
 {
     for (uint32_t i = author->own_count; i-- > 0;) {
-        if (author->own[i].row.scope == author->lines[line].scope) return &author->own[i].row;
+        if (is_of_line(author, &author->own[i].row, line)) return &author->own[i].row;
     }
     return NULL;
 }
@@ -244,7 +249,7 @@ state_epoch(struct ilea_author *author, uint32_t line, uint32_t label, const str
     if (error == ILEA_ERROR_NONE) {
         size_t size = (size_t)set->count * ILEA_EPOCH_READER_SIZE;
         memcpy(author->due_readers, set->keys, size);
-        *row = (struct ilea_epoch_row){ .scope = author->lines[line].scope, .label = label, .number = number,
+        *row = (struct ilea_epoch_row){ .audience = author->lines[line].audience, .label = label, .number = number,
                                         .reader_count = set->count,
                                         .readers = { author->due_readers, size } };
         memcpy(row->aek_commit, aek_commit, sizeof row->aek_commit);
@@ -318,7 +323,7 @@ give_history(struct ilea_author *author, const struct ilea_author_reader *reader
         name_epoch(row->aek_commit, &id);
         /* One that came back after a restore does not say what it was for. */
         uint32_t label = row->label != 0 ? row->label : ILEA_LABEL_GREEN;
-        if (row->scope == ILEA_SCOPE_PEERS && label <= reader->tlp_max
+        if (is_of_line(author, row, ILEA_LINE_PEERS) && label <= reader->tlp_max
             && !is_reader(row->readers, reader->key) && ilea_keyring_holds(author->ring, &id)) {
             at[count++] = i;
         }
@@ -411,7 +416,7 @@ ilea_author_readers_changed(struct ilea_author *author)
     bool used[LABELS + 1] = { false };
     for (uint32_t i = 0; i < author->own_count; i++) {
         const struct ilea_epoch_row *row = &author->own[i].row;
-        if (row->scope == ILEA_SCOPE_PEERS && row->label <= LABELS) used[row->label] = true;
+        if (is_of_line(author, row, ILEA_LINE_PEERS) && row->label <= LABELS) used[row->label] = true;
     }
     if (used[0]) used[ILEA_LABEL_GREEN] = true;
     error = give_histories(author);

@@ -71,10 +71,10 @@ ilea_author_load_epochs(struct ilea_author *author, struct ilea_transaction *txn
 {
     if (author->own_loaded) return ILEA_ERROR_NONE;
     ilea_author_forget_epochs(author);
-    for (unsigned scope = ILEA_SCOPE_AGENCY; scope <= ILEA_SCOPE_PEERS; scope++) {
+    for (uint32_t line = ILEA_LINE_AGENCY; line <= ILEA_LINE_PEERS; line++) {
         for (uint32_t i = 0;; i++) {
             struct ilea_epoch_row row;
-            enum ilea_error error = ilea_log_epoch(txn, (enum ilea_scope)scope, i, &row);
+            enum ilea_error error = ilea_log_epoch(txn, &author->lines[line].audience, i, &row);
             if (error == ILEA_ERROR_NOT_FOUND) break;
             if (error == ILEA_ERROR_NONE) error = ilea_author_note_epoch(author, &row);
             if (error != ILEA_ERROR_NONE) return error;
@@ -87,12 +87,13 @@ ilea_author_load_epochs(struct ilea_author *author, struct ilea_transaction *txn
 /* One epoch of ours that came back. Who its readers were is not in it: it fits nobody, and a new epoch is
  * started with the next change. */
 static enum ilea_error
-take_back_epoch(struct ilea_author *author, struct ilea_span content, const struct ilea_commit_id *id)
+take_back_epoch(struct ilea_author *author, const struct ilea_feed_row *feed, uint64_t seq, struct ilea_span content,
+                const struct ilea_commit_id *id)
 {
     struct ilea_epoch_statement statement;
     if (ilea_epoch_decode(content, &statement) != ILEA_ERROR_NONE) return ILEA_ERROR_NONE;
-    struct ilea_epoch_row row = { .scope = ILEA_SCOPE_PEERS, .number = statement.number,
-                                  .statement = *id };
+    struct ilea_epoch_row row = { .audience = author->lines[ILEA_LINE_PEERS].audience, .number = statement.number,
+                                  .statement = *id, .agency = feed->origin.agency, .feed = feed->number, .seq = seq };
     memcpy(row.aek_commit, statement.aek_commit, sizeof row.aek_commit);
     struct ilea_epoch_id epoch;
     memcpy(epoch.bytes, row.aek_commit, sizeof epoch.bytes);
@@ -144,7 +145,9 @@ ilea_author_take_back(struct ilea_author *author, struct ilea_span bytes,
     enum ilea_error error = ilea_commit_decode(bytes, &commit);
     ilea_assert(error == ILEA_ERROR_NONE); /* the replicator checked it */
     author->epoch_count = 0;
-    error = ilea_author_load_epochs(author, author->txn);
+    struct ilea_feed_row feed;
+    error = ilea_log_feed_by_id(author->txn, &commit.header.feed, &feed);
+    if (error == ILEA_ERROR_NONE) error = ilea_author_load_epochs(author, author->txn);
     struct ilea_msgpack_reader slots;
     ilea_msgpack_reader_init(&slots, commit.slots);
     for (uint32_t i = 0; i < commit.header.item_count && error == ILEA_ERROR_NONE; i++) {
@@ -155,7 +158,7 @@ ilea_author_take_back(struct ilea_author *author, struct ilea_span bytes,
             || ilea_statement_kind_of(item.content, &kind) != ILEA_ERROR_NONE) {
             continue;
         }
-        if (kind == ILEA_STATEMENT_EPOCH) error = take_back_epoch(author, item.content, id);
+        if (kind == ILEA_STATEMENT_EPOCH) error = take_back_epoch(author, &feed, commit.header.seq, item.content, id);
         if (kind == ILEA_STATEMENT_HISTORY) error = take_back_history(author, item.content);
     }
     return error;

@@ -9,6 +9,7 @@
 
 #include "crypto/assert.h"
 #include "crypto/random.h"
+#include "node/audience_log.h"
 #include "node/driver_state.h"
 #include "node/erase.h"
 #include "replication/core/message.h"
@@ -127,6 +128,10 @@ store_commit(struct driver *driver, const struct ilea_effect *effect)
     if (error == ILEA_ERROR_NONE) {
         error = ilea_log_append(txn, &feed, effect->store.seq, &effect->store.id, effect->store.commit,
                                 &position);
+    }
+    bool audience_changed = false;
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_audience_index(txn, &feed, &effect->store.id, effect->store.commit, &audience_changed);
     }
     if (error == ILEA_ERROR_NONE) {
         ilea_driver_note_archived(driver, &feed, was_archived, effect->store.commit);

@@ -167,9 +167,11 @@ find_epochs(struct finding *finding)
     for (uint32_t i = 0; i < finding->dot_count && error == ILEA_ERROR_NONE; i++) {
         error = find_epoch(finding, &finding->dots[i]);
     }
+    struct ilea_audience_id peers;
+    ilea_audience_of_peers(&finding->identity->network, &finding->identity->agency, &peers);
     for (uint32_t index = 0; error == ILEA_ERROR_NONE; index++) {
         struct ilea_epoch_row row;
-        error = ilea_log_epoch(finding->log, ILEA_SCOPE_PEERS, index, &row);
+        error = ilea_log_epoch(finding->log, &peers, index, &row);
         if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
         for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < finding->epoch_count; i++) {
             struct where_epoch *epoch = &finding->epochs[i];

@@ -9,23 +9,6 @@
 #include "replication/core/state.h"
 #include "replication/record/audience.h"
 
-/* The statement that names others stands first, or behind the opening. */
-static struct ilea_span
-naming_statement(const struct ilea_commit *commit)
-{
-    struct ilea_msgpack_reader slots;
-    struct ilea_item item;
-    struct ilea_span slot = { NULL, 0 };
-    uint32_t at = commit->header.seq == 1 ? 1 : 0;
-    ilea_msgpack_reader_init(&slots, commit->slots);
-    if (at >= commit->header.item_count) return (struct ilea_span){ NULL, 0 };
-    for (uint32_t i = 0; i <= at; i++) slot = ilea_slot_next(&slots);
-    if (ilea_item_decode(slot, &item) != ILEA_ERROR_NONE || (item.flags & ILEA_ITEM_CONTROL) == 0) {
-        return (struct ilea_span){ NULL, 0 };
-    }
-    return item.content;
-}
-
 /* The log does not know yet of what is stored in this very step. */
 static bool
 is_being_stored(const struct ilea_replicator *r, const struct ilea_commit_id *id)
@@ -92,7 +75,7 @@ check_ready(const struct ilea_replicator *r, const struct ilea_feed_origin *orig
     /* Our own feed that comes back after a restore is no news to us: who gives it back may have left us out since. */
     bool is_own = memcmp(origin->agency.bytes, r->agencies[0].id.bytes, ILEA_ID_SIZE) == 0;
     if (origin->scope != ILEA_SCOPE_AUDIENCE || is_own) return ILEA_ERROR_NONE;
-    if (holds_names(r, &origin->audience, naming_statement(commit), &wanting->missing)) return ILEA_ERROR_NONE;
+    if (holds_names(r, &origin->audience, ilea_naming_statement(commit), &wanting->missing)) return ILEA_ERROR_NONE;
     wanting->waits = WAIT_NAMES;
     return ILEA_ERROR_BUSY;
 }

@@ -296,3 +296,25 @@ ilea_statement_heads(struct ilea_span content, uint32_t *count, struct ilea_msgp
     }
     ilea_msgpack_reader_init(heads, list);
 }
+
+uint32_t
+ilea_naming_slot(const struct ilea_commit *commit)
+{
+    return commit->header.seq == 1 ? 1 : 0;
+}
+
+struct ilea_span
+ilea_naming_statement(const struct ilea_commit *commit)
+{
+    struct ilea_msgpack_reader slots;
+    struct ilea_item item;
+    struct ilea_span slot = { NULL, 0 };
+    uint32_t at = ilea_naming_slot(commit);
+    ilea_msgpack_reader_init(&slots, commit->slots);
+    if (at >= commit->header.item_count) return (struct ilea_span){ NULL, 0 };
+    for (uint32_t i = 0; i <= at; i++) slot = ilea_slot_next(&slots);
+    if (ilea_item_decode(slot, &item) != ILEA_ERROR_NONE || (item.flags & ILEA_ITEM_CONTROL) == 0) {
+        return (struct ilea_span){ NULL, 0 };
+    }
+    return item.content;
+}

@@ -22,6 +22,7 @@
 #ifndef ILEA_RECORD_AUDIENCE_H
 #define ILEA_RECORD_AUDIENCE_H
 
+#include "replication/record/commit.h"
 #include "replication/record/statement.h"
 
 enum {
@@ -119,5 +120,10 @@ void ilea_writer_epoch_put(struct ilea_msgpack_writer *writer,
  * 0: it is no such statement, names nothing, or does not decode (nobody reads it then). */
 void ilea_statement_heads(struct ilea_span content, uint32_t *count,
                           struct ilea_msgpack_reader *heads);
+
+/* Where such a statement may stand in a commit: first, or behind the opening. */
+uint32_t ilea_naming_slot(const struct ilea_commit *commit);
+/* The statement that stands there, of whatever kind; empty: none does. */
+struct ilea_span ilea_naming_statement(const struct ilea_commit *commit);
 
 #endif

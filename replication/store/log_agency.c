@@ -20,6 +20,20 @@ ilea_agency_state_name(enum ilea_agency_state state)
     return "unknown";
 }
 
+bool
+ilea_agency_counts(const struct ilea_agency_row *agency)
+{
+    switch (agency->state) {
+    case ILEA_AGENCY_SELF:
+    case ILEA_AGENCY_SUSPENDED: return true;
+    case ILEA_AGENCY_APPROVED: return (agency->grant.scopes & ILEA_GRANT_FOLLOW) != 0;
+    case ILEA_AGENCY_PENDING:
+    case ILEA_AGENCY_REVOKED:
+    case ILEA_AGENCY_DECLINED: break;
+    }
+    return false;
+}
+
 static enum ilea_error
 decode_agency(struct ilea_span key, struct ilea_span value, struct ilea_agency_row *agency)
 {
@@ -92,7 +106,11 @@ ilea_log_put_agency(struct ilea_transaction *txn, struct ilea_agency_row *agency
     if (agency->number == 0) error = ilea_log_meta_u64(txn, "agencies", &last);
     if (last >= UINT32_MAX) error = ILEA_ERROR_FULL;
     if (error != ILEA_ERROR_NONE) return error;
-    bool is_new = agency->number == 0;
+    const bool is_new = agency->number == 0;
+    struct ilea_agency_row before = { .state = ILEA_AGENCY_PENDING };
+    error = ilea_log_agency(txn, &agency->id, &before);
+    if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_NOT_FOUND) return error;
+    const bool counts_changed = ilea_agency_counts(agency) != ilea_agency_counts(&before);
     if (is_new) agency->number = (uint32_t)last + 1;
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
@@ -116,7 +134,8 @@ ilea_log_put_agency(struct ilea_transaction *txn, struct ilea_agency_row *agency
     ilea_msgpack_put_bin(&writer, agency->address.data, agency->address.size);
     ilea_assert(!writer.failed);
     /* Its texts may lie in the file, so they are encoded before the first put. */
-    if (is_new) error = ilea_log_put_meta_u64(txn, "agencies", last + 1);
+    error = is_new ? ilea_log_put_meta_u64(txn, "agencies", last + 1) : ILEA_ERROR_NONE;
+    if (error == ILEA_ERROR_NONE && counts_changed) error = ilea_log_controls_changed(txn);
     if (error != ILEA_ERROR_NONE) return error;
     return ilea_put(txn, LOG_AGENCIES, (struct ilea_span){ agency->id.bytes, sizeof agency->id.bytes },
                     ilea_msgpack_written(&writer));

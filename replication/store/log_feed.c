@@ -254,34 +254,26 @@ withdraw_opening(struct ilea_transaction *txn, const struct ilea_feed_row *feed)
     return error;
 }
 
-/* Take the last commit's place in the chain away, and what it stated for our own use. */
-static enum ilea_error
-drop_last(struct ilea_transaction *txn, const struct ilea_feed_row *feed, uint64_t seq, bool is_own)
-{
-    struct ilea_chain_row chain;
-    enum ilea_error error = ilea_log_chain(txn, feed->number, seq, &chain);
-    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_CORRUPT;
-    if (error == ILEA_ERROR_NONE && is_own) error = ilea_log_forget_epochs(txn, &chain.id);
-    return error == ILEA_ERROR_NONE ? ilea_log_delete_chain(txn, feed->number, seq) : error;
-}
-
 /* Cut a feed off behind `seq`; the row is changed but not stored. */
 static enum ilea_error
 cut_off(struct ilea_transaction *txn, struct ilea_feed_row *feed, uint64_t seq, bool *truncated)
 {
     if (feed->seq <= seq) return ILEA_ERROR_NONE;
-    struct ilea_agency_id own;
-    enum ilea_error error = ilea_log_own_agency(txn, &own);
-    if (error != ILEA_ERROR_NONE) return error;
-    bool is_own = memcmp(own.bytes, feed->origin.agency.bytes, sizeof own.bytes) == 0;
-    if (seq == 0) error = withdraw_opening(txn, feed);
+    enum ilea_error error = seq == 0 ? withdraw_opening(txn, feed) : ILEA_ERROR_NONE;
     if (error == ILEA_ERROR_NONE && feed->origin.scope == ILEA_SCOPE_CONTROL) {
         error = ilea_log_forget_due(txn, feed, seq);
     }
-    for (uint64_t at = feed->seq; error == ILEA_ERROR_NONE && at > seq; at--) {
-        error = drop_last(txn, feed, at, is_own);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_forget_epochs(txn, feed->number, seq);
+    if (error == ILEA_ERROR_NONE && feed->origin.scope == ILEA_SCOPE_AUDIENCE) {
+        error = ilea_log_forget_controls(txn, feed, seq);
     }
     struct ilea_chain_row chain = { .position = 0 };
+    for (uint64_t at = feed->seq; error == ILEA_ERROR_NONE && at > seq; at--) {
+        error = ilea_log_chain(txn, feed->number, at, &chain);
+        if (error == ILEA_ERROR_NOT_FOUND) error = ILEA_ERROR_CORRUPT;
+        if (error == ILEA_ERROR_NONE) error = ilea_log_delete_chain(txn, feed->number, at);
+    }
+    chain = (struct ilea_chain_row){ .position = 0 };
     if (error == ILEA_ERROR_NONE && seq > 0) {
         error = ilea_log_chain(txn, feed->number, seq, &chain);
         if (error == ILEA_ERROR_NOT_FOUND) error = ILEA_ERROR_CORRUPT;

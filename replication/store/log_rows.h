@@ -14,7 +14,7 @@ enum log_database {
     LOG_META, LOG_FEEDS, LOG_FEED_IDS, LOG_COMMITS, LOG_CHAIN, LOG_AGENCIES, LOG_EPOCHS, LOG_COUNTERS,
     LOG_MANIFESTS, LOG_FORKS, LOG_NAMINGS, LOG_ARCHIVE, LOG_AUDIT, LOG_AUDIT_ACTS, LOG_PROPOSALS, LOG_INVITES,
     LOG_RECEIPTS, LOG_RECEIPT_STAMPS, LOG_RECEIPT_FROM, LOG_DOCUMENTS,
-    LOG_ERASED, LOG_GONE, LOG_ERASE_DAYS
+    LOG_ERASED, LOG_GONE, LOG_ERASE_DAYS, LOG_AUDIENCES, LOG_STATEMENTS
 };
 
 static inline struct ilea_span
@@ -64,8 +64,12 @@ enum ilea_error ilea_log_delete_chain(struct ilea_transaction *txn, uint32_t fee
 
 /* log_store.c: whose log it is. */
 enum ilea_error ilea_log_own_agency(struct ilea_transaction *txn, struct ilea_agency_id *own);
-/* log_epoch.c: an epoch whose statement was cut off is known to nobody any more. */
-enum ilea_error ilea_log_forget_epochs(struct ilea_transaction *txn, const struct ilea_commit_id *statement);
+/* log_epoch.c: epochs that are stated beyond `seq` of a feed are known to nobody any more. */
+enum ilea_error ilea_log_forget_epochs(struct ilea_transaction *txn, uint32_t feed, uint64_t seq);
+/* log_audience.c: nor is what a feed of a closed audience says beyond `seq`. */
+enum ilea_error ilea_log_forget_controls(struct ilea_transaction *txn, const struct ilea_feed_row *feed, uint64_t seq);
+/* log_audience.c: other statements count from here on. */
+enum ilea_error ilea_log_controls_changed(struct ilea_transaction *txn);
 
 /* log_erased.c: due rows that are stated beyond `seq` of a control feed do not count any more. The view is to be built
  * anew. What was carried out stays: nobody can bring it back. */

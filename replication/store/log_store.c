@@ -10,7 +10,8 @@
 static const char *const databases[] = { "meta", "feeds", "feed_ids", "commits", "chain", "agencies", "epochs",
                                          "counters", "manifests", "forks", "namings", "archive", "audit",
                                          "audit_acts", "proposals", "invites", "receipts", "receipt_stamps",
-                                         "receipt_from", "documents", "erased", "gone", "erase_days", NULL };
+                                         "receipt_from", "documents", "erased", "gone", "erase_days", "audiences",
+                                         "statements", NULL };
 
 enum { CHAIN_SIZE = 8 + 4 + 32, COMMIT_PREFIX = 4 + 8, META_NAME_MAX = 32, MARKER = 0x01, MARKER_SIZE = 1 + 4 };
 

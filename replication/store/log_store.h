@@ -8,7 +8,10 @@
  *   chain       feed number u32 | seq u64     -> log position u64 | size u32 | commit id 32
  *   agencies    agency id 32                  -> number, what its card says beside the manifests, what we decided
  *   manifests   agency id 32 | index u64      -> signed manifest
- *   epochs      scope u8 | number u64 | epoch id 16 -> our own epochs: key sealed to ourselves, readers
+ *   epochs      audience 16 | number u64 | epoch id 16 -> who has its key: our own epochs, and in our closed audiences
+ *                                                those of all other writers, which have number 0
+ *   audiences   audience 16                   -> owner 32 | salt 16 of each closed audience that we have a feed of
+ *   statements  audience 16 | commit id 32    -> feed number u32 | seq u64: its control statements
  *   counters    type u32                      -> last number given out in a ref
  *   forks       feed id 32                    -> hash 32 | seq u64 | the proof kept of it
  *   namings     feed id 32 | seq u64 | feed number u32 -> commit id 32: the last feed's opening names this position
@@ -55,9 +58,9 @@
 #include "replication/record/statement.h"
 #include "replication/store/environment.h"
 
-enum { ILEA_LOG_FORMAT = 5, ILEA_DATABASE_ID_SIZE = 16, ILEA_INVITE_ID_SIZE = 16, ILEA_INVITE_KEY_SIZE = 32,
+enum { ILEA_LOG_FORMAT = 6, ILEA_DATABASE_ID_SIZE = 16, ILEA_INVITE_ID_SIZE = 16, ILEA_INVITE_KEY_SIZE = 32,
        ILEA_EPOCH_READER_SIZE = 64, ILEA_PROPOSAL_SIG_SIZE = 96, ILEA_PAYLOAD_SIZE_MAX = 256 * 1024,
-       ILEA_AGENCY_TEXT_MAX = 1000, ILEA_GONE_REASON_MAX = 200 };
+       ILEA_AGENCY_TEXT_MAX = 1000, ILEA_GONE_REASON_MAX = 200, ILEA_CONTROLS_STAMP_SIZE = 16 };
 
 #define ILEA_SEQ_NONE UINT64_MAX /* of a limit: there is none */
 
@@ -96,6 +99,9 @@ enum ilea_agency_state {
     ILEA_AGENCY_DECLINED
 };
 const char *ilea_agency_state_name(enum ilea_agency_state state);
+struct ilea_agency_row;
+/* Whether what it says of members of closed audiences counts here: we follow it, or will again. */
+bool ilea_agency_counts(const struct ilea_agency_row *agency);
 
 /* How an agency's fingerprint or code was compared. */
 enum ilea_verified { ILEA_VERIFIED_NO = 0, ILEA_VERIFIED_CODE, ILEA_VERIFIED_OFFLINE_CODE };
@@ -141,14 +147,33 @@ struct ilea_policy {
 };
 
 struct ilea_epoch_row {
-    enum ilea_scope scope;
-    uint32_t label;                   /* TLP that it is for; 0: any that its scope takes */
-    uint64_t number;
+    struct ilea_audience_id audience; /* implicit ones have ids too */
+    uint32_t label;                   /* TLP that it is for; 0: any that its audience takes */
+    uint64_t number;                  /* of a WRITER 0 */
     uint8_t aek_commit[ILEA_HASH_SIZE];
     struct ilea_commit_id statement;  /* the commit that carries it */
-    uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE]; /* to our own reading key */
+    struct ilea_agency_id agency;     /* whose feed that is in, its number, and where */
+    uint32_t feed;
+    uint64_t seq;
+    bool restricted;                  /* a WRITER that is sealed to fewer than its writer knew to be allowed */
+    uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE]; /* to our own reading key; zeros: not looked for yet (a WRITER's) */
     uint32_t reader_count;
     struct ilea_span readers;         /* agency id || reading key of each, ascending, 64 bytes: borrowed */
+};
+
+/* A closed audience that we have a feed of. */
+struct ilea_audience_row {
+    struct ilea_audience_id audience;
+    struct ilea_agency_id owner;
+    uint8_t salt[ILEA_AUDIENCE_SALT_SIZE];
+};
+
+/* A commit with an AUDIENCE or SUSPEND, and where it stands. */
+struct ilea_control_row {
+    struct ilea_audience_id audience;
+    struct ilea_commit_id id;
+    uint32_t feed;
+    uint64_t seq;
 };
 
 /* A document that is held, in whole or in part, or that somebody wants. */
@@ -325,9 +350,31 @@ ILEA_MUST_USE enum ilea_error ilea_log_archive_next(struct ilea_transaction *txn
                                                     const struct ilea_agency_id *agency,
                                                     const struct ilea_feed_id *after,
                                                     struct ilea_position *position);
-/* Our own epochs of a scope, by index from 0 in the order of (number, id). NOT_FOUND past the last. */
-ILEA_MUST_USE enum ilea_error ilea_log_epoch(struct ilea_transaction *txn, enum ilea_scope scope,
+/* Epochs of an audience, by index from 0 in the order of (number, id). NOT_FOUND past the last. */
+ILEA_MUST_USE enum ilea_error ilea_log_epoch(struct ilea_transaction *txn, const struct ilea_audience_id *audience,
                                              uint32_t index, struct ilea_epoch_row *epoch);
+/* Walk those of all audiences: `after` NULL for the first; it may be `epoch`. NOT_FOUND at the end. */
+ILEA_MUST_USE enum ilea_error ilea_log_epoch_next(struct ilea_transaction *txn, const struct ilea_epoch_row *after,
+                                                  struct ilea_epoch_row *epoch);
+/* Whether there is one of this audience, number and key. NONE, NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_log_has_epoch(struct ilea_transaction *txn, const struct ilea_epoch_row *epoch);
+/* A closed audience; the first one by id after `after` (NULL: the first of all). NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_log_audience(struct ilea_transaction *txn, const struct ilea_audience_id *id,
+                                                struct ilea_audience_row *audience);
+ILEA_MUST_USE enum ilea_error ilea_log_audience_next(struct ilea_transaction *txn,
+                                                     const struct ilea_audience_id *after,
+                                                     struct ilea_audience_row *audience);
+/* A control statement of an audience; the first one by commit id after `after` (NULL: the first). NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_log_control(struct ilea_transaction *txn, const struct ilea_audience_id *audience,
+                                               const struct ilea_commit_id *id, struct ilea_control_row *control);
+ILEA_MUST_USE enum ilea_error ilea_log_control_next(struct ilea_transaction *txn,
+                                                    const struct ilea_audience_id *audience,
+                                                    const struct ilea_commit_id *after,
+                                                    struct ilea_control_row *control);
+/* Random, and another one whenever a control statement comes or goes or others begin to count: as long as it is the
+ * same, so is what all closed audiences come to. Also after a write that was given up. */
+ILEA_MUST_USE enum ilea_error ilea_log_controls_stamp(struct ilea_transaction *txn,
+                                                      uint8_t stamp[ILEA_CONTROLS_STAMP_SIZE]);
 ILEA_MUST_USE enum ilea_error ilea_log_counter(struct ilea_transaction *txn, uint32_t type,
                                                uint64_t *last);
 
@@ -495,6 +542,10 @@ ILEA_MUST_USE enum ilea_error ilea_log_put_policy(struct ilea_transaction *txn,
                                                   const struct ilea_policy *policy);
 ILEA_MUST_USE enum ilea_error ilea_log_put_epoch(struct ilea_transaction *txn,
                                                  const struct ilea_epoch_row *epoch);
+ILEA_MUST_USE enum ilea_error ilea_log_put_audience(struct ilea_transaction *txn,
+                                                    const struct ilea_audience_row *audience);
+ILEA_MUST_USE enum ilea_error ilea_log_put_control(struct ilea_transaction *txn,
+                                                   const struct ilea_control_row *control);
 ILEA_MUST_USE enum ilea_error ilea_log_put_counter(struct ilea_transaction *txn, uint32_t type,
                                                    uint64_t last);
 

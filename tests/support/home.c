@@ -15,6 +15,7 @@
 
 #include "crypto/random.h"
 #include "node/agency.h"
+#include "node/audience_log.h"
 #include "node/home.h"
 #include "node/view.h"
 
@@ -267,9 +268,11 @@ ilea_test_home_carry(struct ilea_test_home *from, const struct ilea_feed_id *id,
         struct ilea_chain_row chain;
         struct ilea_log_commit commit;
         uint64_t position;
+        bool changed;
         ILEA_TEST_OK(ilea_log_chain(reading, source.number, next, &chain));
         ILEA_TEST_OK(ilea_log_commit_at(reading, chain.position, &commit));
         ILEA_TEST_OK(ilea_log_append(writing, &feed, next, &chain.id, commit.bytes, &position));
+        ILEA_TEST_OK(ilea_audience_index(writing, &feed, &chain.id, commit.bytes, &changed));
     }
     ILEA_TEST_OK(ilea_transaction_commit(writing));
     ilea_transaction_abort(reading);

@@ -84,7 +84,7 @@ read_slot(struct ilea_test_home *home, const struct ilea_feed_id *id, uint64_t s
         struct ilea_keyring *ring;
         struct ilea_epoch_row epoch;
         ILEA_TEST_OK(ilea_keyring_new(64, &ring));
-        for (uint32_t i = 0; ilea_log_epoch(txn, feed.origin.scope, i, &epoch) == ILEA_ERROR_NONE; i++) {
+        for (uint32_t i = 0; ilea_log_epoch(txn, &slot->item.audience, i, &epoch) == ILEA_ERROR_NONE; i++) {
             ILEA_TEST_OK(ilea_keyring_unwrap(ring, home->own.keys.reading, &home->own.manifest.network,
                                              &slot->item.audience, epoch.aek_commit, epoch.wrapped));
         }
@@ -493,7 +493,11 @@ count_epochs(struct ilea_test_home *home, enum ilea_scope scope)
     struct ilea_epoch_row epoch;
     uint32_t count = 0;
     ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(home->log), false, &txn));
-    while (ilea_log_epoch(txn, scope, count, &epoch) == ILEA_ERROR_NONE) count++;
+    struct ilea_audience_id audience;
+    const bool is_open = scope == ILEA_SCOPE_PEERS;
+    (is_open ? ilea_audience_of_peers : ilea_audience_of_agency)(&home->own.manifest.network, &home->own.card.agency,
+                                                                 &audience);
+    while (ilea_log_epoch(txn, &audience, count, &epoch) == ILEA_ERROR_NONE) count++;
     ilea_transaction_abort(txn);
     return count;
 }

@@ -55,6 +55,15 @@ write_need(struct ilea_test_home *home, const char *tlp, const char *area, const
     ILEA_TEST_OK(ilea_test_write(home, &put, &result));
 }
 
+/* Borrowed until the next call. */
+static const struct ilea_audience_id *
+peers_of(const struct ilea_test_home *home)
+{
+    static struct ilea_audience_id peers;
+    ilea_audience_of_peers(&home->own.manifest.network, &home->own.card.agency, &peers);
+    return &peers;
+}
+
 static uint32_t
 count_epochs(struct ilea_test_home *home)
 {
@@ -62,7 +71,7 @@ count_epochs(struct ilea_test_home *home)
     struct ilea_epoch_row row;
     uint32_t count = 0;
     ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(home->log), false, &txn));
-    while (ilea_log_epoch(txn, ILEA_SCOPE_PEERS, count, &row) == ILEA_ERROR_NONE) count++;
+    while (ilea_log_epoch(txn, peers_of(home), count, &row) == ILEA_ERROR_NONE) count++;
     ilea_transaction_abort(txn);
     return count;
 }
@@ -88,7 +97,7 @@ last_epoch(struct ilea_test_home *home)
     for (uint32_t i = 0; i < commit.header.item_count; i++)
         ILEA_TEST_OK(ilea_item_decode(ilea_slot_next(&slots), &item));
     assert_int_equal(item.flags & ILEA_ITEM_CONTROL, 0);
-    for (uint32_t i = 0; ilea_log_epoch(txn, ILEA_SCOPE_PEERS, i, &epoch) == ILEA_ERROR_NONE; i++) {
+    for (uint32_t i = 0; ilea_log_epoch(txn, peers_of(home), i, &epoch) == ILEA_ERROR_NONE; i++) {
         if (memcmp(epoch.aek_commit, item.epoch.bytes, sizeof item.epoch.bytes) == 0) found = i;
     }
     ilea_transaction_abort(txn);
@@ -103,7 +112,7 @@ can_read(struct ilea_test_home *home, uint32_t index, const struct ilea_test_age
     struct ilea_epoch_row epoch;
     bool reads = false;
     ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(home->log), false, &txn));
-    ILEA_TEST_OK(ilea_log_epoch(txn, ILEA_SCOPE_PEERS, index, &epoch));
+    ILEA_TEST_OK(ilea_log_epoch(txn, peers_of(home), index, &epoch));
     assert_int_equal(epoch.readers.size, epoch.reader_count * ILEA_EPOCH_READER_SIZE);
     for (uint32_t i = 0; i < epoch.reader_count; i++) {
         const uint8_t *reader = epoch.readers.data + (size_t)i * ILEA_EPOCH_READER_SIZE;

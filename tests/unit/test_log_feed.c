@@ -573,12 +573,18 @@ test_log_forgets_epochs(void **state)
     ilea_test_need(home, ILEA_SCOPE_AGENCY, "own", &result);
     struct ilea_feed_row row = *ilea_author_feed(home->author, ILEA_SCOPE_PEERS);
     struct ilea_transaction *txn = begin(home);
-    ILEA_TEST_OK(ilea_log_epoch(txn, ILEA_SCOPE_PEERS, 0, &epoch));
+    struct ilea_audience_id peers, agency;
+    ilea_audience_of_peers(&home->own.manifest.network, &home->own.card.agency, &peers);
+    ilea_audience_of_agency(&home->own.manifest.network, &home->own.card.agency, &agency);
+    ILEA_TEST_OK(ilea_log_epoch(txn, &peers, 0, &epoch));
+    assert_int_equal(epoch.feed, row.number);
+    assert_int_equal(epoch.seq, 1);
+    assert_memory_equal(epoch.agency.bytes, home->own.card.agency.bytes, ILEA_ID_SIZE);
     bool truncated;
     ILEA_TEST_OK(ilea_log_limit_feed(txn, &row, 0, &row.head, &truncated));
     assert_true(truncated);
-    assert_int_equal(ilea_log_epoch(txn, ILEA_SCOPE_PEERS, 0, &epoch), ILEA_ERROR_NOT_FOUND);
-    ILEA_TEST_OK(ilea_log_epoch(txn, ILEA_SCOPE_AGENCY, 0, &epoch));
+    assert_int_equal(ilea_log_epoch(txn, &peers, 0, &epoch), ILEA_ERROR_NOT_FOUND);
+    ILEA_TEST_OK(ilea_log_epoch(txn, &agency, 0, &epoch));
     ilea_transaction_abort(txn);
 }
 

@@ -378,6 +378,8 @@ read_feeds(struct ilea_transaction *txn, const struct ilea_network_id *network)
     return error;
 }
 
+static const struct ilea_audience_id planned_audience = { { 7 } };
+
 /* Read everything there is; the error of whatever cannot be. */
 static enum ilea_error
 read_all(struct ilea_transaction *txn, const struct ilea_network_id *network)
@@ -394,9 +396,12 @@ read_all(struct ilea_transaction *txn, const struct ilea_network_id *network)
         id = agency.id;
         if (end == ILEA_ERROR_NONE) error = worse(error, ilea_log_manifest(txn, &id, 0, &bytes));
     }
-    for (unsigned scope = ILEA_SCOPE_AGENCY; scope <= ILEA_SCOPE_PEERS; scope++) {
-        struct ilea_epoch_row epoch;
-        error = worse(error, ilea_log_epoch(txn, (enum ilea_scope)scope, 0, &epoch));
+    struct ilea_epoch_row epoch;
+    const struct ilea_epoch_row *after_epoch = NULL;
+    end = ILEA_ERROR_NONE;
+    for (; end == ILEA_ERROR_NONE; after_epoch = &epoch) {
+        end = ilea_log_epoch_next(txn, after_epoch, &epoch);
+        error = worse(error, end);
     }
     struct ilea_policy policy;
     struct ilea_proposal_row proposal;
@@ -408,6 +413,12 @@ read_all(struct ilea_transaction *txn, const struct ilea_network_id *network)
     error = worse(error, ilea_log_card(txn, &bytes));
     error = worse(error, ilea_log_policy(txn, &policy));
     error = worse(error, ilea_log_truncations(txn, &number));
+    uint8_t stamp[ILEA_CONTROLS_STAMP_SIZE];
+    struct ilea_audience_row audience;
+    struct ilea_control_row control;
+    error = worse(error, ilea_log_controls_stamp(txn, stamp));
+    error = worse(error, ilea_log_audience_next(txn, NULL, &audience));
+    error = worse(error, ilea_log_control_next(txn, &planned_audience, NULL, &control));
     error = worse(error, ilea_log_meta_u64(txn, "agencies", &number));
     error = worse(error, ilea_log_meta_u64(txn, "proposals", &number));
     error = worse(error, ilea_log_proposal_next(txn, 0, &proposal));
@@ -443,6 +454,10 @@ fill(struct ilea_test_home *home)
     ILEA_TEST_OK(ilea_log_put_proposal(txn, &proposal));
     ILEA_TEST_OK(ilea_log_put_invite(txn, &invite));
     ILEA_TEST_OK(ilea_log_put_policy(txn, &policy));
+    const struct ilea_audience_row audience = { .audience = planned_audience };
+    const struct ilea_control_row control = { .audience = planned_audience, .feed = 1, .seq = 1 };
+    ILEA_TEST_OK(ilea_log_put_audience(txn, &audience));
+    ILEA_TEST_OK(ilea_log_put_control(txn, &control));
     ILEA_TEST_OK(ilea_log_put_meta_u64(txn, "truncations", 5));
     ILEA_TEST_OK(ilea_log_feed(txn, 3, &feed));
     ILEA_TEST_OK(ilea_log_put_fork(txn, &feed.id, span("proof"), hash, 5));
@@ -500,6 +515,8 @@ test_log_notices_damage(void **state)
     for (unsigned database = LOG_META; database <= LOG_INVITES; database++) {
         if (damage_rows(home, database) == 0) fail_msg("nothing in database %u", database);
     }
+    assert_int_equal(damage_rows(home, LOG_AUDIENCES), 1);
+    assert_int_equal(damage_rows(home, LOG_STATEMENTS), 1);
 }
 
 int
