@@ -359,7 +359,6 @@ ilea_author_change_audience(struct ilea_author *author, const struct ilea_audien
     changing->request = request;
     changing->result = result;
     enum ilea_error error = ilea_reach_load(author->txn, false, &changing->agencies);
-    if (error == ILEA_ERROR_NONE) error = ilea_author_open_audiences(author);
     if (error == ILEA_ERROR_NONE) {
         switch (request->verb) {
         case ILEA_AUDIENCE_NEW: error = do_new(changing); break;

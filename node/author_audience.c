@@ -32,20 +32,11 @@ is_self(const struct ilea_author *author, const struct ilea_agency_id *agency)
     return memcmp(agency->bytes, author->identity->agency.bytes, ILEA_ID_SIZE) == 0;
 }
 
-void
-ilea_author_forget_audiences(struct ilea_author *author)
-{
-    ilea_audience_cache_free(author->audiences);
-    author->audiences = NULL;
-}
-
 enum ilea_error
 ilea_author_membership(struct ilea_author *author, const struct ilea_audience_id *audience,
                        struct ilea_membership **membership)
 {
-    enum ilea_error error = ILEA_ERROR_NONE;
-    if (author->audiences == NULL) error = ilea_audience_cache_new(author->log, &author->audiences);
-    return error == ILEA_ERROR_NONE ? ilea_audience_get(author->audiences, author->txn, audience, membership) : error;
+    return ilea_audience_get(author->audiences, author->txn, audience, membership);
 }
 
 enum ilea_error
@@ -265,39 +256,11 @@ ilea_author_state_suspend(struct ilea_author *author, const struct ilea_audience
     return error;
 }
 
-/* The naming statement of a commit in the log. */
-static enum ilea_error
-find_naming(struct ilea_transaction *txn, uint32_t feed, uint64_t seq, struct ilea_span *content)
-{
-    struct ilea_chain_row chain;
-    struct ilea_log_commit row;
-    struct ilea_commit commit;
-    struct ilea_msgpack_reader slots;
-    enum ilea_error error = ilea_log_chain(txn, feed, seq, &chain);
-    if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(txn, chain.position, &row);
-    if (error == ILEA_ERROR_NONE) error = ilea_log_check_commit(txn, &row, &commit);
-    if (error != ILEA_ERROR_NONE) return error;
-    ilea_msgpack_reader_init(&slots, commit.slots);
-    const uint32_t place = seq == 1 ? 1 : 0;
-    struct ilea_item item;
-    for (uint32_t i = 0; i <= place && i < commit.header.item_count; i++) {
-        struct ilea_span slot = ilea_slot_next(&slots);
-        if (i < place) continue;
-        if (ilea_item_decode(slot, &item) != ILEA_ERROR_NONE || (item.flags & ILEA_ITEM_CONTROL) == 0) break;
-        *content = item.content;
-        return ILEA_ERROR_NONE;
-    }
-    return ILEA_ERROR_NOT_FOUND;
-}
-
 enum ilea_error
-ilea_author_load_stated(struct ilea_author *author, uint32_t feed, uint64_t seq, struct ilea_stated_epoch *stated)
+ilea_author_read_stated(struct ilea_span content, struct ilea_stated_epoch *stated)
 {
-    struct ilea_span content;
     struct ilea_audience_statement audience;
     struct ilea_writer_epoch writer;
-    enum ilea_error error = find_naming(author->txn, feed, seq, &content);
-    if (error != ILEA_ERROR_NONE) return error;
     if (ilea_audience_statement_decode(content, &audience) == ILEA_ERROR_NONE) {
         *stated = (struct ilea_stated_epoch){ .audience = audience.audience, .number = audience.number,
                                               .head_count = audience.head_count, .heads = audience.heads,
@@ -314,7 +277,18 @@ ilea_author_load_stated(struct ilea_author *author, uint32_t feed, uint64_t seq,
     return ILEA_ERROR_NONE;
 }
 
-/* Unseal the key of an epoch, if it was sealed to us, and keep it; `wrapped`: as it was. */
+enum ilea_error
+ilea_author_load_stated(struct ilea_author *author, uint32_t feed, uint64_t seq, struct ilea_stated_epoch *stated)
+{
+    struct ilea_chain_row chain;
+    struct ilea_log_commit row;
+    struct ilea_commit commit;
+    enum ilea_error error = ilea_log_chain(author->txn, feed, seq, &chain);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(author->txn, chain.position, &row);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_check_commit(author->txn, &row, &commit);
+    return error == ILEA_ERROR_NONE ? ilea_author_read_stated(ilea_naming_statement(&commit), stated) : error;
+}
+
 enum ilea_error
 ilea_author_unseal(struct ilea_author *author, const struct ilea_stated_epoch *stated,
                    uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE])
@@ -331,22 +305,6 @@ ilea_author_unseal(struct ilea_author *author, const struct ilea_stated_epoch *s
     return ILEA_ERROR_NOT_FOUND;
 }
 
-/* Where a control statement that is held stands. */
-static enum ilea_error
-find_control(struct ilea_author *author, const struct ilea_audience_id *audience, const struct ilea_commit_id *id,
-             struct ilea_control_row *row)
-{
-    const struct ilea_control_row *after = NULL;
-    struct ilea_control_row last;
-    enum ilea_error error;
-    while ((error = ilea_log_control_next(author->txn, audience, after, row)) == ILEA_ERROR_NONE) {
-        if (memcmp(row->id.bytes, id->bytes, sizeof id->bytes) == 0) return ILEA_ERROR_NONE;
-        last = *row;
-        after = &last;
-    }
-    return error;
-}
-
 /* Whether the key of the current epoch is held, or was sealed to us. */
 static enum ilea_error
 hold_epoch(struct ilea_author *author, uint32_t line, const struct ilea_membership_state *state, bool *holds)
@@ -359,7 +317,7 @@ hold_epoch(struct ilea_author *author, uint32_t line, const struct ilea_membersh
     memcpy(epoch.bytes, state->aek_commit, sizeof epoch.bytes);
     *holds = ilea_keyring_holds(author->ring, &epoch);
     if (*holds || memcmp(to->unopened.bytes, state->epoch.bytes, sizeof to->unopened.bytes) == 0) return ILEA_ERROR_NONE;
-    enum ilea_error error = find_control(author, &to->audience, &state->epoch, &row);
+    enum ilea_error error = ilea_log_control(author->txn, &to->audience, &state->epoch, &row);
     if (error == ILEA_ERROR_NONE) error = ilea_author_load_stated(author, row.feed, row.seq, &stated);
     if (error == ILEA_ERROR_NONE) error = ilea_author_unseal(author, &stated, wrapped);
     if (error == ILEA_ERROR_NONE) {

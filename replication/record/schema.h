@@ -77,7 +77,8 @@ enum {
     ILEA_FIELD_TLP = 11,
     ILEA_FIELD_EXTRA = 19,
     ILEA_FIELD_WITHDRAWN = 20,
-    ILEA_FIELD_DOCUMENTS = 21
+    ILEA_FIELD_DOCUMENTS = 21,
+    ILEA_FIELD_AUDIENCE = 24
 };
 
 /* All types in order of number; ends with NULL. */

@@ -47,5 +47,7 @@ const struct ilea_field ilea_common_fields[] = {
       NULL, NULL, "its owner does not stand by it any more, and why" },
     { ILEA_FIELD_DOCUMENTS, "documents", ILEA_KIND_STRUCT, ILEA_MERGE_SET, ILEA_LINE_LIMIT, ILEA_FIELD_ATTACHED,
       NULL, document_parts, "files that belong to it: ilea attach, ilea fetch" },
+    { ILEA_FIELD_AUDIENCE, "audience", ILEA_KIND_ID, ILEA_MERGE_REGISTER, ILEA_ID_LIMIT, ILEA_FIELD_INTERNAL,
+      NULL, NULL, "the closed audience that it is shared in" },
     { .number = 0 },
 };
