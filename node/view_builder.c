@@ -42,6 +42,7 @@ ilea_view_builder_new(struct ilea_log *log, struct ilea_environment *view,
     made->state = malloc(made->state_capacity);
     enum ilea_error error = made->state != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
     if (error == ILEA_ERROR_NONE) error = ilea_keyring_new(KEYS_MAX, &made->ring);
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(log, &made->audiences);
     struct ilea_transaction *txn = NULL;
     if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(view, false, &txn);
     if (error == ILEA_ERROR_NONE) error = ilea_view_load_meta(txn, &made->meta);
@@ -67,6 +68,7 @@ ilea_view_builder_free(struct ilea_view_builder *builder)
 {
     if (builder == NULL) return;
     ilea_keyring_free(builder->ring);
+    ilea_audience_cache_free(builder->audiences);
     ilea_record_deinit(&builder->record);
     free(builder->state);
     free(builder);
@@ -176,27 +178,27 @@ begin_record(struct ilea_view_builder *builder, const struct ilea_view_row *befo
     if (error == ILEA_ERROR_MALFORMED) error = ILEA_ERROR_CORRUPT;
     if (error != ILEA_ERROR_NONE) return error;
     named->old_count = ilea_builder_collect_documents(&builder->record, named->old);
-    if (before->scope != scope) ilea_record_clear(&builder->record);
+    if (ilea_scope_is_shared(before->scope) != ilea_scope_is_shared(scope)) ilea_record_clear(&builder->record);
     return ILEA_ERROR_NONE;
 }
 
 /*
- * One change becomes visible. A record that was published is what its shared changes say; what was
- * written for the agency alone before no longer counts, and later such changes do not either.
+ * One change becomes visible. A record that was published is what its shared changes say, whoever each of them was
+ * shared with; what was written for the agency alone before no longer counts, and later such changes do not either.
  */
 static enum ilea_error
 apply_change(struct ilea_view_builder *builder, const struct ilea_change *change,
              const struct ilea_dot *dot, const struct ilea_view_place *place)
 {
-    enum ilea_scope scope = builder->feed.origin.scope;
-    struct ilea_view_row before, row = { .agency = builder->agency, .type = change->type,
-                                         .scope = scope, .id = change->record };
+    const enum ilea_scope scope = builder->feed.origin.scope;
+    const bool is_shared = ilea_scope_is_shared(scope);
+    struct ilea_view_row before, row = { .agency = builder->agency, .type = change->type, .id = change->record };
     enum ilea_error error =
         ilea_view_find(builder->view_txn, row.agency, row.type, &row.id, &before);
     bool exists = error == ILEA_ERROR_NONE;
     if (!exists && error != ILEA_ERROR_NOT_FOUND) return error;
     struct ilea_view_record_change noted = { .record = exists ? before.number : 0, .place = *place };
-    if (exists && before.scope == ILEA_SCOPE_PEERS && scope == ILEA_SCOPE_AGENCY) {
+    if (exists && ilea_scope_is_shared(before.scope) && !is_shared) {
         return ilea_view_put_record_change(builder->view_txn, &noted);
     }
     struct ilea_builder_named named;
@@ -210,11 +212,13 @@ apply_change(struct ilea_view_builder *builder, const struct ilea_change *change
     error = ilea_record_encode(&builder->record, builder->state, builder->state_capacity, &size);
     if (error != ILEA_ERROR_NONE) return error;
 
-    bool is_other = exists && (before.scope != scope || ilea_record_is_overfull(&builder->record));
+    bool is_other = exists
+        && (ilea_scope_is_shared(before.scope) != is_shared || ilea_record_is_overfull(&builder->record));
     /* The record borrows what is overwritten next. */
     named.count = ilea_builder_collect_documents(&builder->record, named.rows);
     row.state = (struct ilea_span){ builder->state, size };
     row.ref = ilea_builder_ref(&builder->record, row.type);
+    row.scope = ilea_builder_shown_scope(&builder->record, is_shared);
     row.number = exists ? before.number : 0;
     error = ilea_view_put(builder->view_txn, &builder->meta, &builder->feed.origin.agency, &row,
                           exists ? &before : NULL);
@@ -240,16 +244,18 @@ ilea_builder_is_own(const struct ilea_view_builder *builder)
     return memcmp(builder->feed.origin.agency.bytes, own->bytes, sizeof own->bytes) == 0;
 }
 
-/* Keys and items count only in their audience's own feeds: here always the agency's. */
+/* Keys and items count only in their audience's own feeds. */
 static bool
 is_own_audience(const struct ilea_view_builder *builder, const struct ilea_audience_id *audience)
 {
-    struct ilea_audience_id own;
+    const struct ilea_feed_origin *origin = &builder->feed.origin;
+    struct ilea_audience_id own = origin->audience;
     const struct ilea_network_id *network = &ilea_log_identity(builder->log)->network;
-    if (builder->feed.origin.scope == ILEA_SCOPE_PEERS) {
-        ilea_audience_of_peers(network, &builder->feed.origin.agency, &own);
-    } else {
-        ilea_audience_of_agency(network, &builder->feed.origin.agency, &own);
+    switch (origin->scope) {
+    case ILEA_SCOPE_AGENCY: ilea_audience_of_agency(network, &origin->agency, &own); break;
+    case ILEA_SCOPE_PEERS: ilea_audience_of_peers(network, &origin->agency, &own); break;
+    case ILEA_SCOPE_AUDIENCE: break;
+    case ILEA_SCOPE_CONTROL: return false;
     }
     return memcmp(own.bytes, audience->bytes, sizeof own.bytes) == 0;
 }
@@ -269,6 +275,18 @@ hide(struct ilea_view_builder *builder, const struct ilea_log_commit *commit, ui
 {
     builder->meta.hidden++;
     return note_unread(builder, commit, index, why == ILEA_ERROR_UNKNOWN ? ILEA_UNREAD_NEWER : ILEA_UNREAD_BROKEN);
+}
+
+/* One of a closed audience counts if its writer might write it, by what it knew. */
+static enum ilea_error
+judge_item(struct ilea_view_builder *builder, const struct ilea_item *item, uint64_t position, bool *counts)
+{
+    bool is_stale = false;
+    *counts = true;
+    if (builder->feed.origin.scope != ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_NONE;
+    enum ilea_error error = ilea_builder_judge(builder, &item->epoch, position, counts, &is_stale);
+    if (is_stale) builder->meta.stale++;
+    return error;
 }
 
 /* One encrypted item: readable, parked until its key comes, or never readable. */
@@ -293,6 +311,12 @@ take_item(struct ilea_view_builder *builder, const struct ilea_item *item,
     struct ilea_change change;
     if (error == ILEA_ERROR_NONE) {
         error = ilea_change_decode((struct ilea_span){ builder->plaintext, size }, &change);
+    }
+    if (error == ILEA_ERROR_NONE) {
+        bool counts;
+        enum ilea_error judged = judge_item(builder, item, commit->position, &counts);
+        if (judged != ILEA_ERROR_NONE) return judged;
+        if (!counts) error = ILEA_ERROR_PERMISSION;
     }
     if (error != ILEA_ERROR_NONE) return hide(builder, commit, index, error);
     bool is_stray = false;
@@ -388,21 +412,15 @@ try_key(struct ilea_view_builder *builder, const struct ilea_view_epoch *epoch, 
     return error;
 }
 
-static enum ilea_error
-take_epoch(struct ilea_view_builder *builder, struct ilea_span content)
+enum ilea_error
+ilea_builder_try_keys(struct ilea_view_builder *builder, const struct ilea_builder_epoch *stated)
 {
-    struct ilea_epoch_statement statement;
-    if (ilea_epoch_decode(content, &statement) != ILEA_ERROR_NONE
-        || !is_own_audience(builder, &statement.audience)) {
-        builder->meta.hidden++;
-        return ILEA_ERROR_NONE;
-    }
-    struct ilea_view_epoch epoch = { .agency = builder->agency, .audience = statement.audience };
-    memcpy(epoch.aek_commit, statement.aek_commit, sizeof epoch.aek_commit);
+    struct ilea_view_epoch epoch = { .agency = builder->agency, .audience = stated->audience };
+    memcpy(epoch.aek_commit, stated->aek_commit, sizeof epoch.aek_commit);
     struct ilea_msgpack_reader wrapped;
-    ilea_msgpack_reader_init(&wrapped, statement.wrapped);
+    ilea_msgpack_reader_init(&wrapped, stated->wrapped);
     bool opened = false;
-    for (uint32_t i = 0; i < statement.wrapped_count && !opened; i++) {
+    for (uint32_t i = 0; i < stated->wrapped_count && !opened; i++) {
         ilea_msgpack_get_bytes(&wrapped, epoch.wrapped, sizeof epoch.wrapped);
         enum ilea_error error = try_key(builder, &epoch, &opened);
         if (error != ILEA_ERROR_NONE) return error;
@@ -411,10 +429,30 @@ take_epoch(struct ilea_view_builder *builder, struct ilea_span content)
 }
 
 static enum ilea_error
+take_epoch(struct ilea_view_builder *builder, struct ilea_span content)
+{
+    struct ilea_epoch_statement statement;
+    if (builder->feed.origin.scope == ILEA_SCOPE_AUDIENCE || ilea_epoch_decode(content, &statement) != ILEA_ERROR_NONE
+        || !is_own_audience(builder, &statement.audience)) {
+        builder->meta.hidden++;
+        return ILEA_ERROR_NONE;
+    }
+    struct ilea_builder_epoch stated = { .audience = statement.audience, .wrapped = statement.wrapped,
+                                         .wrapped_count = statement.wrapped_count };
+    memcpy(stated.aek_commit, statement.aek_commit, sizeof stated.aek_commit);
+    return ilea_builder_try_keys(builder, &stated);
+}
+
+static enum ilea_error
 take_history(struct ilea_view_builder *builder, struct ilea_span content)
 {
     struct ilea_history_statement statement;
-    if (ilea_history_decode(content, &statement) != ILEA_ERROR_NONE
+    bool may = true; /* in a closed audience its owner alone hands out the keys of others */
+    if (builder->feed.origin.scope == ILEA_SCOPE_AUDIENCE) {
+        enum ilea_error error = ilea_builder_is_owner(builder, &may);
+        if (error != ILEA_ERROR_NONE) return error;
+    }
+    if (!may || ilea_history_decode(content, &statement) != ILEA_ERROR_NONE
         || !is_own_audience(builder, &statement.audience)) {
         builder->meta.hidden++;
         return ILEA_ERROR_NONE;
@@ -432,7 +470,8 @@ take_history(struct ilea_view_builder *builder, struct ilea_span content)
 }
 
 static enum ilea_error
-take_statement(struct ilea_view_builder *builder, struct ilea_span content)
+take_statement(struct ilea_view_builder *builder, const struct ilea_log_commit *row, uint32_t index,
+               struct ilea_span content)
 {
     enum ilea_statement_kind kind;
     if (ilea_statement_kind_of(content, &kind) != ILEA_ERROR_NONE) {
@@ -446,8 +485,10 @@ take_statement(struct ilea_view_builder *builder, struct ilea_span content)
     case ILEA_STATEMENT_AUDIENCE:
     case ILEA_STATEMENT_SUSPEND:
     case ILEA_STATEMENT_USE:
-    case ILEA_STATEMENT_ERASE:
-    case ILEA_STATEMENT_WRITER: builder->meta.hidden++; break; /* they stand in feeds of other scopes */
+    case ILEA_STATEMENT_WRITER: return ilea_builder_take_naming(builder, row, index, kind, content);
+    case ILEA_STATEMENT_ERASE: /* in a control feed it is no news here: the log was told when it came */
+        if (builder->feed.origin.scope != ILEA_SCOPE_CONTROL) builder->meta.hidden++;
+        break;
     }
     return ILEA_ERROR_NONE;
 }
@@ -459,7 +500,7 @@ take_slot(struct ilea_view_builder *builder, const struct ilea_log_commit *row, 
     if (slot.size == ILEA_HASH_SIZE) return ILEA_ERROR_NONE; /* withheld */
     enum ilea_error why = ilea_item_decode(slot, &item);
     if (why != ILEA_ERROR_NONE) return hide(builder, row, index, why);
-    if ((item.flags & ILEA_ITEM_CONTROL) != 0) return take_statement(builder, item.content);
+    if ((item.flags & ILEA_ITEM_CONTROL) != 0) return take_statement(builder, row, index, item.content);
     return take_item(builder, &item, row, index);
 }
 
@@ -538,6 +579,7 @@ ilea_view_builder_run(struct ilea_view_builder *builder, uint64_t bytes_max, uin
     const struct ilea_view_meta before = builder->meta;
     builder->feed.number = 0; /* feeds' rows change under us */
     builder->dirty_count = 0;
+    memset(builder->judged, 0, sizeof builder->judged);
     enum ilea_error error = ilea_transaction_begin(ilea_log_environment(builder->log), false,
                                                    &builder->log_txn);
     if (error != ILEA_ERROR_NONE) return error;

@@ -1,14 +1,33 @@
 /*
- * view_builder_state.h - the view builder's memory, shared by view_builder.c and view_erase.c alone.
+ * view_builder_state.h - the view builder's memory, shared by view_*.c of the node alone.
  */
 #ifndef ILEA_NODE_VIEW_BUILDER_STATE_H
 #define ILEA_NODE_VIEW_BUILDER_STATE_H
 
+#include "node/audience_log.h"
 #include "node/view_builder.h"
 #include "replication/merge/record.h"
 #include "replication/record/document.h"
+#include "replication/record/schema.h"
 
-enum { ILEA_DIRTY_MAX = 1024, ILEA_FALLEN_MAX = 1024 };
+enum { ILEA_DIRTY_MAX = 1024, ILEA_FALLEN_MAX = 1024, ILEA_JUDGED_MAX = 64 };
+
+/* An epoch that a feed of a closed audience uses, as the statements of this log have it. */
+struct ilea_judged {
+    uint32_t feed;             /* 0: free */
+    struct ilea_epoch_id epoch;
+    bool counts;               /* the feed's agency may write under it, */
+    uint64_t from;             /* from this position on: the feed's first naming statement */
+    uint64_t lacks;            /* position of the first removal that who stated it did not know; UINT64_MAX: none */
+};
+
+/* An epoch as a statement gives it. */
+struct ilea_builder_epoch {
+    struct ilea_audience_id audience;
+    uint8_t aek_commit[ILEA_HASH_SIZE];
+    struct ilea_span wrapped;  /* encoded keys, wrapped_count of them */
+    uint32_t wrapped_count;
+};
 
 struct ilea_view_builder {
     struct ilea_log *log;
@@ -27,6 +46,8 @@ struct ilea_view_builder {
     uint32_t dirty_count;
     struct ilea_record_id fallen[ILEA_FALLEN_MAX]; /* records that lost all */
     uint32_t fallen_count;
+    struct ilea_audience_cache *audiences;
+    struct ilea_judged judged[ILEA_JUDGED_MAX];  /* during a run, until a statement changes them */
     uint8_t plaintext[ILEA_CHANGE_SIZE_MAX + ILEA_AEAD_OVERHEAD];
 };
 
@@ -37,6 +58,21 @@ enum ilea_error ilea_builder_load_feed(struct ilea_view_builder *builder, uint32
 enum ilea_error ilea_builder_decode_commit(struct ilea_view_builder *builder, const struct ilea_log_commit *row,
                                            struct ilea_commit *commit);
 bool ilea_builder_is_own(const struct ilea_view_builder *builder);
+/* A statement's wrapped keys: if one is for us, everything that waited for it becomes visible. */
+enum ilea_error ilea_builder_try_keys(struct ilea_view_builder *builder, const struct ilea_builder_epoch *stated);
+
+/* view_audience.c */
+/* Whether the feed at hand, of a closed audience, is its owner's. */
+enum ilea_error ilea_builder_is_owner(struct ilea_view_builder *builder, bool *is_owner);
+/* A statement of a closed audience; where it does not count, it is hidden. */
+enum ilea_error ilea_builder_take_naming(struct ilea_view_builder *builder, const struct ilea_log_commit *row,
+                                         uint32_t index, enum ilea_statement_kind kind, struct ilea_span content);
+/* An item at a position of the feed at hand, of a closed audience: *counts, its agency might write it under this
+ * epoch; *is_stale: it did not know of a removal that stood in this log before. */
+enum ilea_error ilea_builder_judge(struct ilea_view_builder *builder, const struct ilea_epoch_id *epoch,
+                                   uint64_t position, bool *counts, bool *is_stale);
+/* For whom a record is, by what it says itself. */
+enum ilea_scope ilea_builder_shown_scope(const struct ilea_record *record, bool is_shared);
 
 /* view_documents.c */
 /* What a record named before a change, and what it names with it. */

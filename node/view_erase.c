@@ -340,7 +340,7 @@ settle_record(struct ilea_view_builder *builder, uint64_t number)
         return ilea_view_drop_record(builder->view_txn, &builder->meta, &before);
     }
     row = before;
-    row.scope = shared ? ILEA_SCOPE_PEERS : ILEA_SCOPE_AGENCY;
+    row.scope = ilea_builder_shown_scope(&builder->record, shared);
     row.ref = ilea_builder_ref(&builder->record, row.type);
     uint8_t *bytes = malloc(ilea_record_encoded_size_max(&builder->record));
     if (bytes == NULL) return ILEA_ERROR_NO_MEMORY; /* the record borrows builder->state */

@@ -34,7 +34,7 @@ uint32_t
 ilea_label_of_value(struct ilea_span value, enum ilea_scope scope)
 {
     if (value.size == 0) {
-        return scope == ILEA_SCOPE_PEERS     ? ILEA_LABEL_GREEN
+        return scope == ILEA_SCOPE_PEERS ? ILEA_LABEL_GREEN
             : scope == ILEA_SCOPE_AUDIENCE ? ILEA_LABEL_AMBER
                                            : ILEA_LABEL_AMBER_STRICT;
     }
@@ -45,8 +45,14 @@ ilea_label_of_value(struct ilea_span value, enum ilea_scope scope)
     return label != 0 ? label : ILEA_LABEL_RED;
 }
 
+bool
+ilea_label_may_go(uint32_t label, enum ilea_scope scope)
+{
+    return scope == ILEA_SCOPE_AGENCY || label <= ILEA_LABEL_GREEN;
+}
+
 const char *
 ilea_scope_name(enum ilea_scope scope)
 {
-    return scope == ILEA_SCOPE_PEERS ? "all-peers" : scope == ILEA_SCOPE_AUDIENCE ? "audience" : "agency";
+    return scope == ILEA_SCOPE_PEERS ? "all-peers" : "agency";
 }

@@ -10,9 +10,10 @@
 
 static const char *const databases[] = { "meta", "records", "ids", "types", "refs", "changes", "parked",
                                          "epochs", "agencies", "unread", "history", "record_changes", "change_records",
-                                         "strays", "orphans", "concealed", "documents", NULL };
+                                         "strays", "orphans", "concealed", "documents", "epoch_places", "removals",
+                                         "audiences", NULL };
 
-enum { META_FIELDS = 11, CHANGE_FIELDS = 7, AGENCY_FIELDS = 5, EPOCH_FIELDS = 4,
+enum { META_FIELDS = 12, CHANGE_FIELDS = 7, AGENCY_FIELDS = 5, EPOCH_FIELDS = 4,
        ROW_PREFIX = 32 + 4 + 4 + 1 + 16 + 4, IDS_KEY = 16 + 4 + 4, TYPES_KEY = 4 + 4 + 8,
        REFS_KEY = 4 + 4 + 4 + 16, PARKED_KEY = 16 + 8 + 4, UNREAD_KEY = 4 + 8 + 4, HISTORY_KEY = 8 + 8,
        DOCUMENTS_KEY = ILEA_ID_SIZE + 8, DOCUMENTS_VALUE = 8 + ILEA_BLOB_KEY_SIZE };
@@ -52,6 +53,7 @@ ilea_view_load_meta(struct ilea_transaction *txn, struct ilea_view_meta *meta)
     meta->shared = ilea_msgpack_get_uint(&reader);
     meta->parked = ilea_msgpack_get_uint(&reader);
     meta->hidden = ilea_msgpack_get_uint(&reader);
+    meta->stale = ilea_msgpack_get_uint(&reader);
     meta->documents = ilea_msgpack_get_uint(&reader);
     meta->truncations = ilea_msgpack_get_uint(&reader);
     ilea_msgpack_get_bytes(&reader, meta->digest, sizeof meta->digest);
@@ -73,6 +75,7 @@ ilea_view_store_meta(struct ilea_transaction *txn, const struct ilea_view_meta *
     ilea_msgpack_put_uint(&writer, meta->shared);
     ilea_msgpack_put_uint(&writer, meta->parked);
     ilea_msgpack_put_uint(&writer, meta->hidden);
+    ilea_msgpack_put_uint(&writer, meta->stale);
     ilea_msgpack_put_uint(&writer, meta->documents);
     ilea_msgpack_put_uint(&writer, meta->truncations);
     ilea_msgpack_put_bin(&writer, meta->digest, sizeof meta->digest);
@@ -89,7 +92,7 @@ decode_row(uint64_t number, struct ilea_span value, struct ilea_view_row *row)
     memcpy(row->hash, at, sizeof row->hash);
     row->agency = ilea_key_u32(at + 32);
     row->type = ilea_key_u32(at + 36);
-    if (at[40] != ILEA_SCOPE_AGENCY && at[40] != ILEA_SCOPE_PEERS) return ILEA_ERROR_CORRUPT;
+    if (at[40] < ILEA_SCOPE_AGENCY || at[40] > ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_CORRUPT;
     row->scope = (enum ilea_scope)at[40];
     memcpy(row->id.bytes, at + 41, sizeof row->id.bytes);
     row->ref = ilea_key_u32(at + 57);

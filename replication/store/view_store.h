@@ -15,6 +15,11 @@
  *   history    record number u64 | lsn u64       -> nothing: the changes of records of our own agency
  *   documents  root 32 | record number u64       -> size u64 | key 32: of a document that a record names
  *   agencies   agency number u32                 -> agency id, code, country, name, hash of its manifest
+ *   epoch_places audience 16 | epoch id 16 | feed number u32 -> position u64: where an AUDIENCE (feed 0) or a WRITER
+ *                                                   stated an epoch of a closed audience first, whether or not its key
+ *                                                   is ours. Epoch id zeros: the feed's first naming statement
+ *   removals   audience 16 | position u64        -> commit id 32: an AUDIENCE that removes somebody
+ *   audiences  audience 16                       -> owner's number, tlp, our level, name: what readers are told
  *   record_changes record number u64 | position u64 | index u32 -> lsn u64, 0: not shown     all changes of a record
  *   change_records position u64 | index u32      -> record number u64; of a parked item: epoch id 16
  *   strays     position u64 | index u32          -> nothing: changes of our own that are to be erased, never shown
@@ -37,11 +42,12 @@
 #include "crypto/blob.h"
 #include "crypto/keyring.h"
 #include "include/ilea/id.h"
+#include "replication/record/audience.h"
 #include "replication/record/change.h"
 #include "replication/record/put.h"
 #include "replication/store/environment.h"
 
-enum { ILEA_VIEW_FORMAT = 4, ILEA_CHANGE_FIELDS_MAX = 256, ILEA_VIEW_AGENCIES_MAX = 1024 };
+enum { ILEA_VIEW_FORMAT = 5, ILEA_CHANGE_FIELDS_MAX = 256, ILEA_VIEW_AGENCIES_MAX = 1024 };
 
 /* In memory during a write transaction: load, change, store. */
 struct ilea_view_meta {
@@ -50,12 +56,13 @@ struct ilea_view_meta {
     uint64_t lsn;              /* last given out */
     uint64_t record;           /* last record number */
     uint64_t records;          /* how many records there are */
-    uint64_t shared;           /* how many of them are shared */
+    uint64_t shared;           /* how many of them are for all peers */
     uint64_t parked;           /* items whose key is not held */
-    uint64_t hidden;           /* items that do not decode, or of a newer format */
+    uint64_t hidden;           /* items that do not decode, of a newer format, or of who might not write them */
+    uint64_t stale;            /* items of closed audiences whose writers lacked a removal that stood in this log before */
     uint64_t documents;        /* how often a row of documents came or went */
     uint64_t truncations;      /* ilea_log_truncations() when it was begun */
-    uint8_t digest[ILEA_HASH_SIZE]; /* sum mod 2^256 of the hashes of all shared records */
+    uint8_t digest[ILEA_HASH_SIZE]; /* sum mod 2^256 of the hashes of all records for all peers */
 };
 
 struct ilea_view_row {
@@ -109,6 +116,15 @@ struct ilea_view_epoch {
     struct ilea_audience_id audience;
     uint8_t aek_commit[ILEA_HASH_SIZE];
     uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE];
+};
+
+/* A closed audience, as readers are told of it. */
+struct ilea_view_audience {
+    struct ilea_audience_id id;
+    uint32_t owner;            /* its number in agencies */
+    uint32_t tlp;              /* the widest label it takes; 0: not known yet */
+    uint32_t level;            /* ours (enum ilea_access); 0: we are not allowed, as far as the view has come */
+    struct ilea_span name;     /* borrowed; may be empty */
 };
 
 /* Errors as ilea_environment_open(). */
@@ -259,7 +275,28 @@ ILEA_MUST_USE enum ilea_error ilea_view_drop_document(struct ilea_transaction *t
 ILEA_MUST_USE enum ilea_error ilea_view_document_next(struct ilea_transaction *txn,
                                                       struct ilea_view_document *document);
 
-/* Equal on two nodes exactly when the shared records are the same: H(VIEW, number of them || digest). */
+/* Where an epoch of an audience stands; `feed` 0: of an AUDIENCE. The first place stays. NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_view_put_epoch_place(struct ilea_transaction *txn,
+                                                        const struct ilea_audience_id *audience,
+                                                        const struct ilea_epoch_id *epoch, uint32_t feed,
+                                                        uint64_t position);
+ILEA_MUST_USE enum ilea_error ilea_view_epoch_place(struct ilea_transaction *txn,
+                                                    const struct ilea_audience_id *audience,
+                                                    const struct ilea_epoch_id *epoch, uint32_t feed,
+                                                    uint64_t *position);
+/* An AUDIENCE that removes somebody; the next one after *position (0: the first). NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_view_put_removal(struct ilea_transaction *txn,
+                                                    const struct ilea_audience_id *audience, uint64_t position,
+                                                    const struct ilea_commit_id *id);
+ILEA_MUST_USE enum ilea_error ilea_view_removal_next(struct ilea_transaction *txn,
+                                                     const struct ilea_audience_id *audience, uint64_t *position,
+                                                     struct ilea_commit_id *id);
+ILEA_MUST_USE enum ilea_error ilea_view_audience(struct ilea_transaction *txn, const struct ilea_audience_id *id,
+                                                 struct ilea_view_audience *audience);
+ILEA_MUST_USE enum ilea_error ilea_view_put_audience(struct ilea_transaction *txn,
+                                                     const struct ilea_view_audience *audience);
+
+/* Equal on two nodes exactly when the records for all peers are the same: H(VIEW, number of them || digest). */
 void ilea_view_digest(const struct ilea_view_meta *meta, uint8_t hash[ILEA_HASH_SIZE]);
 
 #endif

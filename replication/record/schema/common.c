@@ -48,6 +48,6 @@ const struct ilea_field ilea_common_fields[] = {
     { ILEA_FIELD_DOCUMENTS, "documents", ILEA_KIND_STRUCT, ILEA_MERGE_SET, ILEA_LINE_LIMIT, ILEA_FIELD_ATTACHED,
       NULL, document_parts, "files that belong to it: ilea attach, ilea fetch" },
     { ILEA_FIELD_AUDIENCE, "audience", ILEA_KIND_ID, ILEA_MERGE_REGISTER, ILEA_ID_LIMIT, ILEA_FIELD_INTERNAL,
-      NULL, NULL, "the closed audience that it is shared in" },
+      NULL, NULL, "the closed audience that it is for; none: the agency, or all peers" },
     { .number = 0 },
 };
