@@ -109,6 +109,14 @@ bool ilea_author_refuses(enum ilea_error error);
  * earlier keys. Does nothing as long as nothing was ever shared. */
 ILEA_MUST_USE enum ilea_error ilea_author_readers_changed(struct ilea_author *author);
 
+/* More is known of a closed audience now: if it is ours, add members anew whose reading key has changed, and hand keys of
+ * earlier epochs to those who may have them and do not. */
+ILEA_MUST_USE enum ilea_error ilea_author_audience_changed(struct ilea_author *author,
+                                                           const struct ilea_audience_id *audience);
+/* Closed audiences of which this group commit states who is in them: whoever is told of their feeds may be another.
+ * Borrowed until the next begin. */
+const struct ilea_audience_id *ilea_author_changed(const struct ilea_author *author, uint32_t *count);
+
 /* A commit of ours that was lost here came back from a peer and is in the transaction: keep the keys of
  * the epochs it states, so that they can be handed to readers who come later. */
 ILEA_MUST_USE enum ilea_error ilea_author_take_back(struct ilea_author *author,

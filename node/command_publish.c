@@ -148,7 +148,7 @@ preview_publish(const struct ilea_command *command)
     if (code == 0 && memcmp(info.agency.bytes, ilea_log_identity(log)->agency.bytes, ILEA_ID_SIZE) != 0) {
         code = ilea_command_fail(EX_NOPERM, "it belongs to %s: only they can publish it", info.agency_code);
     }
-    if (code == 0 && !ilea_label_may_go(preview.label, ILEA_SCOPE_PEERS)) {
+    if (code == 0 && preview.label > ILEA_LABEL_GREEN) {
         code = ilea_command_fail(EX_DATAERR,
                                  "what is %s does not go to all peers: nobody gets it; tlp must be green or "
                                  "clear",
