@@ -123,8 +123,7 @@ note(struct changing *changing, const char *kind, const char *what)
                                              { "reason", reason[0] != '\0' ? reason : NULL },
                                              { "what", what },
                                              { NULL, NULL } };
-    return ilea_audit_note(changing->author, kind, request->member_count == 1 ? &request->members[0].agency : NULL,
-                           pairs);
+    return ilea_audit_note(changing->author, kind, NULL, pairs);
 }
 
 /* After a statement of the owner: who lacks keys gets them. */

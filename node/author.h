@@ -36,6 +36,8 @@ struct ilea_put_result {
     char ref[48];                    /* "" where the type has none */
     /* REVIEW: what a release says of it. */
     bool is_shared;                  /* others have the record already */
+    enum ilea_scope scope;           /* for whom it would be, */
+    struct ilea_audience_id audience; /* of scope AUDIENCE; zeros else; */
     uint32_t label;                  /* that would go with it */
     uint8_t base[ILEA_HASH_SIZE];    /* of the record as it stands; zeros: there is none yet */
     char reason[ILEA_REASON_SIZE];   /* on failure: one line for people */

@@ -524,6 +524,8 @@ write_ops(struct ilea_author *author, const struct ilea_put *put, const struct p
     if (is_held(author, scope)) {
         result->outcome = ILEA_PUT_REVIEW;
         result->label = label;
+        result->scope = scope;
+        if (scope == ILEA_SCOPE_AUDIENCE) result->audience = place->audience;
         return ILEA_ERROR_NONE;
     }
     struct ilea_msgpack_writer writer;
