@@ -449,18 +449,26 @@ is_held(const struct ilea_author *author, enum ilea_scope scope)
     return false;
 }
 
-/* Whether anybody but ourselves gets it. */
+/* Whether anybody but ourselves gets it; if not, why not: of the first member. */
 static enum ilea_error
-reaches_others(struct ilea_author *author, const struct ilea_reach_what *what, bool *reaches)
+check_reach(struct ilea_author *author, const struct ilea_reach_what *what, struct ilea_put_result *result)
 {
     const struct ilea_reach_agencies *agencies;
+    const struct ilea_reach_agency *first = NULL;
     enum ilea_error error = ilea_author_agencies(author, &agencies);
-    *reaches = false;
-    for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < agencies->count && !*reaches; i++) {
+    if (error != ILEA_ERROR_NONE) return error;
+    for (uint32_t i = 0; i < agencies->count; i++) {
         const struct ilea_reach_agency *agency = &agencies->rows[i];
-        *reaches = agency->state != ILEA_AGENCY_SELF && ilea_reach_to(agency, what) == ILEA_REACH_GETS;
+        if (agency->state == ILEA_AGENCY_SELF) continue;
+        enum ilea_reach reach = ilea_reach_to(agency, what);
+        if (reach == ILEA_REACH_GETS) return ILEA_ERROR_NONE;
+        if (reach != ILEA_REACH_NOT_MEMBER && first == NULL) first = agency;
     }
-    return error;
+    if (first == NULL) {
+        return refuse(result, ILEA_ERROR_INVALID, "nobody would get it: no other member is approved here");
+    }
+    return refuse(result, ILEA_ERROR_INVALID, "nobody would get it: not %s: %s (%s)", first->code,
+                  ilea_reach_text(ilea_reach_to(first, what)), ilea_label_name(what->label));
 }
 
 /* Members of a closed audience that we may write into. */
@@ -492,7 +500,6 @@ check_place(struct ilea_author *author, const struct place *place, uint32_t labe
 {
     struct ilea_audience_found found;
     struct ilea_reach_what what = { place->scope, NULL, label, ilea_author_is_within, author };
-    bool reaches = true;
     if (place->scope == ILEA_SCOPE_AUDIENCE) {
         enum ilea_error error = check_writer(author, place, &found, result);
         if (error != ILEA_ERROR_NONE) return error;
@@ -503,10 +510,7 @@ check_place(struct ilea_author *author, const struct place *place, uint32_t labe
         return refuse(result, ILEA_ERROR_INVALID, "it is %s: %s%s", ilea_label_name(label), why,
                       moves ? "" : "; narrow it first: ilea publish REF --to ...");
     }
-    if (place->scope != ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_NONE;
-    enum ilea_error error = reaches_others(author, &what, &reaches);
-    if (error != ILEA_ERROR_NONE || reaches) return error;
-    return refuse(result, ILEA_ERROR_INVALID, "nobody would get it: see ilea publish REF --to ... --dry-run");
+    return place->scope == ILEA_SCOPE_AUDIENCE ? check_reach(author, &what, result) : ILEA_ERROR_NONE;
 }
 
 /* Outcome REVIEW: it was held. */

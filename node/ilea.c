@@ -230,7 +230,9 @@ main(int argc, char **argv)
     int code = parse(&command, argc, argv);
     if (code != 0) return code;
     if (command.version) return printf("ilea %s\n", ILEA_VERSION) > 0 ? 0 : EX_IOERR;
-    if (command.help) return fputs(examples, stdout) >= 0 && fputs(help, stdout) >= 0 && fputs(more_help, stdout) >= 0 ? 0 : EX_IOERR;
+    if (command.help) {
+        return fputs(examples, stdout) >= 0 && fputs(help, stdout) >= 0 && fputs(more_help, stdout) >= 0 ? 0 : EX_IOERR;
+    }
     if (command.word_count == 0) return ilea_command_usage("no command");
     if (ilea_crypto_init() != ILEA_ERROR_NONE) {
         return ilea_command_fail(EX_CONFIG, "this libsodium fails its self-test; upgrade the package");

@@ -62,7 +62,7 @@ class World:
             for other in self.agencies.values():
                 if one is not other:
                     one.add(other)
-                    one.approve(other)
+                    one.run("peer", "approve", other.code, "--yes", "--tlp-max", "amber")
         self.closed, self.items, self.feeds = [], {}, {}
         self.texts = 0
 
@@ -305,7 +305,7 @@ def removed_while_connected(place):
         for other in agencies:
             if one is not other:
                 one.add(other)
-                one.approve(other)
+                one.run("peer", "approve", other.code, "--yes", "--tlp-max", "amber")
         one.start()
     wait_converged(agencies)
     a.run("audience", "new", "GANGS", "--members", "BE-FP,CZ-PP")
