@@ -398,7 +398,7 @@ def decode_put(data):
     reader = Reader(data)
     reader.array_of(7)
     malformed(reader.uint() != 1)
-    put = {"mode": reader.uint(3), "scope": reader.uint(3), "audience": reader.bin(16),
+    put = {"mode": reader.uint(4), "scope": reader.uint(3), "audience": reader.bin(16),
            "type": reader.uint(UINT32_MAX), "id": reader.bin(16), "entries": []}
     malformed(len(put["audience"]) != (16 if put["scope"] == 3 else 0))
     for _ in range(reader.array(PUT_ENTRIES_MAX)):
