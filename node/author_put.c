@@ -585,16 +585,18 @@ check_narrowing(struct ilea_author *author, const struct ilea_put *put, const st
                 const struct place *after, bool *narrows, struct ilea_put_result *result)
 {
     char code[ILEA_CODE_SIZE_MAX + 1];
-    *narrows = put->mode == ILEA_PUT_NARROW;
-    if (same_place(before, after)) return ILEA_ERROR_NONE;
-    enum ilea_error error = who_falls_out(author, before, after, label_of(author, after->scope), code);
-    if (error != ILEA_ERROR_NONE) return error;
-    if (code[0] != '\0' && !*narrows) {
+    const bool is_wanted = put->mode == ILEA_PUT_NARROW;
+    *narrows = is_wanted;
+    if (!same_place(before, after)) {
+        enum ilea_error error = who_falls_out(author, before, after, label_of(author, after->scope), code);
+        if (error != ILEA_ERROR_NONE) return error;
+        *narrows = code[0] != '\0';
+    }
+    if (*narrows && !is_wanted) {
         return refuse(result, ILEA_ERROR_INVALID,
                       "%s has it and would not get it any more: what was shared is erased then; to do that, add "
                       "--confirm", code);
     }
-    *narrows = code[0] != '\0';
     if (!*narrows) return ILEA_ERROR_NONE;
     if (author->erased == NULL) return refuse(result, ILEA_ERROR_INVALID, "nothing can be erased here");
     return author->view_position >= author->saved_position ? ILEA_ERROR_NONE : ILEA_ERROR_BUSY;

@@ -174,7 +174,8 @@ audience_list(const struct ilea_command *command)
         code = ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s", ilea_error_text(error));
     }
     if (code == 0 && command->json) ilea_command_print(json_pack("{s:O}", "audiences", list));
-    else if (code == 0 && count == 0) (void)puts("No audiences yet; make one: ilea audience new NAME --members NL-PO,BE-FP");
+    else if (code == 0 && count == 0) ilea_command_say(stdout, "No audiences yet; make one: ilea audience new NAME "
+                                                                  "--members NL-PO,BE-FP");
     json_decref(list);
     end_look(&look);
     return code;
@@ -279,7 +280,9 @@ audience_new(const struct ilea_command *command)
 {
     struct look look;
     if (command->word_count != 3) return ilea_command_usage("audience new takes one name");
-    if (command->members == NULL) return ilea_command_fail(EX_DATAERR, "an audience needs members: --members NL-PO,BE-FP");
+    if (command->members == NULL) {
+        return ilea_command_fail(EX_DATAERR, "an audience needs members: --members NL-PO,BE-FP");
+    }
     struct ilea_audience_request *request = calloc(1, sizeof *request);
     if (request == NULL) return ilea_command_fail(EX_OSERR, "out of memory");
     request->verb = ILEA_AUDIENCE_NEW;
@@ -347,8 +350,8 @@ print_done(const struct ilea_command *command, const struct look *look, const ch
                        (unsigned long long)count_records(command, &look->found.row.audience),
                        all ? "" : ", as far as they were written since ", all ? "" : history);
     } else if (strcmp(command->words[1], "suspend") == 0) {
-        (void)snprintf(line, sizeof line, "%s is suspended in %s until %s decides: ilea audience confirm, or lift, there.",
-                       code, name, look->found.owner_code);
+        (void)snprintf(line, sizeof line, "%s is suspended in %s until %s decides: ilea audience confirm, or lift, "
+                                          "there.", code, name, look->found.owner_code);
     } else if (strcmp(command->words[1], "lift") == 0) {
         (void)snprintf(line, sizeof line, "%s is in %s again.", code, name);
     } else {
