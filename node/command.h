@@ -33,7 +33,7 @@ struct ilea_command {
         *code, *scope, *tlp_max, *tlp, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
         *members, *levels, *level, *history,
         *keep, *new_admin, *invite, *note, *days, *wait, *for_agency, *split, *media, *basis;
-    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged, dry_run, confirm;
+    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged, dry_run, confirm, erase;
 };
 
 /* One line on stderr, "ilea: ..."; returns `code`. */
