@@ -102,6 +102,7 @@ def audience_preview(place):
     result = one.run("publish", ref, "--to", "GANGS", "--dry-run", "--json", check_code=False)
     same(result.code, DATAERR, "amber above green")
     check("above" in result.json()["publish"]["refused"], "why", result.out)
+    refused(one, DATAERR, "publish", ref, "--to", "BE-FP", "--tlp", "red")
     preview = one.json("publish", ref, "--to", "BE-FP", "--dry-run")["publish"]
     same([entry["code"] for entry in preview["gets"]], ["BE-FP"], "a list that is not there yet")
     same(one.status()["position"], before, "nothing was written")
@@ -158,7 +159,8 @@ def audience_narrow(place):
     ref, _ = one.new("for all")
     for agency in (two, three):
         wait_for("the record at a peer", lambda agency=agency: "for all" in titles(agency))
-    result = refused(one, DATAERR, "publish", ref, "--to", "NL-PO")
+    result = one.run("publish", ref, "--to", "NL-PO", check_code=False)
+    same(result.code, DATAERR, "who falls out, unconfirmed")
     check("BE-FP" in result.err and "--confirm" in result.err, "who falls out", result.err)
     one.run("publish", ref, "--to", "NL-PO", "--confirm")
     wait_for("the record to go where it is not for", lambda: "for all" not in titles(three))
