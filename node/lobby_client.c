@@ -11,7 +11,7 @@
 #include "node/node.h"
 #include "replication/record/manifest.h"
 
-enum { CONNECT_MS = 5000, ANSWER_MS = 3000, HOST_SIZE = 256 };
+enum { CONNECT_MS = 5000, RETRY_MS = 100, ANSWER_MS = 3000, HOST_SIZE = 256 };
 
 /* Host and port of an endpoint that is valid. */
 static bool
@@ -39,20 +39,22 @@ wait_for(int fd, short events, uint64_t end_ms)
     return poll(&poll_fd, 1, now_ms < end_ms ? (int)(end_ms - now_ms) : 0) == 1;
 }
 
-static int
-dial(const struct addrinfo *address)
+/* BUSY: somebody listens there, who cut the connection at once. NOT_FOUND: nobody does. */
+static enum ilea_error
+dial(const struct addrinfo *address, int *fd)
 {
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return -1;
-    int failure = 0;
+    *fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd < 0) return ILEA_ERROR_NOT_FOUND;
+    int failure = connect(*fd, address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
     socklen_t size = sizeof failure;
-    bool connected = connect(fd, address->ai_addr, address->ai_addrlen) == 0;
-    if (!connected && errno == EINPROGRESS && wait_for(fd, POLLOUT, ilea_monotonic_ms() + CONNECT_MS)) {
-        connected = getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) == 0 && failure == 0;
+    if (failure == EINPROGRESS && wait_for(*fd, POLLOUT, ilea_monotonic_ms() + CONNECT_MS)
+        && getsockopt(*fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0) {
+        failure = errno;
     }
-    if (connected) return fd;
-    close(fd);
-    return -1;
+    if (failure == 0) return ILEA_ERROR_NONE;
+    close(*fd);
+    *fd = -1;
+    return failure == ECONNRESET ? ILEA_ERROR_BUSY : ILEA_ERROR_NOT_FOUND;
 }
 
 /* A frame is small and the socket's buffer empty. */
@@ -102,6 +104,26 @@ explain(enum ilea_error error, const char *endpoint, char *reason)
     return error;
 }
 
+/* Call, show the invite if there is one, and wait to be greeted. BUSY leaves no connection behind. */
+static enum ilea_error
+greet(struct ilea_lobby_connection *connection, const struct addrinfo *found, const uint8_t *invite,
+      struct ilea_lobby_frame *frame)
+{
+    enum ilea_error error = ILEA_ERROR_NOT_FOUND;
+    for (const struct addrinfo *at = found; at != NULL && error == ILEA_ERROR_NOT_FOUND; at = at->ai_next) {
+        error = dial(at, &connection->fd);
+    }
+    if (error != ILEA_ERROR_NONE) return error;
+    *frame = (struct ilea_lobby_frame){ .type = ILEA_LOBBY_PASS };
+    if (invite != NULL) {
+        memcpy(frame->invite, invite, sizeof frame->invite);
+        if (!send_frame(connection->fd, frame)) error = ILEA_ERROR_BUSY;
+    }
+    if (error == ILEA_ERROR_NONE) error = receive_frame(connection, ILEA_LOBBY_GREETING, frame);
+    if (error == ILEA_ERROR_BUSY) ilea_lobby_disconnect(connection);
+    return error;
+}
+
 enum ilea_error
 ilea_lobby_connect(struct ilea_lobby_connection *connection, const char *endpoint, const uint8_t *invite,
                    char *reason)
@@ -115,18 +137,15 @@ ilea_lobby_connect(struct ilea_lobby_connection *connection, const char *endpoin
         || getaddrinfo(host, port, &hints, &found) != 0) {
         return explain(ILEA_ERROR_INVALID, endpoint, reason);
     }
-    for (const struct addrinfo *at = found; at != NULL && connection->fd < 0; at = at->ai_next) {
-        connection->fd = dial(at);
+    struct ilea_lobby_frame frame;
+    enum ilea_error error = greet(connection, found, invite, &frame);
+    /* In a crowd the door is shut before an invite can be shown: it is worth another try. */
+    uint64_t end_ms = ilea_monotonic_ms() + CONNECT_MS;
+    while (error == ILEA_ERROR_BUSY && invite != NULL && ilea_monotonic_ms() < end_ms) {
+        (void)poll(NULL, 0, RETRY_MS);
+        error = greet(connection, found, invite, &frame);
     }
     freeaddrinfo(found);
-    if (connection->fd < 0) return explain(ILEA_ERROR_NOT_FOUND, endpoint, reason);
-    struct ilea_lobby_frame frame = { .type = ILEA_LOBBY_PASS };
-    enum ilea_error error = ILEA_ERROR_NONE;
-    if (invite != NULL) {
-        memcpy(frame.invite, invite, sizeof frame.invite);
-        if (!send_frame(connection->fd, &frame)) error = ILEA_ERROR_BUSY;
-    }
-    if (error == ILEA_ERROR_NONE) error = receive_frame(connection, ILEA_LOBBY_GREETING, &frame);
     if (error != ILEA_ERROR_NONE) return explain(error, endpoint, reason);
     connection->challenge = frame.challenge;
     connection->minutes = frame.minutes;

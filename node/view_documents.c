@@ -11,9 +11,10 @@ ilea_builder_collect_documents(const struct ilea_record *record, struct ilea_vie
     for (uint32_t i = 0; i < record->entry_count && count < ILEA_DOCUMENTS_MAX; i++) {
         const struct ilea_entry *entry = &record->entries[i];
         struct ilea_document document;
+        if (entry->field != ILEA_FIELD_DOCUMENTS || entry->key.size == 0) continue;
         bool is_repeat = i > 0 && entry[-1].field == entry->field && entry[-1].key.size == entry->key.size
             && memcmp(entry[-1].key.data, entry->key.data, entry->key.size) == 0;
-        if (entry->field != ILEA_FIELD_DOCUMENTS || entry->key.size == 0 || is_repeat) continue;
+        if (is_repeat) continue;
         if (ilea_document_decode(entry->key, &document) != ILEA_ERROR_NONE) continue;
         rows[count++] = (struct ilea_view_document){ document.root, 0, document.size, document.key };
     }

@@ -265,7 +265,7 @@ join_names(struct ilea_membership *membership, uint32_t place, const struct ilea
             set_add_row(&ancestors, membership, named);
             if (control->is_audience) membership->controls[named].is_named = true;
         } else if (named == NONE) {
-            membership->missing[membership->missing_count++] = heads[i].id;
+            membership->missing[membership->missing_count++] = heads[i];
         }
     }
     control->missing_count = membership->missing_count - control->missing_first;
@@ -275,11 +275,11 @@ join_names(struct ilea_membership *membership, uint32_t place, const struct ilea
 static bool
 misses(const struct ilea_membership *membership, const struct control *control, const struct ilea_commit_id *id)
 {
-    const struct ilea_commit_id *missing = membership->missing + control->missing_first;
+    const struct ilea_head *missing = membership->missing + control->missing_first;
     uint32_t low = 0, high = control->missing_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int difference = memcmp(missing[middle].bytes, id->bytes, sizeof id->bytes);
+        int difference = memcmp(missing[middle].id.bytes, id->bytes, sizeof id->bytes);
         if (difference == 0) return true;
         if (difference < 0) {
             low = middle + 1;

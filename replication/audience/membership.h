@@ -21,7 +21,7 @@
  *
  * PROTOCOL.md 31 says why each is needed.
  *
- * Memory grows with what is taken, to at most 2 MiB of ancestor sets, 6 MiB of acts and 8 MiB of names that are not
+ * Memory grows with what is taken, to at most 2 MiB of ancestor sets, 6 MiB of acts and 16 MiB of names that are not
  * held. Threads: one at a time.
  */
 #ifndef ILEA_AUDIENCE_MEMBERSHIP_H
@@ -116,6 +116,13 @@ ILEA_MUST_USE enum ilea_error ilea_membership_after(struct ilea_membership *memb
 ILEA_MUST_USE bool ilea_membership_holds(const struct ilea_membership *membership,
                                          const struct ilea_commit_id *id);
 
+/* Is it held, and all that is within its ancestors? Names of agencies that do not count (that we do not follow) need
+ * not be. What others stated is whole, for it was waited for; our own that came back after a restore may not be. */
+ILEA_MUST_USE bool ilea_membership_is_whole(const struct ilea_membership *membership,
+                                            const struct ilea_commit_id *id,
+                                            bool (*counts)(void *context, const struct ilea_agency_id *agency),
+                                            void *context);
+
 /* Is `what` in anc(of)? False if either is not held. */
 ILEA_MUST_USE bool ilea_membership_is_ancestor(const struct ilea_membership *membership,
                                                const struct ilea_commit_id *what,
@@ -134,7 +141,7 @@ ILEA_MUST_USE enum ilea_error ilea_membership_at(const struct ilea_membership *m
 
 /*
  * May this agency, which is allowed now, have the key of an epoch that is older than its joining? By the history that
- * the audience gives: all; or an AUDIENCE that adds it is an ancestor of these ids (as for ilea_membership_at); or the
+ * the audience gives: all; or it was a member by the ancestors of these ids (as for ilea_membership_at); or the
  * latest time_ms of the AUDIENCEs among them is not before the audience's. False if none of the ids is held.
  */
 ILEA_MUST_USE bool ilea_membership_may_have(const struct ilea_membership *membership,

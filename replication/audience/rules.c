@@ -214,6 +214,23 @@ ilea_membership_holds(const struct ilea_membership *membership, const struct ile
     return ilea_membership_find_control(membership, id) != NONE;
 }
 
+bool
+ilea_membership_is_whole(const struct ilea_membership *membership, const struct ilea_commit_id *id,
+                         bool (*counts)(void *context, const struct ilea_agency_id *agency), void *context)
+{
+    uint32_t place = ilea_membership_find_control(membership, id);
+    if (place == NONE) return false;
+    for (uint32_t i = 0; i < membership->control_count; i++) {
+        const struct control *control = &membership->controls[i];
+        if (control->missing_count == 0 || !row_has(membership, place, i)) continue;
+        for (uint32_t j = 0; j < control->missing_count; j++) {
+            const struct ilea_head *missing = &membership->missing[control->missing_first + j];
+            if (counts(context, &missing->agency) && !ilea_membership_holds(membership, &missing->id)) return false;
+        }
+    }
+    return true;
+}
+
 enum ilea_error
 ilea_membership_state(struct ilea_membership *membership, struct ilea_membership_state *state)
 {
@@ -304,9 +321,7 @@ ilea_membership_may_have(const struct ilea_membership *membership, const struct 
     if (place == OWNER) return true;
     const uint64_t history_ms = membership->has_info ? membership->info.history_ms : 0;
     if (history_ms == ILEA_HISTORY_ALL) return true;
-    for (uint32_t i = membership->agencies[place].acts; i != NONE; i = membership->acts[i].next) {
-        if (membership->acts[i].kind == ILEA_MEMBER_ADD && set_has(&among, membership->acts[i].control)) return true;
-    }
+    if (find_add(membership, &among, place) != NONE) return true;
     for (uint32_t i = 0; i < count && history_ms > 0; i++) {
         uint32_t named = ilea_membership_find_control(membership, &ids[i]);
         if (named != NONE && membership->controls[named].is_audience

@@ -73,7 +73,7 @@ struct ilea_membership {
     uint32_t *agency_order; /* places in `agencies`, ascending by id */
     uint32_t agency_count, agency_capacity;
 
-    struct ilea_commit_id *missing;
+    struct ilea_head *missing;
     uint32_t missing_count, missing_capacity;
 
     bool has_info;

@@ -221,6 +221,7 @@ note_wait(struct ilea_replicator *r, uint32_t index, uint32_t *at, const struct 
     feed->waits = wanting->waits;
     feed->missing = wanting->missing;
     feed->missing_in = wanting->audience;
+    if (wanting->waits == WAIT_LEAF) feed->gap = wanting->gap;
     feed->wait_again_ms = feed->wait_again_ms == 0 ? ILEA_WAIT_MS : feed->wait_again_ms * 2;
     if (feed->wait_again_ms > ILEA_WAIT_MS_MAX) feed->wait_again_ms = ILEA_WAIT_MS_MAX;
     feed->wait_ms = r->now_ms + feed->wait_again_ms;

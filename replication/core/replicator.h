@@ -45,7 +45,8 @@ struct ilea_replicator_log {
      * a feed always may. false: nobody may, where we hold none. */
     bool (*entitled)(void *context, const struct ilea_agency_id *agency,
                      const struct ilea_audience_id *audience);
-    /* Is this commit, with a control statement of the audience, held? */
+    /* Is this commit, with a control statement of the audience, held, and all that it names, through what that names,
+     * of agencies that we follow? Our own that came back after a restore may lack some of it. */
     bool (*holds)(void *context, const struct ilea_audience_id *audience,
                   const struct ilea_commit_id *id);
     /* Does the agency say that its item there is erased, and leave this leaf? */

@@ -38,6 +38,14 @@ struct agency {
     struct ilea_archive archive;    /* feeds that are not told one by one */
 };
 
+/* An item that was left out, and what stood there instead. */
+struct gap {
+    struct ilea_agency_id agency;   /* whose it was */
+    uint64_t seq;                   /* 0: none */
+    uint32_t index;
+    uint8_t leaf[ILEA_HASH_SIZE];
+};
+
 struct feed {
     struct ilea_feed_id id;
     struct ilea_feed_origin origin; /* valid from seq 1 on; before, only its agency is claimed */
@@ -64,6 +72,7 @@ struct feed {
     uint64_t wait_again_ms;         /* and after so long next time */
     struct ilea_commit_id missing;  /* of NAMES: a statement, and of which audience */
     struct ilea_audience_id missing_in;
+    struct gap gap;                 /* the last that somebody left, and nothing here said why */
 };
 
 /* What is between one peer and one feed. */
@@ -226,12 +235,15 @@ void on_audience(struct ilea_replicator *r, const struct ilea_event *event);
 
 /* waiting.c */
 /* Are all items there, but for those that their author is known to have erased? */
-bool is_whole(const struct ilea_replicator *r, const struct ilea_agency_id *agency, const struct ilea_commit *commit);
+/* The commit's first item that is left out and not known to be erased, in *gap; false: there is none. */
+bool find_gap(const struct ilea_replicator *r, const struct ilea_agency_id *agency, const struct ilea_commit *commit,
+              struct gap *gap);
 /* What a commit lacks. */
 struct wanting {
     enum wait waits;
     struct ilea_audience_id audience; /* of NAMES: where the statement is missing */
     struct ilea_commit_id missing;
+    struct gap gap;                   /* of LEAF */
 };
 /* Has the time come for a commit that is good? BUSY: no, because of *wanting. MALFORMED: it never comes. */
 enum ilea_error check_ready(const struct ilea_replicator *r, const struct ilea_feed_origin *origin,

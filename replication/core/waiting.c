@@ -48,18 +48,27 @@ holds_names(const struct ilea_replicator *r, const struct ilea_audience_id *audi
     return true;
 }
 
-bool
-is_whole(const struct ilea_replicator *r, const struct ilea_agency_id *agency, const struct ilea_commit *commit)
+static bool
+is_erased(const struct ilea_replicator *r, const struct ilea_feed_id *feed, const struct gap *gap)
 {
     const struct ilea_replicator_log *log = &r->config.log;
+    return log->erased(log->context, &gap->agency, feed, gap->seq, gap->index, gap->leaf);
+}
+
+bool
+find_gap(const struct ilea_replicator *r, const struct ilea_agency_id *agency, const struct ilea_commit *commit,
+         struct gap *gap)
+{
     struct ilea_msgpack_reader slots;
     ilea_msgpack_reader_init(&slots, commit->slots);
     for (uint32_t i = 0; i < commit->header.item_count; i++) {
         struct ilea_span slot = ilea_slot_next(&slots);
         if (slot.size != ILEA_HASH_SIZE) continue;
-        if (!log->erased(log->context, agency, &commit->header.feed, commit->header.seq, i, slot.data)) return false;
+        *gap = (struct gap){ .agency = *agency, .seq = commit->header.seq, .index = i };
+        memcpy(gap->leaf, slot.data, sizeof gap->leaf);
+        if (!is_erased(r, &commit->header.feed, gap)) return true;
     }
-    return true;
+    return false;
 }
 
 enum ilea_error
@@ -67,7 +76,7 @@ check_ready(const struct ilea_replicator *r, const struct ilea_feed_origin *orig
             struct wanting *wanting)
 {
     *wanting = (struct wanting){ .audience = origin->audience };
-    if (!is_whole(r, &origin->agency, commit)) {
+    if (find_gap(r, &origin->agency, commit, &wanting->gap)) {
         if (origin->scope == ILEA_SCOPE_CONTROL) return ILEA_ERROR_MALFORMED; /* nothing is ever erased there */
         wanting->waits = WAIT_LEAF;
         return ILEA_ERROR_BUSY;
@@ -109,12 +118,24 @@ resume_feed(struct ilea_replicator *r, uint32_t at)
     choose_source(r, at);
 }
 
+/* Now it is said why the item was left out: nobody kept it back. */
+static bool
+is_explained(struct ilea_replicator *r, uint32_t at)
+{
+    struct feed *feed = &r->feeds[at];
+    if (feed->gap.seq == 0 || !is_erased(r, &feed->id, &feed->gap)) return false;
+    feed->gap.seq = 0;
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) r->link_feeds[i][at].withheld = false;
+    return true;
+}
+
 void
 check_waiting(struct ilea_replicator *r, bool has_control)
 {
     for (uint32_t at = 0; at < r->feed_count; at++) {
         struct feed *feed = &r->feeds[at];
-        bool has_come = feed->waits == WAIT_LEAF ? has_control
+        bool explained = has_control && is_explained(r, at);
+        bool has_come = feed->waits == WAIT_LEAF ? explained
                                                  : feed->waits == WAIT_NAMES
                                                        && holds(r, &feed->missing_in, &feed->missing);
         if (!has_come) continue;

@@ -162,7 +162,8 @@ take_wanted(struct ilea_replicator *r, uint32_t index, const struct ilea_feed_id
         return ILEA_ERROR_NONE; /* another one, perhaps of a fork: by the usual way */
     }
     *is_taken = true;
-    if (!is_whole(r, &origin.agency, &commit)) return ILEA_ERROR_NONE; /* somebody else has all of it */
+    struct gap gap;
+    if (find_gap(r, &origin.agency, &commit, &gap)) return ILEA_ERROR_NONE; /* somebody else has all of it */
     enum ilea_error error = ilea_commit_check_items(&commit);
     if (error == ILEA_ERROR_NONE) error = ilea_commit_verify(&commit, &came, &r->config.network, &origin.node);
     if (error != ILEA_ERROR_NONE) return error;

@@ -6,33 +6,9 @@
 #include "crypto/assert.h"
 #include "replication/audience/membership.h"
 #include "replication/record/audience.h"
+#include "tests/sim/erase.h"
 #include "tests/sim/storage.h"
 #include "tests/sim/writer.h"
-
-_Static_assert(SIM_CONTROLS_MAX % 64 == 0, "sets of statements are made of words");
-
-/* --- sets of statements, by their number in the world --- */
-
-static bool
-has(const struct sim_set *set, uint32_t number)
-{
-    return (set->words[number / 64] >> number % 64 & 1) != 0;
-}
-
-static void
-add(struct sim_set *set, uint32_t number)
-{
-    set->words[number / 64] |= (uint64_t)1 << number % 64;
-}
-
-static bool
-is_subset(const struct sim_set *set, const struct sim_set *of)
-{
-    for (uint32_t i = 0; i < SIM_CONTROLS_MAX / 64; i++) {
-        if ((set->words[i] & ~of->words[i]) != 0) return false;
-    }
-    return true;
-}
 
 /* --- the oracle: DESIGN's rules over a plain set of statements --- */
 
@@ -54,7 +30,7 @@ acts_on(const struct sim_world *world, const struct sim_set *known, uint32_t aud
     for (uint32_t i = 0; i < world->control_count; i++) {
         const struct sim_control *control = world->controls[i];
         const struct sim_act *act = control->audience == audience ? act_on(control, member) : NULL;
-        if (has(known, i) && act != NULL && act->kind == kind) add(&found, i);
+        if (sim_set_has(known, i) && act != NULL && act->kind == kind) sim_set_add(&found, i);
     }
     return found;
 }
@@ -69,9 +45,9 @@ access_of(const struct sim_world *world, const struct sim_set *known, uint32_t a
     for (uint32_t i = 0; i < world->control_count; i++) {
         const struct sim_control *control = world->controls[i];
         const struct sim_act *act = control->audience == audience ? act_on(control, member) : NULL;
-        if (!has(known, i) || act == NULL || act->kind != ILEA_MEMBER_ADD) continue;
+        if (!sim_set_has(known, i) || act == NULL || act->kind != ILEA_MEMBER_ADD) continue;
         struct sim_set before = control->before;
-        if (!is_subset(&removals, &before)) continue;
+        if (!sim_set_is_within(&removals, &before)) continue;
         if (best == NULL || control->rank > best->rank
             || (control->rank == best->rank && memcmp(control->commit->id.bytes, best->commit->id.bytes, 32) > 0)) {
             best = control;
@@ -89,7 +65,7 @@ suspensions(const struct sim_world *world, const struct sim_set *known, uint32_t
     if (access_of(world, known, audience, member) == ILEA_ACCESS_NONE) return standing;
     for (uint32_t i = 0; i < world->control_count; i++) {
         const struct sim_control *suspend = world->controls[i];
-        if (!has(known, i) || suspend->audience != audience || suspend->kind != ILEA_STATEMENT_SUSPEND
+        if (!sim_set_has(known, i) || suspend->audience != audience || suspend->kind != ILEA_STATEMENT_SUSPEND
             || suspend->subject != member
             || access_of(world, known, audience, suspend->commit->feed->author) != ILEA_ACCESS_ADMIN) {
             continue;
@@ -98,9 +74,10 @@ suspensions(const struct sim_world *world, const struct sim_set *known, uint32_t
         for (uint32_t j = 0; j < world->control_count && !ended; j++) {
             const struct sim_control *control = world->controls[j];
             const struct sim_act *act = control->audience == audience ? act_on(control, member) : NULL;
-            ended = has(known, j) && act != NULL && act->kind != ILEA_MEMBER_REMOVE && has(&control->before, i);
+            ended = sim_set_has(known, j) && act != NULL && act->kind != ILEA_MEMBER_REMOVE
+                && sim_set_has(&control->before, i);
         }
-        if (!ended) add(&standing, i);
+        if (!ended) sim_set_add(&standing, i);
     }
     return standing;
 }
@@ -110,17 +87,10 @@ is_allowed(const struct sim_world *world, const struct sim_set *known, uint32_t 
 {
     static const struct sim_set none;
     struct sim_set standing = suspensions(world, known, audience, member);
-    return access_of(world, known, audience, member) != ILEA_ACCESS_NONE && is_subset(&standing, &none);
+    return access_of(world, known, audience, member) != ILEA_ACCESS_NONE && sim_set_is_within(&standing, &none);
 }
 
 /* --- what a node holds, and the engine's view of it --- */
-
-static bool
-is_held(const struct sim_node *node, const struct sim_commit *commit)
-{
-    const struct sim_log *log = &node->storage.logs[commit->feed->index];
-    return commit->seq <= log->count && log->commits[commit->seq - 1] == commit;
-}
 
 static struct sim_set
 held_set(const struct sim_node *node, uint32_t audience)
@@ -128,7 +98,7 @@ held_set(const struct sim_node *node, uint32_t audience)
     struct sim_set held = { { 0 } };
     for (uint32_t i = 0; i < node->world->control_count; i++) {
         const struct sim_control *control = node->world->controls[i];
-        if (control->audience == audience && is_held(node, control->commit)) add(&held, i);
+        if (control->audience == audience && sim_is_held(node, control->commit)) sim_set_add(&held, i);
     }
     return held;
 }
@@ -148,7 +118,7 @@ engine(const struct sim_node *node, uint32_t audience)
     seen->held = held;
     for (uint32_t i = 0; i < world->control_count; i++) {
         const struct sim_control *control = world->controls[i];
-        if (!has(&held, i)) continue;
+        if (!sim_set_has(&held, i)) continue;
         error = ilea_membership_take(seen->membership, &world->nodes[control->commit->feed->author].agency,
                                      &control->commit->id, (struct ilea_span){ control->content, control->size });
         if (error != ILEA_ERROR_NONE) sim_fail(world, node, "the engine refuses statement %u", i);
@@ -190,16 +160,20 @@ sim_audience_entitled(void *context, const struct ilea_agency_id *agency, const 
     return audience != SIM_NONE && other != SIM_NONE && sim_audience_allows(node, audience, other);
 }
 
+static bool
+is_followed(void *context, const struct ilea_agency_id *agency)
+{
+    const struct sim_node *node = context;
+    uint32_t other = sim_find_agency(node->world, agency);
+    return other != SIM_NONE && (other == node->index || node->follows[other]);
+}
+
 bool
 sim_audience_holds(void *context, const struct ilea_audience_id *id, const struct ilea_commit_id *statement)
 {
     const struct sim_node *node = context;
-    for (uint32_t i = 0; i < node->world->control_count; i++) {
-        const struct sim_control *control = node->world->controls[i];
-        if (memcmp(control->commit->id.bytes, statement->bytes, sizeof statement->bytes) != 0) continue;
-        return find_audience(node->world, id) == control->audience && is_held(node, control->commit);
-    }
-    return false;
+    uint32_t audience = find_audience(node->world, id);
+    return audience != SIM_NONE && ilea_membership_is_whole(engine(node, audience), statement, is_followed, context);
 }
 
 /* --- writing --- */
@@ -227,7 +201,11 @@ begin_commit(struct sim_node *node, uint32_t audience)
     ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
     ilea_opening_put(&writer, &opening, NULL, 0);
     ilea_commit_begin(world->builder, &world->network, &feed->id, 1, &(struct ilea_commit_id){ { 0 } });
-    enum ilea_error error = ilea_commit_add_statement(world->builder, ilea_msgpack_written(&writer));
+    uint8_t aek_commit[ILEA_HASH_SIZE];
+    enum ilea_error error = ilea_keyring_generate(node->ring, &world->network, &of->id, aek_commit);
+    ilea_assert(error == ILEA_ERROR_NONE);
+    memcpy(node->closed[audience].epoch.bytes, aek_commit, sizeof node->closed[audience].epoch.bytes);
+    error = ilea_commit_add_statement(world->builder, ilea_msgpack_written(&writer));
     ilea_assert(error == ILEA_ERROR_NONE);
     return feed;
 }
@@ -268,7 +246,7 @@ state_it(struct sim_node *node, uint32_t audience, struct sim_control *control, 
     control->size = content.size;
     end_commit(node, feed, &control->before, control);
     node->closed[audience].named = control->before; /* a statement names what its author knew, and is known then */
-    add(&node->closed[audience].named, node->world->control_count - 1);
+    sim_set_add(&node->closed[audience].named, node->world->control_count - 1);
 }
 
 static void
@@ -282,7 +260,7 @@ owner_states(struct sim_node *owner, uint32_t audience, const struct sim_act *ac
     control->before = held_set(owner, audience);
     control->rank = state.next_number;
     control->act_count = count;
-    memcpy(control->acts, acts, count * sizeof *acts);
+    if (count > 0) memcpy(control->acts, acts, count * sizeof *acts);
 
     struct ilea_member_act member_acts[SIM_NODES_MAX];
     uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE], bytes[16 * 1024];
@@ -358,18 +336,18 @@ sim_audience_suspend(struct sim_node *node, uint32_t audience, uint32_t member)
 
 /* Whoever carries it cannot tell what is in it. */
 static void
-add_item(struct sim_world *world)
+add_items(struct sim_node *node, uint32_t audience)
 {
-    uint8_t bytes[500], noise[400];
-    uint32_t size = (uint32_t)sim_between(&world->random, 40, sizeof noise);
-    struct ilea_msgpack_writer writer;
-    sim_fill(&world->random, noise, sizeof noise);
-    ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
-    ilea_msgpack_put_array(&writer, 2);
-    ilea_msgpack_put_uint(&writer, 99);
-    ilea_msgpack_put_bin(&writer, noise, size);
-    enum ilea_error error = ilea_commit_add_statement(world->builder, ilea_msgpack_written(&writer));
-    ilea_assert(error == ILEA_ERROR_NONE);
+    struct sim_world *world = node->world;
+    uint8_t noise[400];
+    for (uint64_t i = sim_between(&world->random, 1, 3); i > 0; i--) {
+        size_t size = (size_t)sim_between(&world->random, 40, sizeof noise);
+        sim_fill(&world->random, noise, sizeof noise);
+        enum ilea_error error =
+            ilea_commit_add_change(world->builder, node->ring, 0, &world->audiences[audience].id,
+                                   &node->closed[audience].epoch, (struct ilea_span){ noise, size }, NULL);
+        ilea_assert(error == ILEA_ERROR_NONE);
+    }
 }
 
 bool
@@ -392,7 +370,7 @@ sim_audience_write(struct sim_node *node, uint32_t audience)
         ilea_assert(error == ILEA_ERROR_NONE);
         node->closed[audience].named = known;
     }
-    add_item(world);
+    add_items(node, audience);
     end_commit(node, feed, &known, NULL);
     return true;
 }
@@ -419,7 +397,12 @@ void
 sim_audience_act(struct sim_node *node)
 {
     struct sim_world *world = node->world;
-    if (node->byzantine || !node->up || world->control_count + 2 >= SIM_CONTROLS_MAX) return;
+    if (node->byzantine || !node->up) return;
+    if (sim_chance(&world->random, 100)) {
+        sim_erase_act(node);
+        return;
+    }
+    if (world->control_count + 2 >= SIM_CONTROLS_MAX) return;
     if (world->audience_count == 0 || (world->audience_count < SIM_AUDIENCES_MAX && sim_chance(&world->random, 100))) {
         uint32_t members[SIM_NODES_MAX], count = 0;
         for (uint32_t i = 0; i < world->node_count; i++) {
@@ -460,35 +443,46 @@ sim_audience_held(const struct sim_node *node, uint32_t audience)
     return count;
 }
 
-/* Did the owner, somewhere, take back what this commit's author knew against the node? Then who sent it may have
- * known that, too. */
+/* Did the owner add the node again, by the light of all removals that are known? */
 static bool
-is_taken_back(const struct sim_world *world, const struct sim_set *known, uint32_t audience, uint32_t node)
+is_added_again(const struct sim_world *world, const struct sim_set *known, uint32_t audience, uint32_t node)
 {
     struct sim_set removals = acts_on(world, known, audience, node, ILEA_MEMBER_REMOVE);
-    struct sim_set standing = suspensions(world, known, audience, node);
     for (uint32_t i = 0; i < world->control_count; i++) {
         const struct sim_control *control = world->controls[i];
         const struct sim_act *act = control->audience == audience ? act_on(control, node) : NULL;
-        if (act == NULL || act->kind == ILEA_MEMBER_REMOVE) continue;
-        bool was_member = access_of(world, known, audience, node) != ILEA_ACCESS_NONE;
-        if (act->kind == ILEA_MEMBER_LIFT && !was_member) continue;
-        if (is_subset(&removals, &control->before) && is_subset(&standing, &control->before)) return true;
+        if (act != NULL && act->kind == ILEA_MEMBER_ADD && sim_set_is_within(&removals, &control->before)) return true;
     }
-    /* A suspension ends, too, when its author is no admin any more. */
-    bool any = false;
+    return false;
+}
+
+/* Did the owner lift or add the node by the light of this suspension, or change its author, who may be no admin now? */
+static bool
+is_ended(const struct sim_world *world, const struct sim_set *known, uint32_t number, uint32_t node)
+{
+    const struct sim_control *suspend = world->controls[number];
     for (uint32_t i = 0; i < world->control_count; i++) {
-        if (!has(&standing, i)) continue;
-        any = true;
-        uint32_t author = world->controls[i]->commit->feed->author;
-        bool changed = false;
-        for (uint32_t j = 0; j < world->control_count && !changed; j++) {
-            const struct sim_control *control = world->controls[j];
-            changed = control->audience == audience && !has(known, j) && act_on(control, author) != NULL;
-        }
-        if (!changed) return false;
+        const struct sim_control *control = world->controls[i];
+        if (control->audience != suspend->audience || sim_set_has(known, i)) continue;
+        const struct sim_act *act = act_on(control, node);
+        if (act != NULL && act->kind != ILEA_MEMBER_REMOVE && sim_set_has(&control->before, number)) return true;
+        if (act_on(control, suspend->commit->feed->author) != NULL) return true;
     }
-    return any && access_of(world, known, audience, node) != ILEA_ACCESS_NONE;
+    return false;
+}
+
+/* Is what this commit's author knew against the node taken back elsewhere? Then who sent it may have known that, too. */
+static bool
+is_taken_back(const struct sim_world *world, const struct sim_set *known, uint32_t audience, uint32_t node)
+{
+    if (access_of(world, known, audience, node) == ILEA_ACCESS_NONE) {
+        return is_added_again(world, known, audience, node);
+    }
+    struct sim_set standing = suspensions(world, known, audience, node);
+    for (uint32_t i = 0; i < world->control_count; i++) {
+        if (sim_set_has(&standing, i) && !is_ended(world, known, i, node)) return false;
+    }
+    return true;
 }
 
 void
@@ -499,7 +493,7 @@ sim_audience_check_put(const struct sim_node *node, const struct sim_commit *com
     if (feed->origin.scope != ILEA_SCOPE_AUDIENCE || node->byzantine) return;
     uint32_t audience = find_audience(world, &feed->origin.audience);
     for (uint32_t i = 0; feed->author != node->index && i < world->control_count; i++) {
-        if (has(commit->known, i) && !is_held(node, world->controls[i]->commit)) {
+        if (sim_set_has(commit->known, i) && !sim_is_held(node, world->controls[i]->commit)) {
             sim_fail(world, node, "holds commit %lu of feed %u before statement %u, which it names",
                      (unsigned long)commit->seq, feed->index, i);
         }
@@ -528,6 +522,7 @@ void
 sim_audience_abandon(struct sim_node *node)
 {
     for (uint32_t i = 0; i < SIM_AUDIENCES_MAX; i++) node->closed[i] = (struct sim_line){ .feed = NULL };
+    node->control = NULL;
 }
 
 /* Does an honest neighbour that may tell the node of it hold this commit? */
@@ -568,7 +563,8 @@ is_loose(const struct sim_node *node, const struct sim_feed *feed)
     const struct sim_log *log = &node->storage.logs[feed->index];
     for (uint32_t seq = 0; feed->author == node->index && seq < log->count; seq++) {
         for (uint32_t i = 0; i < node->world->control_count; i++) {
-            if (has(log->commits[seq]->known, i) && !is_held(node, node->world->controls[i]->commit)) return true;
+            const struct sim_commit *named = node->world->controls[i]->commit;
+            if (sim_set_has(log->commits[seq]->known, i) && !sim_is_held(node, named)) return true;
         }
     }
     return false;

@@ -33,6 +33,7 @@ void sim_audience_check_put(const struct sim_node *node, const struct sim_commit
 void sim_audience_durable(struct sim_node *node, const struct sim_commit *commit);
 /* Its disk is that of an earlier day, as far as others hold what is gone. */
 void sim_audience_restore(struct sim_node *node);
+/* Its feeds in audiences, and its control feed, are not to be written to again. */
 void sim_audience_abandon(struct sim_node *node);
 /* Two neighbours: does `to` lack something that `from` may tell it? */
 const char *sim_audience_compare(const struct sim_node *from, const struct sim_node *to, const struct sim_feed *feed);

@@ -6,6 +6,7 @@
 
 #include "crypto/assert.h"
 #include "tests/sim/audience.h"
+#include "tests/sim/erase.h"
 #include "tests/sim/side.h"
 #include "tests/sim/trust.h"
 #include "tests/sim/view.h"
@@ -306,6 +307,7 @@ sim_check_end(struct sim_world *world)
     }
     sim_check_views(world);
     sim_audience_check_end(world);
+    sim_erase_check_end(world);
 }
 
 void

@@ -44,6 +44,7 @@ struct plan {
     uint64_t fault_ms;
     uint32_t liars;
     enum sim_theme theme;
+    uint32_t late; /* the node that starts when much has been written already; SIM_NONE: none */
 };
 
 static void
@@ -187,9 +188,9 @@ plan_theft(struct sim_world *world, const struct plan *plan)
     sim_push(world, plan->fault_ms + 100, (struct sim_event){ .kind = SIM_RECOVER, .node = victim });
 }
 
-/* All write into audiences, change them, and leave them. */
+/* All write into audiences, change them, leave them, and erase. */
 static void
-plan_audiences(struct sim_world *world, const struct plan *plan)
+plan_audiences(struct sim_world *world, struct plan *plan)
 {
     struct sim_random *random = &world->random;
     uint64_t acts = sim_between(random, 10, SIM_CONTROLS_MAX);
@@ -198,6 +199,10 @@ plan_audiences(struct sim_world *world, const struct plan *plan)
         sim_push(world, sim_below(random, plan->fault_ms + 4000),
                  (struct sim_event){ .kind = SIM_AUDIENCE, .node = node });
     }
+    if (world->faultless || !sim_chance(random, 300)) return;
+    plan->late = (uint32_t)sim_below(random, plan->nodes);
+    sim_push(world, sim_between(random, plan->fault_ms / 4, plan->fault_ms),
+             (struct sim_event){ .kind = SIM_RESTART, .node = plan->late });
 }
 
 static void
@@ -294,7 +299,7 @@ sim_fault_restore(struct sim_world *world, const struct sim_event *event)
     for (uint32_t i = 0; i < world->feed_count; i++) {
         const struct sim_feed *feed = world->feeds[i];
         const struct sim_log *log = &node->storage.logs[i];
-        if (log->durable == 0 || feed->origin.scope != ILEA_SCOPE_PEERS || sim_chance(random, 300)) continue;
+        if (log->durable == 0 || feed->origin.scope == ILEA_SCOPE_AUDIENCE || sim_chance(random, 300)) continue;
         if (held_by_others(world, node, feed) < log->durable) continue;
         sim_storage_cut(node, feed, (uint32_t)sim_below(random, log->durable));
         if (feed == node->writer.feed) lost_own = true;
@@ -337,12 +342,13 @@ struct sim_result
 sim_scenario_run(enum sim_theme theme, uint64_t seed, uint32_t nodes, bool verbose)
 {
     struct sim_world *world = sim_world_new(seed, verbose);
-    struct plan plan = { .theme = theme };
+    struct plan plan = { .theme = theme, .late = SIM_NONE };
     plan_world(world, &plan, nodes);
     sim_say(world, NULL, "%u nodes, topology %u, faults %x, %u liars, %lu s%s", plan.nodes,
             (unsigned)plan.topology, plan.faults, plan.liars, (unsigned long)plan.fault_ms / 1000,
             world->faultless ? ", faultless" : "");
     sim_start(world);
+    if (plan.late != SIM_NONE) sim_node_stop(&world->nodes[plan.late]);
     sim_run_until(world, plan.fault_ms + 4000); /* the last writes come after the faults */
     sim_scenario_settle(world, SETTLE_MS_MAX);
     sim_say(world, NULL, "converged %lu ms after the last write",

@@ -10,6 +10,7 @@
 #include "tests/sim/audience.h"
 #include "tests/sim/byzantine.h"
 #include "tests/sim/checks.h"
+#include "tests/sim/erase.h"
 #include "tests/sim/network.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/side.h"
@@ -219,6 +220,13 @@ sim_add_link(struct sim_world *world, uint32_t dialer, uint32_t listener)
     world->link_between[dialer][listener] = world->link_between[listener][dialer] = at;
 }
 
+bool
+sim_is_held(const struct sim_node *node, const struct sim_commit *commit)
+{
+    const struct sim_log *log = &node->storage.logs[commit->feed->index];
+    return commit->seq <= log->count && log->commits[commit->seq - 1] == commit;
+}
+
 struct sim_feed *
 sim_find_feed(const struct sim_world *world, const struct ilea_feed_id *id)
 {
@@ -254,7 +262,7 @@ static uint32_t
 commit_size(void *context, const struct ilea_feed_id *id, uint64_t seq)
 {
     const struct sim_commit *commit = held_commit(context, id, seq);
-    return commit != NULL ? commit->size : 0;
+    return commit != NULL ? sim_erase_size(context, commit) : 0;
 }
 
 static bool
@@ -368,15 +376,17 @@ send_commits(struct sim_node *node, const struct ilea_effect *effect)
         sim_fail(world, node, "SEND_COMMITS %lu + %lu of feed %u: %u are durable",
                  (unsigned long)first, (unsigned long)count, feed->index, log->durable);
     }
-    uint8_t *frame = malloc(ILEA_MESSAGE_SIZE_MAX);
-    ilea_assert(frame != NULL);
+    uint8_t *frame = malloc(ILEA_MESSAGE_SIZE_MAX), *scratch = malloc(ILEA_COMMIT_SIZE_MAX);
+    ilea_assert(frame != NULL && scratch != NULL);
     struct ilea_msgpack_writer writer;
     ilea_msgpack_writer_init(&writer, frame, ILEA_MESSAGE_SIZE_MAX);
     ilea_message_put_commits_head(&writer, effect->commits.session, effect->commits.number,
                                   &feed->id, effect->commits.count);
     for (uint64_t seq = first; seq < first + count; seq++) {
-        ilea_msgpack_put_bin(&writer, log->commits[seq - 1]->bytes, log->commits[seq - 1]->size);
+        struct ilea_span form = sim_erase_form(node, log->commits[seq - 1], scratch);
+        ilea_msgpack_put_bin(&writer, form.data, form.size);
     }
+    free(scratch);
     if (writer.failed) sim_fail(world, node, "SEND_COMMITS does not fit a message");
     sim_send(node, effect->link, ilea_msgpack_written(&writer));
     free(frame);
@@ -394,6 +404,9 @@ store(struct sim_node *node, const struct ilea_effect *effect)
     if (!node->follows[feed->author]) sim_fail(world, node, "STORE of what it does not follow");
     struct sim_commit *commit =
         sim_find_commit(feed, effect->store.seq, &effect->store.id, effect->store.commit);
+    if (commit == NULL) {
+        commit = sim_erase_find(node, feed, effect->store.seq, &effect->store.id, effect->store.commit);
+    }
     if (commit == NULL) {
         sim_fail(world, node, "STORE of feed %u seq %lu, which its author did not make",
                  feed->index, (unsigned long)effect->store.seq);
@@ -558,19 +571,6 @@ tell_peer(struct sim_node *node, uint32_t other, bool approved)
     sim_step(node, event);
 }
 
-static bool
-erased(void *context, const struct ilea_agency_id *agency, const struct ilea_feed_id *feed, uint64_t seq,
-       uint32_t index, const uint8_t leaf[ILEA_HASH_SIZE])
-{
-    (void)context;
-    (void)agency;
-    (void)feed;
-    (void)seq;
-    (void)index;
-    (void)leaf;
-    return false;
-}
-
 void
 sim_node_start(struct sim_node *node)
 {
@@ -584,7 +584,7 @@ sim_node_start(struct sim_node *node)
         .transport = node->transport,
         .log = { .commit_size = commit_size, .commit_id = commit_id, .feed_limit = sim_trust_feed_limit,
                  .archived = archived, .archived_next = sim_archive_next, .entitled = sim_audience_entitled,
-                 .holds = sim_audience_holds, .erased = erased,
+                 .holds = sim_audience_holds, .erased = sim_erase_explains,
                  .manifest_size = sim_trust_manifest_size, .manifest_hash = sim_trust_manifest_hash,
                  .context = node } };
     node->replicator = ilea_replicator_init(node->memory, &config);
@@ -592,6 +592,7 @@ sim_node_start(struct sim_node *node)
     for (uint32_t i = 0; i < world->node_count; i++) sim_tell_agency(node, i);
     sim_writer_resume(node);
     tell_feeds(node);
+    sim_erase_resume(node);
     for (uint32_t i = 0; i < world->node_count; i++) {
         if (world->link_between[node->index][i] == SIM_NONE) continue;
         tell_peer(node, i, true);

@@ -12,6 +12,7 @@
  *                a driver judges and keeps them    thief.c      somebody with stolen keys
  *   archive.c    what is closed at a node          bundle.c     what comes by no link
  *   side.c       receipts, beside the feeds        audience.c   closed audiences
+ *   erase.c      what is taken back
  *
  * A check that fails ends the process with the line that replays the run.
  */
@@ -32,6 +33,7 @@ enum {
     SIM_FEW_NODES = 7,    /* so many at most, where the run is not about audiences */
     SIM_AUDIENCES_MAX = 4,
     SIM_CONTROLS_MAX = 256, /* statements of all audiences */
+    SIM_DOTS_MAX = 128,   /* items that are erased */
     SIM_LINKS_MAX = SIM_NODES_MAX * (SIM_NODES_MAX - 1) / 2,
     SIM_FEEDS_MAX = 5200,
     SIM_FEED_SLOTS = 16384,
@@ -43,6 +45,11 @@ enum {
 };
 
 #define SIM_NONE UINT32_MAX /* no such link */
+
+/* Statements of audiences, or erased items, by their number in the world. */
+struct sim_set {
+    uint64_t words[SIM_CONTROLS_MAX / 64];
+};
 
 /* A change as its author wrote it. */
 struct sim_change {
@@ -68,11 +75,14 @@ struct sim_commit {
     struct sim_set *known;   /* in an audience: the statements that its author held */
     uint32_t named_count;    /* of an opening: the positions that it names */
     struct ilea_position *named;
+    bool has_erased;         /* some of its items */
+    struct sim_set *erases;  /* in a control feed: what it states to be erased */
 };
 
-/* Statements, by their number in the world. */
-struct sim_set {
-    uint64_t words[SIM_CONTROLS_MAX / 64];
+struct sim_dot {
+    struct sim_commit *commit;
+    uint32_t index;
+    uint8_t leaf[ILEA_HASH_SIZE];
 };
 
 struct sim_act {
@@ -111,6 +121,7 @@ struct sim_seen {
 struct sim_line {
     struct sim_feed *feed; /* NULL: to be opened */
     struct sim_set named;  /* what its last statement names, and what comes before that */
+    struct ilea_epoch_id epoch;
 };
 
 /* An opening that names a position of a feed. */
@@ -288,6 +299,8 @@ struct sim_node {
     struct sim_event *deferred; /* arrived while the node was in a sync */
     uint32_t deferred_count, deferred_capacity;
     struct sim_line closed[SIM_AUDIENCES_MAX];
+    struct sim_feed *control;  /* NULL: to be opened */
+    struct sim_set erased;     /* that it ever heard of: no crash and no backup takes it back */
     uint32_t taken_count, taken_capacity; /* commits of audiences, in the order in which the log took them */
     const struct sim_commit **taken;
     uint64_t sessions;      /* that became ready */
@@ -372,6 +385,8 @@ struct sim_world {
     uint32_t control_count;
     struct sim_control *controls[SIM_CONTROLS_MAX];
     struct sim_seen seen[SIM_NODES_MAX][SIM_AUDIENCES_MAX];
+    uint32_t dot_count;
+    struct sim_dot dots[SIM_DOTS_MAX];
     struct ilea_commit_builder *builder;
     struct ilea_effects *effects;
     struct sim_made made[SIM_NODES_MAX][SIM_NODES_MAX]; /* by holder and author */
@@ -408,7 +423,36 @@ uint32_t sim_find_agency(const struct sim_world *world, const struct ilea_agency
 void sim_send(struct sim_node *node, uint32_t to, struct ilea_span frame);
 void sim_tell_agency(struct sim_node *node, uint32_t other);
 void sim_tell_feed(struct sim_node *node, const struct sim_feed *feed);
+/* In the node's log, durable or not. */
+bool sim_is_held(const struct sim_node *node, const struct sim_commit *commit);
 /* Room for one more in a growing array of pointers or structs of `size` bytes. */
 void *sim_grow(void *array, uint32_t count, uint32_t *capacity, size_t size);
+
+static inline bool
+sim_set_has(const struct sim_set *set, uint32_t number)
+{
+    return (set->words[number / 64] >> number % 64 & 1) != 0;
+}
+
+static inline void
+sim_set_add(struct sim_set *set, uint32_t number)
+{
+    set->words[number / 64] |= (uint64_t)1 << number % 64;
+}
+
+static inline void
+sim_set_add_all(struct sim_set *set, const struct sim_set *others)
+{
+    for (uint32_t i = 0; i < SIM_CONTROLS_MAX / 64; i++) set->words[i] |= others->words[i];
+}
+
+static inline bool
+sim_set_is_within(const struct sim_set *set, const struct sim_set *of)
+{
+    for (uint32_t i = 0; i < SIM_CONTROLS_MAX / 64; i++) {
+        if ((set->words[i] & ~of->words[i]) != 0) return false;
+    }
+    return true;
+}
 
 #endif

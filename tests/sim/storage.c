@@ -6,6 +6,7 @@
 #include "crypto/assert.h"
 #include "tests/sim/archive.h"
 #include "tests/sim/audience.h"
+#include "tests/sim/erase.h"
 
 static void
 append(struct sim_log *log, struct sim_commit *commit)
@@ -46,6 +47,7 @@ sim_storage_put(struct sim_node *node, struct sim_commit *commit, bool own)
         }
     }
     sim_audience_check_put(node, commit);
+    sim_erase_take(node, commit);
     append(log, commit);
     if (commit->known != NULL) {
         node->taken = sim_grow(node->taken, node->taken_count, &node->taken_capacity, sizeof *node->taken);

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/sim/audience.h"
 #include "tests/sim/bundle.h"
 #include "tests/sim/byzantine.h"
 #include "tests/sim/checks.h"
+#include "tests/sim/erase.h"
 #include "tests/sim/network.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/side.h"
@@ -782,6 +784,70 @@ side_asked(struct sim_world *world)
     expect_agreement(world, 5 * SECOND);
 }
 
+/* C, an owner, has lost all, and its own statement comes back before B's, which it names. What A wrote by the light of
+ * both waits for both. */
+static void
+own_comes_first(struct sim_world *world)
+{
+    sim_add_nodes(world, 4);
+    for (uint32_t i = 1; i < 4; i++) sim_add_link(world, i, 0);
+    sim_start(world);
+    struct sim_node *a = &world->nodes[0], *b = &world->nodes[1], *c = &world->nodes[2];
+    uint32_t audience = sim_audience_new(c, (const uint32_t[]){ 0, 1, 3 }, 3);
+    sim_run_until(world, world->now + SECOND);
+    expect(world, sim_audience_write(a, audience), "A writes"); /* so its feed goes over a link before B's */
+    sim_run_until(world, world->now + SECOND);
+    sim_audience_suspend(b, audience, 3);
+    sim_run_until(world, world->now + SECOND);
+    sim_audience_change(c, audience, ILEA_MEMBER_REMOVE, 3);
+    sim_run_until(world, world->now + SECOND);
+    expect(world, sim_audience_write(a, audience), "A writes again");
+    expect_agreement(world, 2 * SECOND);
+    uint32_t held = sim_audience_held(c, audience);
+    sim_node_stop(c);
+    for (uint32_t i = 0; i < world->feed_count; i++) sim_storage_cut(c, world->feeds[i], 0);
+    sim_audience_abandon(c);
+    sim_node_start(c);
+    sim_run_until(world, world->now + 20 * SECOND);
+    expect(world, sim_audience_held(c, audience) == held, "C has all of it back");
+    expect_agreement(world, SECOND);
+}
+
+/* B leaves out what A has erased, before it can say why. D does not know of it yet, and brings C the commit whole. When
+ * B's reason comes, C takes the item away, and B kept nothing back. */
+static void
+erased_late(struct sim_world *world)
+{
+    sim_add_nodes(world, 4);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 0, 3);
+    sim_add_link(world, 1, 2);
+    sim_add_link(world, 3, 2);
+    sim_start(world);
+    struct sim_node *a = &world->nodes[0], *b = &world->nodes[1], *c = &world->nodes[2];
+    sever(world, 1, 2);
+    sever(world, 3, 2);
+    write_some(a, 5, 100);
+    expect_agreement(world, 2 * SECOND);
+    sever(world, 0, 3);
+    b->storage.latency_min = b->storage.latency_max = 8 * SECOND;
+    while (world->dot_count == 0) sim_erase_act(a);
+    sim_run_until(world, world->now + SECOND);
+    mend(world, 1, 2);
+    sim_run_until(world, world->now + 2 * SECOND);
+    const struct sim_commit *commit = world->dots[0].commit;
+    expect(world, ilea_replicator_withholds(c->replicator, 1, &a->agency), "C knows who leaves something out");
+    expect(world, !sim_is_held(c, commit), "and takes nothing in part");
+    mend(world, 3, 2);
+    sim_run_until(world, world->now + 2 * SECOND);
+    expect(world, sim_is_held(c, commit) && !sim_set_has(&c->erased, 0), "D brings it whole");
+    sim_run_until(world, world->now + 8 * SECOND);
+    expect(world, sim_set_has(&c->erased, 0), "the reason comes");
+    expect(world, !ilea_replicator_withholds(c->replicator, 1, &a->agency), "B kept nothing back");
+    mend(world, 0, 3);
+    expect_agreement(world, 10 * SECOND);
+}
+
 struct story {
     const char *name;
     void (*tell)(struct sim_world *world);
@@ -817,6 +883,8 @@ static const struct story stories[] = {
     { "blanked", blanked },
     { "side-allowance", side_allowance },
     { "side-asked", side_asked },
+    { "own-comes-first", own_comes_first },
+    { "erased-late", erased_late },
 };
 
 bool

@@ -5,6 +5,7 @@
 
 #include "crypto/assert.h"
 #include "replication/merge/record.h"
+#include "tests/sim/erase.h"
 #include "tests/sim/trust.h"
 
 /* The changes of one agency that a node can read. */
@@ -85,14 +86,17 @@ read_commit(struct sim_node *node, struct ilea_keyring *ring, const struct sim_c
 {
     const struct sim_node *author = &node->world->nodes[stored->feed->author];
     struct ilea_commit commit;
-    enum ilea_error error =
-        ilea_commit_decode((struct ilea_span){ stored->bytes, stored->size }, &commit);
+    uint8_t *bytes = malloc(ILEA_COMMIT_SIZE_MAX);
+    ilea_assert(bytes != NULL);
+    enum ilea_error error = ilea_commit_decode(sim_erase_form(node, stored, bytes), &commit);
     ilea_assert(error == ILEA_ERROR_NONE);
     struct ilea_msgpack_reader slots;
     ilea_msgpack_reader_init(&slots, commit.slots);
     for (uint32_t i = 0; i < commit.header.item_count; i++) {
         struct ilea_item item;
-        error = ilea_item_decode(ilea_slot_next(&slots), &item);
+        struct ilea_span slot = ilea_slot_next(&slots);
+        if (slot.size == ILEA_HASH_SIZE) continue; /* erased */
+        error = ilea_item_decode(slot, &item);
         ilea_assert(error == ILEA_ERROR_NONE);
         const struct ilea_place place = { &node->world->network, &stored->feed->id, stored->seq,
                                           i };
@@ -102,6 +106,7 @@ read_commit(struct sim_node *node, struct ilea_keyring *ring, const struct sim_c
             read_item(node, ring, &place, &item, view);
         }
     }
+    free(bytes);
 }
 
 static void
@@ -112,8 +117,9 @@ read_agency(struct sim_node *node, uint32_t author, struct view *view)
     ilea_assert(error == ILEA_ERROR_NONE);
     for (uint32_t i = 0; i < node->world->feed_count; i++) {
         const struct sim_log *log = &node->storage.logs[i];
-        if (node->world->feeds[i]->author != author || log->durable == 0) continue;
-        uint32_t told = sim_trust_told(node, node->world->feeds[i]);
+        const struct sim_feed *feed = node->world->feeds[i];
+        if (feed->author != author || feed->origin.scope != ILEA_SCOPE_PEERS || log->durable == 0) continue;
+        uint32_t told = sim_trust_told(node, feed);
         for (uint32_t j = 0; j < told; j++) read_commit(node, ring, log->commits[j], view);
     }
     ilea_keyring_free(ring);
@@ -198,7 +204,7 @@ holds_same(const struct sim_world *world, const struct sim_node *a, const struct
            uint32_t author)
 {
     for (uint32_t i = 0; i < world->feed_count; i++) {
-        if (world->feeds[i]->author != author) continue;
+        if (world->feeds[i]->author != author || world->feeds[i]->origin.scope == ILEA_SCOPE_AUDIENCE) continue;
         uint32_t told = sim_trust_told(a, world->feeds[i]);
         if (told != sim_trust_told(b, world->feeds[i])) return false;
         if (told > 0 && a->storage.logs[i].commits[told - 1] != b->storage.logs[i].commits[told - 1]) return false;

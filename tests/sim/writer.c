@@ -76,6 +76,7 @@ free_commit(struct sim_commit *commit)
         free(commit->changes);
         free(commit->named);
         free(commit->known);
+        free(commit->erases);
         free(commit->bytes);
         free(commit);
         commit = fork;

@@ -276,12 +276,8 @@ judge_history(const struct controls *controls, struct verdict *verdict)
         bool recent = epoch->is_audience && history_ms > 0 && epoch->time_ms >= history_ms;
         for (uint32_t agency = 0; agency < CONTROLS_AGENCIES; agency++) {
             bool *may = &verdict->may_have[i][agency];
-            *may = agency == CONTROLS_OWNER || history_ms == ILEA_HISTORY_ALL || recent;
-            for (uint32_t j = 0; j < controls->count; j++) {
-                if (verdict->ancestor[i][j] && acts_on(&controls->items[j], ILEA_MEMBER_ADD, 0, agency, NULL)) {
-                    *may = true;
-                }
-            }
+            *may = agency == CONTROLS_OWNER || history_ms == ILEA_HISTORY_ALL || recent
+                || verdict->level_at[i][agency] != 0;
         }
     }
 }
@@ -295,7 +291,6 @@ ilea_controls_judge(const struct controls *controls, struct verdict *verdict)
     judge_among(controls, verdict, all, verdict->level, verdict->suspended_by);
     judge_epoch(controls, verdict, all);
     judge_heads(controls, verdict);
-    judge_history(controls, verdict);
     for (uint32_t i = 0; i < controls->count; i++) {
         uint32_t suspended_by[CONTROLS_AGENCIES];
         judge_among(controls, verdict, verdict->ancestor[i], verdict->level_at[i], suspended_by);
@@ -303,6 +298,7 @@ ilea_controls_judge(const struct controls *controls, struct verdict *verdict)
             verdict->allowed_at[i][agency] = suspended_by[agency] != 0 ? 0 : verdict->level_at[i][agency];
         }
     }
+    judge_history(controls, verdict);
 }
 
 /* ---- Comparison ---- */

@@ -8,8 +8,8 @@ import subprocess
 import time
 
 from cases_fork import copy_home, titles
-from support import (Agency, CANTCREAT, DATAERR, Failure, IOERR, NOINPUT, NOPERM, Skip, TEMPFAIL, USAGE, check,
-                     federation, is_sanitized, make_rows, run_measured, same, test, wait_converged, wait_for)
+from support import (Agency, BIG, CANTCREAT, DATAERR, Failure, IOERR, NOINPUT, NOPERM, Skip, TEMPFAIL, USAGE,
+                     check, federation, is_sanitized, make_rows, run_measured, same, test, wait_converged, wait_for)
 
 
 def carry(maker, reader, path, *options):
@@ -218,11 +218,11 @@ def kill_import(place, agency, path, total, with_daemon):
 def bundle_large(place):
     """More than 20 MB in flat memory; a command or daemon that is killed in the middle; the same bundle again."""
     fr, nl, pl = federation(place, ["FR-PN", "NL-PO", "PL-KG"])
-    fr.load(big_rows(place, "big.jsonl", 480, 50000), "records")
+    fr.load(big_rows(place, "big.jsonl", 2100 if BIG else 480, 50000), "records")
     path, small = place.path("large"), place.path("small")
     result = run_measured(fr.words("bundle", "export", "--for", "NL-PO", path, "--json"))
     same(result.code, 0, f"export: {result.err}")
-    check(os.path.getsize(path) > 20 * 1000 * 1000, f"{os.path.getsize(path)} bytes")
+    check(os.path.getsize(path) > (100 if BIG else 20) * 1000 * 1000, f"{os.path.getsize(path)} bytes")
     pl_path = fr.json("bundle", "export", "--for", "PL-KG", place.path("large-pl"))["export"]["files"][0]
     # Memory: beside what a bundle of a few kilobytes takes, little.
     fr.json("bundle", "export", "--for", "NL-PO", small, "--since", path + ".next")

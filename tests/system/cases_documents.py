@@ -4,17 +4,15 @@ import glob
 import os
 import random
 import re
-import socket
 import subprocess
 import threading
 import time
 
 import support
-from support import (CANTCREAT, DATAERR, IOERR, NOINPUT, NOPERM, TEMPFAIL, USAGE, Agency, Skip, check, children,
-                     federation, folder_contains, free_port, same, test, wait_converged, wait_for, waits)
+from support import (CANTCREAT, DATAERR, IOERR, NOINPUT, NOPERM, TEMPFAIL, USAGE, BIG, Agency, Line, Skip, check,
+                     children, federation, folder_contains, same, test, wait_converged, wait_for, waits)
 
 MIB = 1 << 20
-BIG = os.environ.get("ILEA_BIG_DOCUMENTS") == "1"  # a gigabyte where else 64 MiB are enough
 
 
 def make_file(place, name, size):
@@ -44,58 +42,6 @@ def fetch(agency, ref, path, *words, seconds=120):
 
 def blobs(agency):
     return sorted(os.path.basename(path) for path in glob.glob(os.path.join(agency.home, "blobs", "*")))
-
-
-class Line:
-    """A line between a node that dials and one that listens: it can be slow, and it can be cut."""
-
-    def __init__(self, rate=None):
-        self.port, self.target, self.rate = free_port(), free_port(), rate
-        self.pairs, self.cuts, self.bytes, self.closing = [], 0, 0, False
-        self.socket = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while not self.closing:
-            try:
-                one, _ = self.socket.accept()
-                other = socket.create_connection(("127.0.0.1", self.target))
-            except OSError:
-                time.sleep(0.05)
-                continue
-            self.pairs.append((one, other))
-            for a, b in ((one, other), (other, one)):
-                threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
-
-    def _pump(self, a, b):
-        try:
-            while data := a.recv(65536):
-                if self.rate:
-                    time.sleep(len(data) / self.rate)
-                b.sendall(data)
-                self.bytes += len(data)
-        except OSError:
-            pass
-        for end in (a, b):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def cut(self):
-        self.cuts += 1
-        for pair in self.pairs:
-            for end in pair:
-                try:
-                    end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-        self.pairs = []
-
-    def close(self):
-        self.closing = True
-        self.socket.close()
-        self.cut()
 
 
 def over_line(place, line):
@@ -199,6 +145,7 @@ def documents_all(place):
     a.start()
     b.start()
     ref, _ = a.new("With plans")
+    wait_converged([a, b])
     sizes = [MIB, MIB // 2, 1, 5 * MIB]
     for i, size in enumerate(sizes):
         a.run("attach", ref, make_file(place, f"plan{i}", size))

@@ -113,6 +113,35 @@ def erase_late_peer(place):
 
 @test
 @waits
+def erase_new_peer(place):
+    """Who comes after it was erased gets all but that, from its author and from who has it of its author."""
+    a, b = agencies = federation(place, ["AT-BK", "BE-FP"])
+    for agency in agencies:
+        agency.start()
+    a.new("before")
+    ref, record = a.new(SECRET)
+    a.new("after")
+    wait_converged(agencies)
+    a.run("erase", ref, "--reason", "mistake", "--confirm")
+    wait_converged(agencies)
+    wait_confirmed(a, record, ["BE-FP"])
+    for code, source in (("CZ-PP", a), ("DE-BK", b)):
+        late = place.agency(code)
+        for one in agencies:
+            for this, other in ((one, late), (late, one)):
+                this.add(other)
+                this.approve(other)
+        if source is b:
+            a.stop()
+        late.start()
+        wait_converged([source, late])
+        same(titles(late), {"before", "after"}, f"what {code} has")
+        same(files_with(late.home, SECRET), [], f"files of {code} with the text")
+        late.verify()
+
+
+@test
+@waits
 def erase_backup_and_bundle(place):
     """A backup and a bundle of the time before: restored and imported, they bring nothing back."""
     a, b = agencies = federation(place, ["AT-BK", "BE-FP"])

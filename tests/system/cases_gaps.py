@@ -114,6 +114,7 @@ def bit_rot(place):
         check("damaged   2 commits on the disk" in agency.run("status").out, "the text", agency.run("status").out)
         other.start()
         wait_for("the repair", lambda: agency.status()["repaired"] == len(seqs), 30, 0.3)
+        wait_for("a whole view", lambda: agency.status()["view_position"] == agency.status()["position"], 30, 0.3)
         wait_for("the records", lambda: agency.export("--agency", "FR-PN") == records, 30, 0.3)
         same(agency.status()["damaged"], 0, "damaged commits that are left")
         agency.verify()

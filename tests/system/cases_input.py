@@ -330,11 +330,11 @@ def bad_homes(place):
     shutil.copy(log, place.path("data.mdb"))
     with open(log, "rb") as file:
         content = file.read()
-    own = b"format\0\0\0\4"
-    check(content.count(own) > 0, "no row with the format")
+    own = re.search(rb"format\0\0\0[\x02-\x62]", content)
+    check(own is not None, "no row with the format")
     for other in b"format\0\0\0\x63", b"format\0\0\0\1":
         with open(log, "r+b") as file:
-            file.write(content.replace(own, other))
+            file.write(content.replace(own.group(), other))
         daemon(CONFIG, "another format")
         command(CONFIG, "another format")
         command(CONFIG, "another format", words=("verify",))

@@ -388,6 +388,7 @@ def latencies_ms(writer, follower, first, count):
 
 
 @test
+@support.alone
 def lobby_flood(place):
     """100,000 strangers: two peers go on, memory and disk stay bounded, and who has an invite gets through."""
     connections, seconds = 100000, 60

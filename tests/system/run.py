@@ -14,6 +14,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import support  # noqa: E402
+import cases_gaps  # noqa: E402,F401  the longest first
+import cases_where  # noqa: E402,F401
 import cases_sync  # noqa: E402,F401
 import cases_crash  # noqa: E402,F401
 import cases_input  # noqa: E402,F401
@@ -23,11 +25,10 @@ import cases_restore  # noqa: E402,F401
 import cases_lobby  # noqa: E402,F401
 import cases_trust  # noqa: E402,F401
 import cases_bundle  # noqa: E402,F401
-import cases_where  # noqa: E402,F401
-import cases_gaps  # noqa: E402,F401
 import cases_review  # noqa: E402,F401
 import cases_documents  # noqa: E402,F401
 import cases_erase  # noqa: E402,F401
+import cases_five  # noqa: E402,F401
 
 
 def run_one(function, options):
@@ -55,6 +56,68 @@ def run_one(function, options):
         return False
 
 
+# Of the cases that work, as many at once as there are processors; of those that mostly wait, as many again and one.
+WORK_MAX = max(1, os.cpu_count() or 1)
+RUN_MAX = 2 * WORK_MAX + 1
+PORTS = (20000, 32000)
+
+
+class Pool:
+    """All cases, each a run.py of its own with ports of its own."""
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.running = {}  # slot: (process, case)
+        self.codes = []
+
+    def start(self, case):
+        slot = next(i for i in range(RUN_MAX) if i not in self.running)
+        width = (PORTS[1] - PORTS[0]) // RUN_MAX
+        first = PORTS[0] + slot * width
+        process = subprocess.Popen(
+            [sys.executable, os.path.abspath(__file__), *self.arguments, "--ports", str(first), str(first + width),
+             case.__name__], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.running[slot] = (process, case)
+
+    def has_room(self, case):
+        """Whether it may start beside what runs."""
+        cases = [running for _, running in self.running.values()]
+        if len(cases) == RUN_MAX or (cases and (hasattr(case, "alone") or hasattr(cases[0], "alone"))):
+            return False
+        return hasattr(case, "waits") or sum(not hasattr(other, "waits") for other in cases) < WORK_MAX
+
+    def reap(self):
+        """Wait until one ends; its lines without the seed and the count."""
+        while True:
+            for slot, (process, _) in self.running.items():
+                if process.poll() is None:
+                    continue
+                lines = process.stdout.read().splitlines()
+                print("\n".join(lines[1:-1]), flush=True)
+                counts = re.match(r"(\d+) passed, (\d+) failed", lines[-1] if lines else "")
+                self.codes.append(None if counts and counts.groups() == ("0", "0") else process.returncode == 0)
+                del self.running[slot]
+                return
+            time.sleep(0.05)
+
+    def run(self, cases):
+        """Those that run alone, then the ones that wait before the ones that work; what each gave."""
+        left = sorted(cases, key=lambda case: (not hasattr(case, "alone"), not hasattr(case, "waits")))
+        while left or self.running:
+            case = next((case for case in left if self.has_room(case)), None)
+            if case is None:
+                self.reap()
+                continue
+            left.remove(case)
+            self.start(case)
+        return self.codes
+
+    def end(self):
+        for process, _ in self.running.values():
+            process.terminate()
+            process.wait()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="tests to run; default: all")
@@ -64,8 +127,7 @@ def main():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--keep", action="store_true", help="keep the folders of tests that passed too")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--part", choices=("all", "waits", "works"), default="all",
-                        help="the tests that mostly wait, or the others; all: the former in a process beside")
+    parser.add_argument("--ports", type=int, nargs=2, metavar=("FIRST", "END"), default=PORTS)
     options = parser.parse_args()
     tests = support.TESTS
     if options.list:
@@ -83,23 +145,17 @@ def main():
     support.Options.slow, support.Options.seed = options.slow, options.seed
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"seed {options.seed}, programs in {options.bin}", flush=True)
-    beside = None
-    if options.part == "all" and not options.names:
-        beside = subprocess.Popen([sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--part", "waits"],
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-        options.part = "works"
-    if options.part == "waits":
-        support.Options.ports = (26000, 32000)
-    results = [run_one(function, options) for function in tests
-               if (function.__name__ in options.names if options.names
-                   else hasattr(function, "waits") == (options.part == "waits"))]
+    support.Options.ports = tuple(options.ports)
+    if options.names:
+        results = [run_one(function, options) for function in tests if function.__name__ in options.names]
+    else:
+        pool = Pool([f"--bin={options.bin}", f"--rounds={options.rounds}", f"--slow={options.slow}",
+                     f"--seed={options.seed}", *(["--keep"] if options.keep else [])])
+        try:
+            results = pool.run(tests)
+        finally:
+            pool.end()
     passed, failed, skipped = results.count(True), results.count(False), results.count(None)
-    if beside is not None:
-        lines = beside.communicate()[0].splitlines()
-        print("\n".join(lines[1:-1]))
-        counts = re.fullmatch(r"(\d+) passed, (\d+) failed(?: \((\d+) skipped\))?", lines[-1] if lines else "")
-        passed, failed, skipped = (sum(pair) for pair in zip((passed, failed, skipped),
-                                                             map(int, counts.groups("0")) if counts else (0, 1, 0)))
     print(f"{passed} passed, {failed} failed" + (f" ({skipped} skipped)" if skipped else ""))
     return 1 if failed else 0
 

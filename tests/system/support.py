@@ -18,6 +18,7 @@ import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIG = os.environ.get("ILEA_BIG") == "1"  # a document of a gigabyte, a bundle of 100 MB
 DATA = os.path.join(ROOT, "..", "shared", "data")
 
 USAGE, DATAERR, NOINPUT, UNAVAILABLE, SOFTWARE, CANTCREAT, IOERR, TEMPFAIL, NOPERM, CONFIG = (
@@ -26,7 +27,7 @@ USAGE, DATAERR, NOINPUT, UNAVAILABLE, SOFTWARE, CANTCREAT, IOERR, TEMPFAIL, NOPE
 
 class Options:
     """Of the run; set by run.py."""
-    ports = (20000, 26000)  # the half for the tests that wait is 26000 to 32000
+    ports = (20000, 32000)  # of those, each case that runs beside others has some
     bin = os.environ.get("ILEA_BIN", "")
     rounds = 20
     slow = 1.0
@@ -519,6 +520,61 @@ def folder_contains(folder, needles):
     return found
 
 
+class Line:
+    """A line between a node that dials and one that listens: it can be slow, cut, and listened to."""
+
+    def __init__(self, rate=None, record=False):
+        self.port, self.target, self.rate = free_port(), free_port(), rate
+        self.seen = bytearray() if record else None
+        self.pairs, self.cuts, self.bytes, self.closing = [], 0, 0, False
+        self.socket = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while not self.closing:
+            try:
+                one, _ = self.socket.accept()
+                other = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                time.sleep(0.05)
+                continue
+            self.pairs.append((one, other))
+            for a, b in ((one, other), (other, one)):
+                threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
+
+    def _pump(self, a, b):
+        try:
+            while data := a.recv(65536):
+                if self.rate:
+                    time.sleep(len(data) / self.rate)
+                b.sendall(data)
+                self.bytes += len(data)
+                if self.seen is not None:
+                    self.seen += data
+        except OSError:
+            pass
+        for end in (a, b):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self):
+        self.cuts += 1
+        for pair in self.pairs:
+            for end in pair:
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+        self.pairs = []
+
+    def close(self):
+        self.closing = True
+        self.socket.close()
+        self.cut()
+
+
 class Background:
     """A thread whose failure is the test's."""
 
@@ -551,6 +607,12 @@ def test(function):
 
 
 def waits(function):
-    """A test that waits more than it does: run beside the others."""
+    """A test that waits more than it does: more of them run at once."""
     function.waits = True
+    return function
+
+
+def alone(function):
+    """A test that compares times: nothing else runs then."""
+    function.alone = True
     return function

@@ -403,6 +403,37 @@ test_several_ids(void **unused)
     ilea_membership_free(membership);
 }
 
+static bool
+is_followed(void *context, const struct ilea_agency_id *agency)
+{
+    static const struct ilea_agency_id named; /* in all that is planned */
+    assert_memory_equal(agency, &named, sizeof named);
+    return *(const bool *)context;
+}
+
+/* Our own may come back before what it names, and others name ours. */
+static void
+test_whole(void **unused)
+{
+    (void)unused;
+    struct ilea_membership *membership = new_membership();
+    struct ilea_commit_id ids[] = { ilea_planned_commit(1), ilea_planned_commit(3), ilea_planned_commit(4) };
+    bool followed = true;
+    assert_false(ilea_membership_is_whole(membership, &ids[0], is_followed, &followed));
+    must_take(membership, audience_of(1, 0, 1, ILEA_MEMBER_ADD, 2, ILEA_ACCESS_ADMIN));
+    must_take(membership, audience_of(3, 2, 2, ILEA_MEMBER_ADD, 3, ILEA_ACCESS_WRITE));
+    must_take(membership, audience_of(4, 3, 3, ILEA_MEMBER_ADD, 4, ILEA_ACCESS_WRITE));
+    assert_true(ilea_membership_is_whole(membership, &ids[0], is_followed, &followed));
+    assert_false(ilea_membership_is_whole(membership, &ids[1], is_followed, &followed));
+    assert_false(ilea_membership_is_whole(membership, &ids[2], is_followed, &followed));
+    followed = false; /* what it stated need not come */
+    assert_true(ilea_membership_is_whole(membership, &ids[2], is_followed, &followed));
+    followed = true;
+    must_take(membership, suspend_of(2, 2, 1, 3));
+    for (uint32_t i = 0; i < 3; i++) assert_true(ilea_membership_is_whole(membership, &ids[i], is_followed, &followed));
+    ilea_membership_free(membership);
+}
+
 /* What follows from acts that are only planned is what follows once they are stated. */
 static void
 test_after(void **unused)
@@ -624,6 +655,7 @@ main(void)
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_what_a_state_says),
         cmocka_unit_test(test_several_ids),
+        cmocka_unit_test(test_whole),
         cmocka_unit_test(test_after),
         cmocka_unit_test(test_after_knows_no_trick),
         cmocka_unit_test(test_statements_and_numbers),

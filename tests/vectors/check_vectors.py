@@ -1275,7 +1275,7 @@ class Controls:
             return True
         roots = [other for other, one in self.all.items() if "history_ms" in one]
         history = self.all[max(roots, key=self.order)]["history_ms"] if roots else 0
-        return (history == HISTORY_ALL or bool(self.acts(agency, (1,), self.ancestors[id_]))
+        return (history == HISTORY_ALL or bool(self.level(agency, self.ancestors[id_]))
                 or 0 < history <= self.all[id_].get("time_ms", 0))
 
 

@@ -2188,6 +2188,7 @@ def audience():
     named_stories(tell)
     for number in range(200):
         tell("drawn %d" % number, drawn_story(number))
+    return file
 
 
 def document_element(name=b"plan.pdf", media=b"application/pdf", size=b"300000", root=None, key=None, more=()):
