@@ -41,8 +41,9 @@ ilea_author_new(struct ilea_log *log, const struct ilea_keys *keys, struct ilea_
 
     struct ilea_transaction *txn = NULL;
     struct ilea_agency_row own;
-    enum ilea_error error = ilea_keyring_new(ILEA_OWN_EPOCHS_MAX, &made->ring);
+    enum ilea_error error = ilea_keyring_new(ILEA_OWN_KEYS_MAX, &made->ring);
     if (error == ILEA_ERROR_NONE) error = ilea_commit_builder_new(&made->builder);
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(log, &made->audiences);
     if (error == ILEA_ERROR_NONE) {
         error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
     }
@@ -66,6 +67,7 @@ ilea_author_free(struct ilea_author *author)
     if (author == NULL) return;
     ilea_author_abort(author);
     ilea_keyring_free(author->ring);
+    ilea_audience_cache_free(author->audiences);
     ilea_commit_builder_free(author->builder);
     ilea_record_deinit(&author->record);
     for (unsigned i = 0; i < 2; i++) free(author->pending[i].ids);
@@ -73,6 +75,7 @@ ilea_author_free(struct ilea_author *author)
     ilea_author_forget_readers(author);
     free(author->own);
     free(author->commits);
+    free(author->changed);
     free(author);
 }
 
@@ -176,7 +179,7 @@ ilea_author_begin(struct ilea_author *author, uint64_t now_ms)
 {
     ilea_assert(author->txn == NULL);
     author->now_ms = now_ms;
-    author->commit_count = 0;
+    author->commit_count = author->changed_count = 0;
     ilea_author_save_lines(author);
     ilea_author_forget_readers(author); /* chosen anew: who is approved may have changed */
     author->own_changed = author->audited = false;
@@ -209,12 +212,54 @@ ilea_author_abort(struct ilea_author *author)
     ilea_transaction_abort(author->view_txn);
     author->txn = author->view_txn = NULL;
     author->is_open = false;
-    author->epoch_due.number = 0;
+    author->has_epoch_due = false;
     if (author->own_changed) ilea_author_forget_epochs(author);
     author->position = author->saved_position;
     author->commit_count = 0;
     ilea_author_restore_lines(author);
     settle_pending(author, author->saved_position);
+}
+
+/* The commit that carries an epoch is its name. */
+static enum ilea_error
+put_epoch_due(struct ilea_author *author, const struct ilea_feed_row *feed, const struct ilea_commit_id *id)
+{
+    struct ilea_epoch_row *row = &author->epoch_due;
+    if (!author->has_epoch_due) return ILEA_ERROR_NONE;
+    author->has_epoch_due = false;
+    row->statement = *id;
+    row->agency = feed->origin.agency;
+    row->feed = feed->number;
+    row->seq = feed->seq + 1;
+    enum ilea_error error = ilea_log_put_epoch(author->txn, row);
+    if (error != ILEA_ERROR_NONE || feed->origin.scope == ILEA_SCOPE_AUDIENCE) return error;
+    author->own_changed = true;
+    return ilea_author_note_epoch(author, row);
+}
+
+/* Another membership is to be told to whoever gives the feeds to others. */
+static enum ilea_error
+note_changed(struct ilea_author *author, const struct ilea_audience_id *audience)
+{
+    for (uint32_t i = 0; i < author->changed_count; i++) {
+        if (memcmp(author->changed[i].bytes, audience->bytes, sizeof audience->bytes) == 0) return ILEA_ERROR_NONE;
+    }
+    if (author->changed_count == author->changed_capacity) {
+        uint32_t larger = author->changed_capacity == 0 ? 16 : author->changed_capacity * 2;
+        struct ilea_audience_id *moved = realloc(author->changed, larger * sizeof *moved);
+        if (moved == NULL) return ILEA_ERROR_NO_MEMORY;
+        author->changed = moved;
+        author->changed_capacity = larger;
+    }
+    author->changed[author->changed_count++] = *audience;
+    return ILEA_ERROR_NONE;
+}
+
+const struct ilea_audience_id *
+ilea_author_changed(const struct ilea_author *author, uint32_t *count)
+{
+    *count = author->changed_count;
+    return author->changed;
 }
 
 /* End the commit that is being built, if any, and put it into the log. */
@@ -235,21 +280,13 @@ ilea_author_end_commit(struct ilea_author *author)
     struct ilea_span bytes;
     struct ilea_commit_id id;
     ilea_commit_end(author->builder, author->keys->node, &bytes, &id);
-    if (author->epoch_due.number != 0) { /* the commit that carries an epoch is its name */
-        author->epoch_due.statement = id;
-        author->epoch_due.agency = feed->origin.agency;
-        author->epoch_due.feed = feed->number;
-        author->epoch_due.seq = feed->seq + 1;
-        author->own_changed = true;
-        enum ilea_error error = ilea_log_put_epoch(author->txn, &author->epoch_due);
-        if (error == ILEA_ERROR_NONE) error = ilea_author_note_epoch(author, &author->epoch_due);
-        author->epoch_due.number = 0;
-        if (error != ILEA_ERROR_NONE) return error;
+    enum ilea_error error = put_epoch_due(author, feed, &id);
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_log_append(author->txn, feed, feed->seq + 1, &id, bytes, &author->position);
     }
-    enum ilea_error error =
-        ilea_log_append(author->txn, feed, feed->seq + 1, &id, bytes, &author->position);
-    bool audience_changed = false; /* whoever states something tells the replicator itself */
+    bool audience_changed = false;
     if (error == ILEA_ERROR_NONE) error = ilea_audience_index(author->txn, feed, &id, bytes, &audience_changed);
+    if (error == ILEA_ERROR_NONE && audience_changed) error = note_changed(author, &feed->origin.audience);
     if (error != ILEA_ERROR_NONE) return error;
     line->written = author->position;
     author->commits[author->commit_count++] =
@@ -297,6 +334,7 @@ ilea_author_add_change(struct ilea_author *author, uint32_t line, struct ilea_ch
 {
     const struct ilea_author_line *to = &author->lines[line];
     struct ilea_epoch_id epoch;
+    if (change->label >= ILEA_LABEL_RED && to->scope != ILEA_SCOPE_AGENCY) return ILEA_ERROR_INVALID;
     enum ilea_error error = ilea_author_epoch(author, line, change->label, &epoch);
     if (error == ILEA_ERROR_NONE) error = ilea_author_open_commit(author, line);
     for (unsigned attempt = 0; error == ILEA_ERROR_NONE && attempt < 2; attempt++) {

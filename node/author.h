@@ -36,6 +36,8 @@ struct ilea_put_result {
     char ref[48];                    /* "" where the type has none */
     /* REVIEW: what a release says of it. */
     bool is_shared;                  /* others have the record already */
+    enum ilea_scope scope;           /* for whom it would be, */
+    struct ilea_audience_id audience; /* of scope AUDIENCE; zeros else; */
     uint32_t label;                  /* that would go with it */
     uint8_t base[ILEA_HASH_SIZE];    /* of the record as it stands; zeros: there is none yet */
     char reason[ILEA_REASON_SIZE];   /* on failure: one line for people */
@@ -108,6 +110,14 @@ bool ilea_author_refuses(enum ilea_error error);
 /* Who is approved has changed in this transaction: start an epoch that they can read, and hand them the
  * earlier keys. Does nothing as long as nothing was ever shared. */
 ILEA_MUST_USE enum ilea_error ilea_author_readers_changed(struct ilea_author *author);
+
+/* More is known of a closed audience now: if it is ours, add members anew whose reading key has changed, and hand keys of
+ * earlier epochs to those who may have them and do not. */
+ILEA_MUST_USE enum ilea_error ilea_author_audience_changed(struct ilea_author *author,
+                                                           const struct ilea_audience_id *audience);
+/* Closed audiences of which this group commit states who is in them: whoever is told of their feeds may be another.
+ * Borrowed until the next begin. */
+const struct ilea_audience_id *ilea_author_changed(const struct ilea_author *author, uint32_t *count);
 
 /* A commit of ours that was lost here came back from a peer and is in the transaction: keep the keys of
  * the epochs it states, so that they can be handed to readers who come later. */

@@ -17,16 +17,8 @@
 #include "crypto/assert.h"
 #include "node/author_state.h"
 #include "node/reach.h"
-#include "replication/record/manifest.h"
 
 enum { LABELS = 2 }; /* of what all peers may read: CLEAR and GREEN */
-
-/* An agency that is approved now, or ourselves. */
-struct ilea_author_reader {
-    uint8_t key[ILEA_EPOCH_READER_SIZE]; /* agency id || reading key: as rows have it */
-    uint32_t tlp_max;
-    char *areas;                         /* NULL: not restricted */
-};
 
 /* A set of readers, ascending, as rows have them. */
 struct reader_set {
@@ -34,79 +26,34 @@ struct reader_set {
     uint32_t count;
 };
 
+/* Agency id || reading key, as rows have it. */
 static void
-make_reader(struct ilea_author_reader *reader, const struct ilea_agency_id *id,
-            const struct ilea_reading_public *key)
+make_reader(const struct ilea_author *author, const struct ilea_reach_agency *agency,
+            uint8_t key[ILEA_EPOCH_READER_SIZE])
 {
-    memcpy(reader->key, id->bytes, ILEA_ID_SIZE);
-    memcpy(reader->key + ILEA_ID_SIZE, key->bytes, sizeof key->bytes);
-    reader->tlp_max = ILEA_LABEL_RED;
-    reader->areas = NULL;
+    const struct ilea_reading_public *reading =
+        agency->state == ILEA_AGENCY_SELF ? &author->reading : &agency->reading;
+    memcpy(key, agency->id.bytes, ILEA_ID_SIZE);
+    memcpy(key + ILEA_ID_SIZE, reading->bytes, sizeof reading->bytes);
 }
 
 void
 ilea_author_forget_readers(struct ilea_author *author)
 {
-    for (uint32_t i = 0; i < author->reader_count; i++) free(author->readers[i].areas);
-    free(author->readers);
-    author->readers = NULL;
-    author->reader_count = 0;
+    ilea_reach_unload(&author->agencies);
     author->epoch_count = 0;
 }
 
-static enum ilea_error
-add_reader(struct ilea_author *author, const struct ilea_agency_row *row)
+enum ilea_error
+ilea_author_agencies(struct ilea_author *author, const struct ilea_reach_agencies **agencies)
 {
-    struct ilea_manifest *manifest = malloc(sizeof *manifest);
-    if (manifest == NULL) return ILEA_ERROR_NO_MEMORY;
-    struct ilea_author_reader *reader = &author->readers[author->reader_count];
-    struct ilea_span bytes;
-    uint64_t index;
-    enum ilea_error error = ilea_log_manifest_last(author->txn, &row->id, &index, &bytes);
-    if (error == ILEA_ERROR_NONE && ilea_manifest_decode(bytes, manifest) != ILEA_ERROR_NONE) {
-        error = ILEA_ERROR_CORRUPT;
+    *agencies = &author->agencies;
+    if (author->agencies.count > 0) return ILEA_ERROR_NONE;
+    enum ilea_error error = ilea_reach_load(author->txn, true, &author->agencies);
+    if (error == ILEA_ERROR_NONE && author->agencies.count > ILEA_MEMBERS_MAX) {
+        ilea_author_forget_readers(author);
+        error = ILEA_ERROR_LIMIT;
     }
-    if (error == ILEA_ERROR_NONE) {
-        make_reader(reader, &row->id, &manifest->reading);
-        reader->tlp_max = row->grant.tlp_max;
-        if (row->grant.areas.size > 0) {
-            reader->areas = strndup((const char *)row->grant.areas.data, row->grant.areas.size);
-            if (reader->areas == NULL) error = ILEA_ERROR_NO_MEMORY;
-        }
-    }
-    if (error == ILEA_ERROR_NONE) author->reader_count++;
-    free(manifest);
-    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
-}
-
-/* The agencies approved now and ourselves, ascending by id. */
-static enum ilea_error
-collect_readers(struct ilea_author *author)
-{
-    if (author->readers != NULL) return ILEA_ERROR_NONE;
-    author->readers = calloc(ILEA_MEMBERS_MAX, sizeof *author->readers);
-    if (author->readers == NULL) return ILEA_ERROR_NO_MEMORY;
-    struct ilea_agency_row row;
-    struct ilea_agency_id last;
-    const struct ilea_agency_id *after = NULL;
-    enum ilea_error error;
-    while ((error = ilea_log_agency_next(author->txn, after, &row)) == ILEA_ERROR_NONE) {
-        last = row.id;
-        after = &last;
-        if (row.state != ILEA_AGENCY_SELF && row.state != ILEA_AGENCY_APPROVED) continue;
-        if (author->reader_count == ILEA_MEMBERS_MAX) {
-            error = ILEA_ERROR_LIMIT;
-            break;
-        }
-        if (row.state == ILEA_AGENCY_SELF) {
-            make_reader(&author->readers[author->reader_count++], &row.id, &author->reading);
-        } else {
-            error = add_reader(author, &row);
-            if (error != ILEA_ERROR_NONE) break;
-        }
-    }
-    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
-    ilea_author_forget_readers(author);
     return error;
 }
 
@@ -121,18 +68,16 @@ static enum ilea_error
 choose_readers(struct ilea_author *author, enum ilea_scope scope, uint32_t label, bool with_record,
                struct reader_set *set)
 {
-    enum ilea_error error = collect_readers(author);
+    const struct ilea_reach_agencies *agencies;
+    const struct ilea_reach_what what = { scope, NULL, label, with_record ? ilea_author_is_within : NULL, author };
+    enum ilea_error error = ilea_author_agencies(author, &agencies);
     if (error != ILEA_ERROR_NONE) return error;
     set->count = 0;
-    set->keys = malloc(author->reader_count * sizeof *set->keys);
+    set->keys = malloc(agencies->count * sizeof *set->keys);
     if (set->keys == NULL) return ILEA_ERROR_NO_MEMORY;
-    for (uint32_t i = 0; i < author->reader_count; i++) {
-        const struct ilea_author_reader *reader = &author->readers[i];
-        bool self = is_self(author, reader->key);
-        if (!self && scope != ILEA_SCOPE_PEERS) continue;
-        enum ilea_reach reach = ilea_reach_of(self ? ILEA_AGENCY_SELF : ILEA_AGENCY_APPROVED, reader->tlp_max,
-                                              reader->areas, label, with_record ? ilea_author_is_within : NULL, author);
-        if (reach == ILEA_REACH_GETS) memcpy(set->keys[set->count++], reader->key, sizeof reader->key);
+    for (uint32_t i = 0; i < agencies->count; i++) {
+        const struct ilea_reach_agency *agency = &agencies->rows[i];
+        if (ilea_reach_to(agency, &what) == ILEA_REACH_GETS) make_reader(author, agency, set->keys[set->count++]);
     }
     return ILEA_ERROR_NONE;
 }
@@ -171,7 +116,7 @@ find_epoch(const struct ilea_author *author, uint32_t line, uint32_t label,
            const struct reader_set *set, struct ilea_epoch_id *id)
 {
     const struct ilea_epoch_row *due = &author->epoch_due;
-    if (due->number != 0 && is_of_line(author, due, line) && due->label == label && same_readers(due->readers, set)) {
+    if (author->has_epoch_due && is_of_line(author, due, line) && due->label == label && same_readers(due->readers, set)) {
         name_epoch(due->aek_commit, id);
         return true;
     }
@@ -218,7 +163,7 @@ state_epoch(struct ilea_author *author, uint32_t line, uint32_t label, const str
             struct ilea_epoch_id *id)
 {
     struct ilea_epoch_row *row = &author->epoch_due;
-    if (row->number != 0) {
+    if (author->has_epoch_due) {
         enum ilea_error ended = ilea_author_end_commit(author);
         if (ended != ILEA_ERROR_NONE) return ended;
     }
@@ -254,6 +199,7 @@ state_epoch(struct ilea_author *author, uint32_t line, uint32_t label, const str
                                         .readers = { author->due_readers, size } };
         memcpy(row->aek_commit, aek_commit, sizeof row->aek_commit);
         memcpy(row->wrapped, own, sizeof own);
+        author->has_epoch_due = true;
     }
     free(bytes);
     free(wrapped);
@@ -314,9 +260,11 @@ add_epoch_reader(struct ilea_author *author, struct ilea_author_epoch *epoch, co
 
 /* The keys of earlier epochs that one reader may read and lacks. */
 static enum ilea_error
-give_history(struct ilea_author *author, const struct ilea_author_reader *reader, uint32_t *at, uint8_t *bytes)
+give_history(struct ilea_author *author, const struct ilea_reach_agency *reader, uint32_t *at, uint8_t *bytes)
 {
     uint32_t count = 0;
+    uint8_t key[ILEA_EPOCH_READER_SIZE];
+    make_reader(author, reader, key);
     for (uint32_t i = 0; i < author->own_count; i++) {
         const struct ilea_epoch_row *row = &author->own[i].row;
         struct ilea_epoch_id id;
@@ -324,18 +272,18 @@ give_history(struct ilea_author *author, const struct ilea_author_reader *reader
         /* One that came back after a restore does not say what it was for. */
         uint32_t label = row->label != 0 ? row->label : ILEA_LABEL_GREEN;
         if (is_of_line(author, row, ILEA_LINE_PEERS) && label <= reader->tlp_max
-            && !is_reader(row->readers, reader->key) && ilea_keyring_holds(author->ring, &id)) {
+            && !is_reader(row->readers, key) && ilea_keyring_holds(author->ring, &id)) {
             at[count++] = i;
         }
     }
     enum ilea_error error = ILEA_ERROR_NONE;
     for (uint32_t from = 0; from < count && error == ILEA_ERROR_NONE;) {
         uint32_t part = count - from < ILEA_HISTORY_KEYS_MAX ? count - from : ILEA_HISTORY_KEYS_MAX;
-        error = state_keys(author, reader->key, at + from, part, bytes);
+        error = state_keys(author, key, at + from, part, bytes);
         from += part;
     }
     for (uint32_t i = 0; i < count && error == ILEA_ERROR_NONE; i++) {
-        error = add_epoch_reader(author, &author->own[at[i]], reader->key);
+        error = add_epoch_reader(author, &author->own[at[i]], key);
     }
     return error;
 }
@@ -345,16 +293,18 @@ give_history(struct ilea_author *author, const struct ilea_author_reader *reader
 static enum ilea_error
 give_histories(struct ilea_author *author)
 {
-    if (author->epoch_due.number != 0) {
+    if (author->has_epoch_due) {
         enum ilea_error ended = ilea_author_end_commit(author);
         if (ended != ILEA_ERROR_NONE) return ended;
     }
     uint32_t *at = malloc((author->own_count + 1) * sizeof *at);
     uint8_t *bytes = malloc(ILEA_ITEM_SIZE_MAX);
-    enum ilea_error error = at != NULL && bytes != NULL ? collect_readers(author) : ILEA_ERROR_NO_MEMORY;
-    for (uint32_t i = 0; i < author->reader_count && error == ILEA_ERROR_NONE; i++) {
-        const struct ilea_author_reader *reader = &author->readers[i];
-        if (reader->areas != NULL || is_self(author, reader->key)) continue; /* restricted: from now on */
+    const struct ilea_reach_agencies *agencies;
+    enum ilea_error error =
+        at != NULL && bytes != NULL ? ilea_author_agencies(author, &agencies) : ILEA_ERROR_NO_MEMORY;
+    for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < agencies->count; i++) {
+        const struct ilea_reach_agency *reader = &agencies->rows[i];
+        if (reader->areas != NULL || reader->state == ILEA_AGENCY_SELF) continue; /* restricted: from now on */
         error = give_history(author, reader, at, bytes);
     }
     free(at);
@@ -381,8 +331,8 @@ fit_epoch(struct ilea_author *author, uint32_t line, uint32_t label, bool with_r
 static bool
 any_is_restricted(const struct ilea_author *author)
 {
-    for (uint32_t i = 0; i < author->reader_count; i++) {
-        if (author->readers[i].areas != NULL) return true;
+    for (uint32_t i = 0; i < author->agencies.count; i++) {
+        if (author->agencies.rows[i].areas != NULL) return true;
     }
     return false;
 }
@@ -390,6 +340,7 @@ any_is_restricted(const struct ilea_author *author)
 enum ilea_error
 ilea_author_epoch(struct ilea_author *author, uint32_t line, uint32_t label, struct ilea_epoch_id *epoch)
 {
+    if (author->lines[line].scope == ILEA_SCOPE_AUDIENCE) return ilea_author_closed_epoch(author, line, label, epoch);
     if (line == ILEA_LINE_AGENCY) label = 0;
     for (uint32_t i = 0; i < author->epoch_count; i++) {
         if (author->epochs[i].line != line || author->epochs[i].label != label) continue;
@@ -407,10 +358,10 @@ ilea_author_epoch(struct ilea_author *author, uint32_t line, uint32_t label, str
     return error;
 }
 
-enum ilea_error
-ilea_author_readers_changed(struct ilea_author *author)
+/* Of what all peers may read. */
+static enum ilea_error
+open_readers_changed(struct ilea_author *author)
 {
-    ilea_author_forget_readers(author);
     enum ilea_error error = ilea_author_load_epochs(author, author->txn);
     if (error != ILEA_ERROR_NONE || newest_epoch(author, ILEA_LINE_PEERS) == NULL) return error;
     bool used[LABELS + 1] = { false };
@@ -425,4 +376,12 @@ ilea_author_readers_changed(struct ilea_author *author)
         if (used[label]) error = fit_epoch(author, ILEA_LINE_PEERS, label, false, &id);
     }
     return error;
+}
+
+enum ilea_error
+ilea_author_readers_changed(struct ilea_author *author)
+{
+    ilea_author_forget_readers(author);
+    enum ilea_error error = open_readers_changed(author);
+    return error == ILEA_ERROR_NONE ? ilea_author_audiences_changed(author) : error;
 }

@@ -184,8 +184,17 @@ predecessors(struct ilea_author *author, const struct ilea_feed_origin *origin, 
 enum ilea_error
 ilea_author_open_feed(struct ilea_author *author, uint32_t line)
 {
-    struct ilea_feed_row row = { .origin = { .agency = author->identity->agency,
-                                             .node = author->node, .scope = author->lines[line].scope } };
+    struct ilea_author_line *to = &author->lines[line];
+    struct ilea_feed_row row = { .origin = { .agency = author->identity->agency, .node = author->node,
+                                             .scope = to->scope } };
+    struct ilea_audience_row audience = { .owner = { { 0 } } };
+    to->has_named = false; /* the feed says nothing yet */
+    to->writer_count = 0;
+    if (to->scope == ILEA_SCOPE_AUDIENCE) {
+        enum ilea_error found = ilea_log_audience(author->txn, &to->audience, &audience);
+        if (found != ILEA_ERROR_NONE) return found;
+        row.origin.audience = to->audience;
+    }
     ilea_random_bytes(row.origin.incarnation, sizeof row.origin.incarnation);
     ilea_feed_id_of(&author->identity->network, &row.origin, &row.id);
     struct ilea_position *positions = NULL;
@@ -197,13 +206,14 @@ ilea_author_open_feed(struct ilea_author *author, uint32_t line)
     if (error == ILEA_ERROR_NONE) {
         struct ilea_msgpack_writer writer;
         ilea_msgpack_writer_init(&writer, bytes, OPENING_SIZE_MAX);
-        const struct ilea_opening opening = { .origin = row.origin };
+        struct ilea_opening opening = { .origin = row.origin, .owner = audience.owner };
+        memcpy(opening.salt, audience.salt, sizeof opening.salt);
         ilea_opening_put(&writer, &opening, positions, count);
         ilea_assert(!writer.failed);
         ilea_commit_begin(author->builder, &author->identity->network, &row.id, 1, &row.head);
         error = ilea_commit_add_statement(author->builder, ilea_msgpack_written(&writer));
     }
-    if (error == ILEA_ERROR_NONE) author->lines[line].feed = row;
+    if (error == ILEA_ERROR_NONE) to->feed = row;
     free(positions);
     free(bytes);
     return error;

@@ -115,6 +115,59 @@ take_back_epoch(struct ilea_author *author, const struct ilea_feed_row *feed, ui
     return ILEA_ERROR_NONE;
 }
 
+/* Whom an epoch of a closed audience was sealed to, as far as that is known: allowed members, by what it names. Where
+ * some of that is missing, nobody: who lacks nothing is then handed its key once more. */
+static enum ilea_error
+closed_readers(struct ilea_author *author, const struct ilea_stated_epoch *stated, struct ilea_epoch_row *row,
+               uint8_t *readers)
+{
+    struct ilea_membership *membership;
+    struct ilea_membership_state state;
+    enum ilea_error error = ilea_author_membership(author, &stated->audience, &membership);
+    if (error == ILEA_ERROR_NONE) error = ilea_membership_state(membership, &state);
+    if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_LIMIT) return ILEA_ERROR_NONE;
+    if (error != ILEA_ERROR_NONE || stated->is_writer || !ilea_author_holds_named(author, membership, stated)) {
+        return error;
+    }
+    for (uint32_t i = 0; i < state.member_count && row->reader_count < ILEA_MEMBERS_MAX; i++) {
+        const struct ilea_member *member = &state.members[i];
+        enum ilea_access level;
+        bool is_self = memcmp(member->agency.bytes, author->identity->agency.bytes, ILEA_ID_SIZE) == 0;
+        error = ilea_membership_at(membership, &row->statement, 1, true, &member->agency, &level);
+        if (error == ILEA_ERROR_NOT_FOUND) break;
+        if (error != ILEA_ERROR_NONE) return error;
+        if (level == ILEA_ACCESS_NONE) continue;
+        uint8_t *to = readers + (size_t)row->reader_count++ * ILEA_EPOCH_READER_SIZE;
+        memcpy(to, member->agency.bytes, ILEA_ID_SIZE);
+        memcpy(to + ILEA_ID_SIZE, is_self ? author->reading.bytes : member->reading.bytes, sizeof member->reading.bytes);
+    }
+    row->readers = (struct ilea_span){ readers, (size_t)row->reader_count * ILEA_EPOCH_READER_SIZE };
+    return ILEA_ERROR_NONE;
+}
+
+/* An AUDIENCE or WRITER of ours that came back. */
+static enum ilea_error
+take_back_closed(struct ilea_author *author, const struct ilea_feed_row *feed, uint64_t seq, struct ilea_span content,
+                 const struct ilea_commit_id *id)
+{
+    struct ilea_stated_epoch stated;
+    if (ilea_author_read_stated(content, &stated) != ILEA_ERROR_NONE) return ILEA_ERROR_NONE;
+    struct ilea_epoch_row row = { .audience = feed->origin.audience, .number = stated.number, .statement = *id,
+                                  .agency = feed->origin.agency, .feed = feed->number, .seq = seq,
+                                  .restricted = stated.restricted };
+    memcpy(row.aek_commit, stated.aek_commit, sizeof row.aek_commit);
+    if (memcmp(stated.audience.bytes, row.audience.bytes, sizeof row.audience.bytes) != 0) return ILEA_ERROR_NONE;
+    if (ilea_log_has_epoch(author->txn, &row) == ILEA_ERROR_NONE) return ILEA_ERROR_NONE; /* never lost */
+    uint8_t *readers = malloc((size_t)ILEA_MEMBERS_MAX * ILEA_EPOCH_READER_SIZE);
+    if (readers == NULL) return ILEA_ERROR_NO_MEMORY;
+    enum ilea_error error = ilea_author_unseal(author, &stated, row.wrapped);
+    bool is_ours = error == ILEA_ERROR_NONE;
+    if (is_ours) error = closed_readers(author, &stated, &row, readers);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_put_epoch(author->txn, &row);
+    free(readers);
+    return error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_BAD_HASH ? ILEA_ERROR_NONE : error;
+}
+
 /* Keys that we had handed out before a restore: to whom is not in it, so these epochs fit nobody any more. */
 static enum ilea_error
 take_back_history(struct ilea_author *author, struct ilea_span content)
@@ -159,6 +212,9 @@ ilea_author_take_back(struct ilea_author *author, struct ilea_span bytes,
             continue;
         }
         if (kind == ILEA_STATEMENT_EPOCH) error = take_back_epoch(author, &feed, commit.header.seq, item.content, id);
+        if (feed.origin.scope == ILEA_SCOPE_AUDIENCE && i == ilea_naming_slot(&commit)) {
+            error = take_back_closed(author, &feed, commit.header.seq, item.content, id);
+        }
         if (kind == ILEA_STATEMENT_HISTORY) error = take_back_history(author, item.content);
     }
     return error;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "crypto/assert.h"
+#include "node/audience_find.h"
 #include "node/author_state.h"
 #include "node/date.h"
 #include "node/reach.h"
@@ -292,21 +293,66 @@ sort_ops(struct ilea_author *author)
     author->op_count = kept;
 }
 
-/* What the record shows, as first writes of the shared record: its past stays in the agency. */
-static enum ilea_error
-copy_shown(struct ilea_author *author, const struct ilea_type *type, const struct ilea_record *shown)
+/* For whom a record is. */
+struct place {
+    enum ilea_scope scope;
+    struct ilea_audience_id audience; /* of scope AUDIENCE; zeros else */
+};
+
+static bool
+same_place(const struct place *a, const struct place *b)
 {
+    return a->scope == b->scope
+        && (a->scope != ILEA_SCOPE_AUDIENCE
+            || memcmp(a->audience.bytes, b->audience.bytes, sizeof a->audience.bytes) == 0);
+}
+
+/* What the record shows, written anew for others than now. `is_first`: as first writes of what is shared, because its
+ * past stays in the agency; else over what is there, so that who reads both sees no conflict. */
+static enum ilea_error
+copy_shown(struct ilea_author *author, const struct ilea_type *type, bool is_first)
+{
+    const struct ilea_record *shown = &author->record;
     for (uint32_t i = 0; i < shown->entry_count;) {
         const struct ilea_entry *entry = &shown->entries[i];
         uint32_t first, siblings = ilea_record_find(shown, entry->field, entry->key, &first);
         const struct ilea_field *field = ilea_field_by_number(type, entry->field);
         uint32_t at = ilea_record_shown(shown, field, first, siblings);
-        enum ilea_error error =
-            add_op(author, entry->field, entry->key, shown->entries[at].value, 0, 0);
+        enum ilea_error error = ILEA_ERROR_NONE;
+        if (entry->field != ILEA_FIELD_AUDIENCE) {
+            error = add_op(author, entry->field, entry->key, shown->entries[at].value, is_first ? 0 : first,
+                           is_first ? 0 : siblings);
+        }
         if (error != ILEA_ERROR_NONE) return error;
         i = first + siblings;
     }
     return ILEA_ERROR_NONE;
+}
+
+/* The record says which closed audience it is shared in. */
+static enum ilea_error
+name_place(struct ilea_author *author, const struct place *place)
+{
+    struct ilea_msgpack_writer writer;
+    struct ilea_span value = nothing;
+    if (place->scope == ILEA_SCOPE_AUDIENCE) {
+        ilea_msgpack_writer_init(&writer, author->audience_value, sizeof author->audience_value);
+        ilea_msgpack_put_bin(&writer, place->audience.bytes, sizeof place->audience.bytes);
+        value = ilea_msgpack_written(&writer);
+    }
+    return change_value(author, ILEA_FIELD_AUDIENCE, nothing, value);
+}
+
+/* Where a record of ours is now. */
+static enum ilea_error
+place_of(const struct ilea_author *author, const struct ilea_view_row *row, struct place *place)
+{
+    struct ilea_msgpack_reader reader;
+    *place = (struct place){ .scope = row->scope };
+    if (row->scope != ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_NONE;
+    ilea_msgpack_reader_init(&reader, ilea_record_common_value(&author->record, ILEA_FIELD_AUDIENCE));
+    ilea_msgpack_get_bytes(&reader, place->audience.bytes, sizeof place->audience.bytes);
+    return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_CORRUPT;
 }
 
 /* The label that goes with the change: the record's own, or the audience's usual one. */
@@ -403,22 +449,87 @@ is_held(const struct ilea_author *author, enum ilea_scope scope)
     return false;
 }
 
+/* Whether anybody but ourselves gets it; if not, why not: of the first member. */
+static enum ilea_error
+check_reach(struct ilea_author *author, const struct ilea_reach_what *what, struct ilea_put_result *result)
+{
+    const struct ilea_reach_agencies *agencies;
+    const struct ilea_reach_agency *first = NULL;
+    enum ilea_error error = ilea_author_agencies(author, &agencies);
+    if (error != ILEA_ERROR_NONE) return error;
+    for (uint32_t i = 0; i < agencies->count; i++) {
+        const struct ilea_reach_agency *agency = &agencies->rows[i];
+        if (agency->state == ILEA_AGENCY_SELF) continue;
+        enum ilea_reach reach = ilea_reach_to(agency, what);
+        if (reach == ILEA_REACH_GETS) return ILEA_ERROR_NONE;
+        if (reach != ILEA_REACH_NOT_MEMBER && first == NULL) first = agency;
+    }
+    if (first == NULL) {
+        return refuse(result, ILEA_ERROR_INVALID, "nobody would get it: no other member is approved here");
+    }
+    return refuse(result, ILEA_ERROR_INVALID, "nobody would get it: not %s: %s (%s)", first->code,
+                  ilea_reach_text(ilea_reach_to(first, what)), ilea_label_name(what->label));
+}
+
+/* Members of a closed audience that we may write into. */
+static enum ilea_error
+check_writer(struct ilea_author *author, const struct place *place, struct ilea_audience_found *found,
+             struct ilea_put_result *result)
+{
+    char name[ILEA_AUDIENCE_TEXT_SIZE];
+    const struct ilea_agency_id *own = &author->identity->agency;
+    enum ilea_error error = ilea_audience_load(author->audiences, author->txn, &place->audience, found);
+    if (error == ILEA_ERROR_NOT_FOUND) return refuse(result, error, "there is no such audience here");
+    if (error != ILEA_ERROR_NONE) return error;
+    ilea_audience_text(found, own, name);
+    const struct ilea_member *self = ilea_membership_find(&found->state, own);
+    if (self == NULL) return refuse(result, ILEA_ERROR_PERMISSION, "we are no member of %s", name);
+    if (self->suspended) return refuse(result, ILEA_ERROR_PERMISSION, "we are suspended in %s", name);
+    if (self->level < ILEA_ACCESS_WRITE) {
+        return refuse(result, ILEA_ERROR_PERMISSION, "we may only read in %s", name);
+    }
+    if (!found->is_frozen) return ILEA_ERROR_NONE;
+    return refuse(result, ILEA_ERROR_LIMIT, "%s is frozen: too many statements about its members; its owner begins "
+                                            "a new audience", name);
+}
+
+/* Whether it may go there, and reaches anybody. `moves`: it was not there before. */
+static enum ilea_error
+check_place(struct ilea_author *author, const struct place *place, uint32_t label, bool moves,
+            struct ilea_put_result *result)
+{
+    struct ilea_audience_found found;
+    struct ilea_reach_what what = { place->scope, NULL, label, ilea_author_is_within, author };
+    if (place->scope == ILEA_SCOPE_AUDIENCE) {
+        enum ilea_error error = check_writer(author, place, &found, result);
+        if (error != ILEA_ERROR_NONE) return error;
+        what.members = &found.state;
+    }
+    const char *why = ilea_reach_refusal(&what);
+    if (why != NULL) {
+        return refuse(result, ILEA_ERROR_INVALID, "it is %s: %s%s", ilea_label_name(label), why,
+                      moves ? "" : "; narrow it first: ilea publish REF --to ...");
+    }
+    return place->scope == ILEA_SCOPE_AUDIENCE ? check_reach(author, &what, result) : ILEA_ERROR_NONE;
+}
+
 /* Outcome REVIEW: it was held. */
 static enum ilea_error
-write_ops(struct ilea_author *author, const struct ilea_put *put, enum ilea_scope scope,
+write_ops(struct ilea_author *author, const struct ilea_put *put, const struct place *place, bool moves,
           struct ilea_put_result *result)
 {
+    const enum ilea_scope scope = place->scope;
     sort_ops(author);
     enum ilea_error error = check_kept(author, ilea_type_by_number(put->type), result);
     if (error != ILEA_ERROR_NONE) return error;
     uint32_t label = label_of(author, scope);
-    if (!ilea_label_may_go(label, scope)) {
-        return refuse(result, ILEA_ERROR_INVALID, "what is %s does not go to all peers: tlp must be green or clear",
-                      ilea_label_name(label));
-    }
+    error = check_place(author, place, label, moves, result);
+    if (error != ILEA_ERROR_NONE) return error;
     if (is_held(author, scope)) {
         result->outcome = ILEA_PUT_REVIEW;
         result->label = label;
+        result->scope = scope;
+        if (scope == ILEA_SCOPE_AUDIENCE) result->audience = place->audience;
         return ILEA_ERROR_NONE;
     }
     struct ilea_msgpack_writer writer;
@@ -428,7 +539,7 @@ write_ops(struct ilea_author *author, const struct ilea_put *put, enum ilea_scop
     struct ilea_change change = { .record = result->id, .type = put->type, .time_ms = author->now_ms,
                                   .label = label, .op_count = author->op_count,
                                   .ops = ilea_msgpack_written(&writer) };
-    return ilea_author_add_change(author, ilea_author_line(author, scope, NULL), &change);
+    return ilea_author_add_change(author, ilea_author_line(author, scope, &place->audience), &change);
 }
 
 static enum ilea_error
@@ -491,15 +602,16 @@ create(struct ilea_author *author, const struct ilea_put *put, const struct ilea
     /* An id that was made just now is known to nobody, and need not be waited for. */
     if (error == ILEA_ERROR_NONE && put->has_id) error = reserve_pending(author);
     if (error != ILEA_ERROR_NONE) return error;
-    enum ilea_scope scope = put->scope == 0 ? ILEA_SCOPE_AGENCY : (enum ilea_scope)put->scope;
+    const struct place place = { put->scope == 0 ? ILEA_SCOPE_AGENCY : (enum ilea_scope)put->scope, put->audience };
     uint32_t ref = 0;
     error = difference(author, put, type, result);
-    bool takes_number = type != NULL && !is_held(author, scope);
-    if (error == ILEA_ERROR_NONE && takes_number) error = add_ref(author, type, &ref);
     if (error == ILEA_ERROR_NONE && author->op_count == 0) {
         return refuse(result, ILEA_ERROR_INVALID, "a record without any field");
     }
-    if (error == ILEA_ERROR_NONE) error = write_ops(author, put, scope, result);
+    if (error == ILEA_ERROR_NONE) error = name_place(author, &place);
+    bool takes_number = type != NULL && !is_held(author, place.scope);
+    if (error == ILEA_ERROR_NONE && takes_number) error = add_ref(author, type, &ref);
+    if (error == ILEA_ERROR_NONE) error = write_ops(author, put, &place, true, result);
     if (error != ILEA_ERROR_NONE || result->outcome == ILEA_PUT_REVIEW) return error;
     if (put->has_id) add_pending(author, &result->id);
     result->outcome = ILEA_PUT_CREATED;
@@ -517,13 +629,21 @@ update(struct ilea_author *author, const struct ilea_put *put, const struct ilea
     if (error == ILEA_ERROR_NONE) error = reserve_pending(author);
     if (error != ILEA_ERROR_NONE) return error;
 
-    bool publish = put->scope == ILEA_SCOPE_PEERS && row->scope == ILEA_SCOPE_AGENCY;
-    if (put->scope == ILEA_SCOPE_AGENCY && row->scope == ILEA_SCOPE_PEERS) {
+    struct place before, after = { (enum ilea_scope)put->scope, put->audience };
+    error = place_of(author, row, &before);
+    if (error != ILEA_ERROR_NONE) return error;
+    if (put->scope == 0) after = before;
+    bool publish = before.scope == ILEA_SCOPE_AGENCY && after.scope != ILEA_SCOPE_AGENCY;
+    bool moves = !same_place(&before, &after);
+    if (after.scope == ILEA_SCOPE_AGENCY && before.scope != ILEA_SCOPE_AGENCY) {
         return refuse(result, ILEA_ERROR_INVALID,
                       "%s is shared already; it cannot be put back into the agency alone", result->ref);
     }
+    if (moves) {
+        error = copy_shown(author, type, publish);
+        if (error == ILEA_ERROR_NONE) error = name_place(author, &after);
+    }
     if (publish) {
-        error = copy_shown(author, type, &author->record);
         if (error == ILEA_ERROR_NONE) {
             /* What the put changes comes after, over the copy, and replaces nothing that others know. */
             uint32_t copied = author->op_count;
@@ -533,7 +653,7 @@ update(struct ilea_author *author, const struct ilea_put *put, const struct ilea
                 author->ops[i].depth = 1;
             }
         }
-    } else {
+    } else if (error == ILEA_ERROR_NONE) {
         error = difference(author, put, type, result);
     }
     if (error != ILEA_ERROR_NONE) return error;
@@ -541,7 +661,7 @@ update(struct ilea_author *author, const struct ilea_put *put, const struct ilea
         result->outcome = ILEA_PUT_UNCHANGED;
         return ILEA_ERROR_NONE;
     }
-    error = write_ops(author, put, publish ? ILEA_SCOPE_PEERS : row->scope, result);
+    error = write_ops(author, put, &after, moves, result);
     if (error != ILEA_ERROR_NONE) return error;
     if (result->outcome == ILEA_PUT_REVIEW) {
         result->is_shared = row->scope != ILEA_SCOPE_AGENCY;
@@ -592,9 +712,6 @@ ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
     ilea_assert(author->txn != NULL);
     *result = (struct ilea_put_result){ .id = put->id };
     const struct ilea_type *type = ilea_type_by_number(put->type);
-    if (put->scope == ILEA_SCOPE_AUDIENCE) {
-        return refuse(result, ILEA_ERROR_NOT_FOUND, "there is no such audience here");
-    }
     enum ilea_error error = check_entries(put, type, result);
     if (error != ILEA_ERROR_NONE) return error;
     author->op_count = 0;
@@ -656,5 +773,5 @@ bool
 ilea_author_refuses(enum ilea_error error)
 {
     return error == ILEA_ERROR_INVALID || error == ILEA_ERROR_LIMIT || error == ILEA_ERROR_NOT_OWNER
-        || error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_EXISTS;
+        || error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_EXISTS || error == ILEA_ERROR_PERMISSION;
 }

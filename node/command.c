@@ -299,17 +299,6 @@ ilea_command_number(const char *text, uint64_t *number)
     return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
 }
 
-int
-ilea_command_scope(const struct ilea_command *command)
-{
-    if (command->to == NULL) return 0;
-    if (strcmp(command->to, "agency") == 0) return ILEA_SCOPE_AGENCY;
-    if (strcmp(command->to, "all-peers") == 0) return ILEA_SCOPE_PEERS;
-    (void)ilea_command_fail(EX_USAGE, "--to takes agency or all-peers, not %s: nothing was written",
-                            command->to);
-    return -1;
-}
-
 void
 ilea_command_say(FILE *to, const char *text)
 {

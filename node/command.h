@@ -31,7 +31,7 @@ struct ilea_command {
     const char *home_option, *agency, *country, *name, *listen, *network, *out, *to, *profile, *title,
         *limit, *type, *since, *passphrase_file, *admin, *admin_passphrase_file, *new_passphrase_file, *threshold,
         *code, *scope, *tlp_max, *tlp, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
-        *keep, *new_admin, *invite, *note, *days, *wait, *for_agency, *split, *media, *basis;
+        *members, *levels, *level, *history, *keep, *new_admin, *invite, *note, *days, *wait, *for_agency, *split, *media, *basis;
     bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged, dry_run, confirm;
 };
 
@@ -78,15 +78,14 @@ bool ilea_command_secret(const char *file, const char *credential, const char *p
 void ilea_command_locked_reason(const struct ilea_command *command, char reason[ILEA_REASON_SIZE]);
 int ilea_command_locked(const struct ilea_command *command);
 
-/* --to as a scope: 0 if not given; -1 (after a message) if it is neither agency nor all-peers. */
-int ilea_command_scope(const struct ilea_command *command);
-
 /* A record by the ref or id that was given; on failure said, and the exit code returned. End both in any case. */
 int ilea_command_find_record(const struct ilea_command *command, const char *ref, struct ilea_replica **replica,
                              struct ilea_snapshot **snapshot, struct ilea_record_info *info);
-/* Write what the command line says of words[1], and `field` too if there is one, and print the answer. */
-int ilea_command_update_record(const struct ilea_command *command, uint32_t scope, int first_word, const char *field,
-                               const char *value);
+/* Write what the command line says of words[1], and `field` too if there is one, and print the answer. `place`: for
+ * whom it is from now on; NULL: as it is. */
+struct ilea_command_place; /* command_place.h */
+int ilea_command_update_record(const struct ilea_command *command, struct ilea_command_place *place, int first_word,
+                               const char *field, const char *value);
 
 /* The documents of the snapshot's current record, with how much of each is here (new reference): an array of objects
  * with * --json, of lines without. */
@@ -131,6 +130,7 @@ int ilea_command_frontier(const struct ilea_command *command);
 int ilea_command_attach(const struct ilea_command *command);
 int ilea_command_detach(const struct ilea_command *command);
 int ilea_command_fetch(const struct ilea_command *command);
+int ilea_command_audience(const struct ilea_command *command);
 int ilea_command_publish(const struct ilea_command *command);
 int ilea_command_review(const struct ilea_command *command);
 int ilea_command_retract(const struct ilea_command *command);

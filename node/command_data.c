@@ -51,7 +51,7 @@ take_answer(void *context, uint64_t line, enum ilea_error error, const struct il
 
 static enum ilea_error
 import_lines(struct import *import, struct ilea_jsonl *input, const struct ilea_profile *profile,
-             struct ilea_put_builder *builder, uint32_t scope, struct ilea_command_send *send)
+             struct ilea_put_builder *builder, struct ilea_command_send *send)
 {
     char reason[ILEA_REASON_SIZE];
     for (;;) {
@@ -66,7 +66,6 @@ import_lines(struct import *import, struct ilea_jsonl *input, const struct ilea_
         }
         error = ilea_profile_map(profile, object, builder, reason);
         if (error == ILEA_ERROR_NONE) {
-            builder->put->scope = scope;
             error = ilea_command_send_put(send, line, builder->put);
             if (error == ILEA_ERROR_LIMIT) {
                 (void)snprintf(reason, sizeof reason, "the record is too large");
@@ -113,8 +112,7 @@ ilea_command_import(const struct ilea_command *command)
     if (command->word_count != 2 || command->profile == NULL) {
         return ilea_command_usage("import takes one file and --profile NAME");
     }
-    int scope = ilea_command_scope(command);
-    if (scope < 0) return EX_USAGE;
+    struct ilea_command_place place;
     char reason[ILEA_REASON_SIZE];
     struct ilea_profile *profile = NULL;
     enum ilea_error error = ilea_profile_open(command->profile, &profile, reason);
@@ -131,21 +129,23 @@ ilea_command_import(const struct ilea_command *command)
     struct import import = { .fatal = ILEA_ERROR_NONE };
     struct ilea_put_builder builder;
     struct ilea_command_send send = { .command = command };
-    int code = 0;
-    if (ilea_put_builder_init(&builder) != ILEA_ERROR_NONE) code = ilea_command_fail(EX_OSERR, "out of memory");
+    bool has_builder = ilea_put_builder_init(&builder) == ILEA_ERROR_NONE;
+    int code = ilea_command_place(command, &place);
+    if (code == 0 && !has_builder) code = ilea_command_fail(EX_OSERR, "out of memory");
     if (code == 0) {
         ilea_progress_begin(&import.progress);
-        code = ilea_command_send_begin(&send, command, take_answer, &import);
+        code = ilea_command_send_begin(&send, command, &place, take_answer, &import);
         if (code == 0) {
-            error = import_lines(&import, &input, profile, &builder, (uint32_t)scope, &send);
+            error = import_lines(&import, &input, profile, &builder, &send);
             ilea_progress_end(&import.progress);
             int asked = ilea_command_send_ask(&send);
             code = report(command, &import, &send, error);
             if (code == 0) code = asked;
         }
-        ilea_put_builder_deinit(&builder);
     }
+    if (has_builder) ilea_put_builder_deinit(&builder);
     ilea_command_send_end(&send);
+    ilea_command_place_end(&place);
     ilea_jsonl_close(&input);
     ilea_profile_close(profile);
     return code;

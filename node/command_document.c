@@ -138,7 +138,7 @@ write_element(const struct ilea_command *command, struct ilea_put_builder *build
     enum ilea_error error = action == ILEA_PUT_SET ? ilea_value_put_encoded(builder, field, element, reason)
                                                    : ilea_put_builder_add(builder, field, &remove, reason);
     if (error != ILEA_ERROR_NONE) return ilea_command_fail(EX_DATAERR, "nothing was written: %s", reason);
-    return ilea_command_write(command, builder->put, written);
+    return ilea_command_write(command, NULL, builder->put, written);
 }
 
 static void

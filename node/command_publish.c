@@ -1,10 +1,11 @@
 /* command_publish.c - publish and retract: who is to read a record, and that its owner does not stand by it. */
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
-#include "node/agency.h"
 #include "node/command_act.h"
+#include "node/command_place.h"
 #include "node/reach.h"
 #include "replication/record/label.h"
 #include "replication/record/schema.h"
@@ -12,7 +13,10 @@
 /* A record that is to be published, as it is and as the command line changes it. */
 struct preview {
     struct ilea_snapshot *snapshot;
+    struct ilea_command_place *place;
     uint32_t label;
+    char refused[ILEA_REASON_SIZE];   /* why publishing would write nothing; empty: it would */
+    int code;                         /* what it would exit with */
     json_t *gets, *not;
     json_t *reviewers;                /* with four eyes: the admins, one of whom has to ask and another to approve */
 };
@@ -35,6 +39,7 @@ static int
 choose_label(const struct ilea_command *command, struct preview *preview)
 {
     struct ilea_value value;
+    static const struct ilea_span none;
     if (command->tlp != NULL) {
         preview->label = ilea_label_of_code((struct ilea_span){ (const uint8_t *)command->tlp, strlen(command->tlp) });
         if (preview->label == 0) {
@@ -42,7 +47,7 @@ choose_label(const struct ilea_command *command, struct preview *preview)
         }
         return 0;
     }
-    preview->label = ILEA_LABEL_GREEN; /* the usual one of what all peers may read */
+    preview->label = ilea_label_of_value(none, preview->place->scope); /* the usual one there */
     if (ilea_snapshot_value(preview->snapshot, "tlp", 0, &value) == ILEA_ERROR_NONE) {
         preview->label = ilea_label_of_code(value.text);
         if (preview->label == 0) preview->label = ILEA_LABEL_RED;
@@ -50,38 +55,106 @@ choose_label(const struct ilea_command *command, struct preview *preview)
     return 0;
 }
 
-static enum ilea_error
-collect(struct ilea_log *log, struct preview *preview)
+static void __attribute__((format(printf, 3, 4)))
+refuse(struct preview *preview, int code, const char *format, ...)
 {
-    struct ilea_transaction *txn = NULL;
-    struct ilea_agency *agency = malloc(sizeof *agency);
-    struct ilea_agency_id after;
-    enum ilea_error error = agency != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
-    if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
-    for (bool is_first = true; error == ILEA_ERROR_NONE; is_first = false) {
-        error = ilea_agency_next(txn, is_first ? NULL : &after, agency);
-        if (error != ILEA_ERROR_NONE) break;
-        after = agency->row.id;
-        if (agency->row.state == ILEA_AGENCY_SELF) continue;
-        char areas[ILEA_AGENCY_TEXT_MAX + 1], id[2 * ILEA_ID_SIZE + 1], code[ILEA_CODE_SIZE_MAX + 1];
-        (void)snprintf(areas, sizeof areas, "%.*s", (int)agency->row.grant.areas.size,
-                       (const char *)agency->row.grant.areas.data);
-        (void)snprintf(code, sizeof code, "%.*s", (int)agency->manifest.code.size,
-                       (const char *)agency->manifest.code.data);
-        ilea_command_hex(after.bytes, sizeof after.bytes, id);
-        enum ilea_reach reach =
-            ilea_reach_of(agency->row.state, agency->row.grant.tlp_max, areas[0] != '\0' ? areas : NULL, preview->label,
-                          is_within, preview);
-        json_t *entry = json_pack("{s:s,s:s}", "code", code, "agency", id);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(preview->refused, sizeof preview->refused, format, arguments);
+    va_end(arguments);
+    preview->code = code;
+}
+
+/* A list as it would be. */
+static enum ilea_error
+imagine_list(const struct ilea_log_identity *identity, const struct ilea_audience_request *list,
+             struct ilea_membership **membership, struct ilea_membership_state *state)
+{
+    static const struct ilea_audience_id none;
+    struct ilea_membership *empty = NULL;
+    struct ilea_member_act *acts = calloc(list->member_count + 1, sizeof *acts);
+    static const char code[] = "?";
+    enum ilea_error error = acts != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
+    for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < list->member_count; i++) {
+        acts[i] = (struct ilea_member_act){ .kind = ILEA_MEMBER_ADD, .agency = list->members[i].agency,
+                                            .level = ILEA_ACCESS_WRITE, .code = { (const uint8_t *)code, 1 } };
+    }
+    if (error == ILEA_ERROR_NONE) error = ilea_membership_new(&identity->agency, &none, &empty);
+    if (error == ILEA_ERROR_NONE) error = ilea_membership_after(empty, acts, list->member_count, membership);
+    if (error == ILEA_ERROR_NONE) error = ilea_membership_state(*membership, state);
+    state->has_info = state->list = true;
+    ilea_membership_free(empty);
+    free(acts);
+    return error;
+}
+
+/* One line an agency: whether it gets it, by the rule that seals keys. */
+static enum ilea_error
+judge_all(struct ilea_transaction *txn, const struct ilea_reach_what *what, struct preview *preview)
+{
+    struct ilea_reach_agencies agencies;
+    enum ilea_error error = ilea_reach_load(txn, false, &agencies);
+    if (error == ILEA_ERROR_NONE && what->members != NULL) error = ilea_reach_add_members(&agencies, what->members);
+    for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < agencies.count; i++) {
+        const struct ilea_reach_agency *agency = &agencies.rows[i];
+        char id[2 * ILEA_ID_SIZE + 1];
+        if (agency->is_known && agency->state == ILEA_AGENCY_SELF) continue;
+        ilea_command_hex(agency->id.bytes, sizeof agency->id.bytes, id);
+        enum ilea_reach reach = ilea_reach_to(agency, what);
+        json_t *entry = json_pack("{s:s,s:s}", "code", agency->code, "agency", id);
         if (reach != ILEA_REACH_GETS) {
             json_object_set_new(entry, "why", json_string(ilea_reach_name(reach)));
             json_object_set_new(entry, "text", json_string(ilea_reach_text(reach)));
         }
         json_array_append_new(reach == ILEA_REACH_GETS ? preview->gets : preview->not, entry);
     }
+    ilea_reach_unload(&agencies);
+    return error;
+}
+
+/* Whether we ourselves may write there. */
+static void
+judge_self(const struct ilea_membership_state *state, const struct ilea_agency_id *own, struct preview *preview)
+{
+    const struct ilea_member *self = ilea_membership_find(state, own);
+    const char *name = preview->place->text;
+    if (self == NULL) refuse(preview, EX_NOPERM, "we are no member of %s", name);
+    else if (self->suspended) refuse(preview, EX_NOPERM, "we are suspended in %s", name);
+    else if (self->level < ILEA_ACCESS_WRITE) refuse(preview, EX_NOPERM, "we may only read in %s", name);
+}
+
+static enum ilea_error
+collect(struct ilea_log *log, struct preview *preview)
+{
+    struct ilea_transaction *txn = NULL;
+    struct ilea_audience_cache *cache = NULL;
+    struct ilea_membership *list = NULL;
+    struct ilea_membership_state state;
+    struct ilea_audience_found found;
+    const struct ilea_command_place *place = preview->place;
+    struct ilea_reach_what what = { place->scope, NULL, preview->label, is_within, preview };
+    enum ilea_error error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
+    if (error == ILEA_ERROR_NONE && place->list != NULL) {
+        error = imagine_list(ilea_log_identity(log), place->list, &list, &state);
+        what.members = &state;
+    } else if (error == ILEA_ERROR_NONE && place->scope == ILEA_SCOPE_AUDIENCE) {
+        error = ilea_audience_cache_new(log, &cache);
+        if (error == ILEA_ERROR_NONE) error = ilea_audience_load(cache, txn, &place->audience, &found);
+        what.members = &found.state;
+        if (error == ILEA_ERROR_NONE) judge_self(&found.state, &ilea_log_identity(log)->agency, preview);
+        if (error == ILEA_ERROR_NONE && found.is_frozen) refuse(preview, EX_DATAERR, "%s is frozen", place->text);
+    }
+    const char *why = error == ILEA_ERROR_NONE ? ilea_reach_refusal(&what) : NULL;
+    if (why != NULL) refuse(preview, EX_DATAERR, "it is %s: %s", ilea_label_name(preview->label), why);
+    if (error == ILEA_ERROR_NONE) error = judge_all(txn, &what, preview);
+    if (error == ILEA_ERROR_NONE && preview->refused[0] == '\0' && place->scope == ILEA_SCOPE_AUDIENCE
+        && json_array_size(preview->gets) == 0) {
+        refuse(preview, EX_DATAERR, "nobody would get it");
+    }
+    ilea_membership_free(list);
+    ilea_audience_cache_free(cache);
     ilea_transaction_abort(txn);
-    free(agency);
-    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+    return error;
 }
 
 static void
@@ -89,7 +162,7 @@ print_preview(const struct ilea_record_info *info, const struct preview *preview
 {
     size_t i;
     json_t *entry;
-    (void)printf("%s to all-peers, %s%s\n", info->ref, ilea_label_name(preview->label),
+    (void)printf("%s to %s, %s%s\n", info->ref, preview->place->text, ilea_label_name(preview->label),
                  info->shared ? " (it is published already)" : "");
     json_array_foreach(preview->gets, i, entry) {
         (void)printf("%-16s gets it\n", json_string_value(json_object_get(entry, "code")));
@@ -107,9 +180,16 @@ print_preview(const struct ilea_record_info *info, const struct preview *preview
         }
         ilea_command_say(stdout, line);
     }
-    (void)printf("%zu get it, %zu do not; whoever is approved later gets it, too, as far as\n"
-                 "the approval allows. Nothing was written.\n",
-                 json_array_size(preview->gets), json_array_size(preview->not));
+    if (preview->refused[0] != '\0') {
+        (void)printf("Nobody gets it: publishing is refused.\n");
+    } else if (preview->place->scope == ILEA_SCOPE_PEERS) {
+        (void)printf("%zu get it, %zu do not; whoever is approved later gets it, too, as far as\n"
+                     "the approval allows. Nothing was written.\n",
+                     json_array_size(preview->gets), json_array_size(preview->not));
+    } else {
+        (void)printf("%zu get it, %zu do not. Nothing was written.\n", json_array_size(preview->gets),
+                     json_array_size(preview->not));
+    }
 }
 
 /* With four eyes: who may ask and approve. */
@@ -136,23 +216,17 @@ find_reviewers(const struct ilea_command *command, struct preview *preview)
 
 /* Who would get it, by the rule that seals keys; nothing is written. The exit code is what publishing would give. */
 static int
-preview_publish(const struct ilea_command *command)
+preview_publish(const struct ilea_command *command, struct ilea_command_place *place)
 {
     struct ilea_replica *replica = NULL;
     struct ilea_record_info info;
     struct ilea_log *log = NULL;
-    struct preview preview = { .gets = json_array(), .not = json_array() };
+    struct preview preview = { .place = place, .gets = json_array(), .not = json_array() };
     int code = ilea_command_find_record(command, command->words[1], &replica, &preview.snapshot, &info);
     if (code == 0) code = choose_label(command, &preview);
     if (code == 0) code = ilea_command_log(command, &log);
     if (code == 0 && memcmp(info.agency.bytes, ilea_log_identity(log)->agency.bytes, ILEA_ID_SIZE) != 0) {
         code = ilea_command_fail(EX_NOPERM, "it belongs to %s: only they can publish it", info.agency_code);
-    }
-    if (code == 0 && !ilea_label_may_go(preview.label, ILEA_SCOPE_PEERS)) {
-        code = ilea_command_fail(EX_DATAERR,
-                                 "what is %s does not go to all peers: nobody gets it; tlp must be green or "
-                                 "clear",
-                                 ilea_label_name(preview.label));
     }
     if (code == 0) {
         enum ilea_error error = collect(log, &preview);
@@ -160,13 +234,15 @@ preview_publish(const struct ilea_command *command)
     }
     if (code == 0) code = find_reviewers(command, &preview);
     if (code == 0 && command->json) {
-        ilea_command_print(json_pack("{s:{s:s,s:s,s:s,s:b,s:O,s:O,s:O*}}", "publish", "ref", info.ref, "to",
-                                     "all-peers",
-                                     "tlp", ilea_label_name(preview.label), "dry_run", 1, "gets", preview.gets, "not",
-                                     preview.not, "reviewers", preview.reviewers));
+        json_t *refused = preview.refused[0] != '\0' ? json_string(preview.refused) : json_null();
+        ilea_command_print(json_pack("{s:{s:s,s:s,s:s,s:b,s:O,s:O,s:o,s:O*}}", "publish", "ref", info.ref, "to",
+                                     place->text, "tlp", ilea_label_name(preview.label), "dry_run", 1, "gets",
+                                     preview.gets, "not", preview.not, "refused", refused, "reviewers",
+                                     preview.reviewers));
     } else if (code == 0) {
         print_preview(&info, &preview);
     }
+    if (code == 0 && preview.code != 0) code = ilea_command_fail(preview.code, "%s", preview.refused);
     json_decref(preview.gets);
     json_decref(preview.not);
     json_decref(preview.reviewers);
@@ -180,14 +256,18 @@ int
 ilea_command_publish(const struct ilea_command *command)
 {
     if (command->word_count != 2) return ilea_command_usage("publish takes one ref");
-    if (command->to == NULL) return ilea_command_usage("publish needs --to all-peers");
-    int scope = ilea_command_scope(command);
-    if (scope < 0) return EX_USAGE;
-    if (scope == ILEA_SCOPE_AGENCY) {
-        return ilea_command_fail(EX_USAGE, "records are for the agency alone until they are published");
+    if (command->to == NULL) return ilea_command_usage("publish needs --to all-peers, an audience, or codes");
+    struct ilea_command_place place;
+    int code = ilea_command_place(command, &place);
+    if (code == 0 && place.scope == ILEA_SCOPE_AGENCY) {
+        code = ilea_command_fail(EX_USAGE, "records are for the agency alone until they are published");
     }
-    if (command->dry_run) return preview_publish(command);
-    return ilea_command_update_record(command, ILEA_SCOPE_PEERS, 2, NULL, NULL);
+    if (code == 0) {
+        code = command->dry_run ? preview_publish(command, &place)
+                                : ilea_command_update_record(command, &place, 2, NULL, NULL);
+    }
+    ilea_command_place_end(&place);
+    return code;
 }
 
 int
@@ -195,5 +275,5 @@ ilea_command_retract(const struct ilea_command *command)
 {
     if (command->word_count != 2) return ilea_command_usage("retract takes one ref");
     if (command->reason == NULL || command->reason[0] == '\0') return ilea_command_usage("retract needs --reason TEXT");
-    return ilea_command_update_record(command, 0, 2, "withdrawn", command->reason);
+    return ilea_command_update_record(command, NULL, 2, "withdrawn", command->reason);
 }

@@ -82,11 +82,12 @@ print_written(const struct ilea_command *command, const struct ilea_command_writ
 }
 
 int
-ilea_command_write(const struct ilea_command *command, struct ilea_put *put, struct ilea_command_written *written)
+ilea_command_write(const struct ilea_command *command, struct ilea_command_place *place, struct ilea_put *put,
+                   struct ilea_command_written *written)
 {
     struct single single;
     written->is_written = false;
-    int code = ilea_command_send_begin(&written->send, command, take_answer, &single);
+    int code = ilea_command_send_begin(&written->send, command, place, take_answer, &single);
     if (code == 0) code = write_one(&written->send, put, &single);
     if (code != 0) return code;
     written->result = single.result;
@@ -95,10 +96,10 @@ ilea_command_write(const struct ilea_command *command, struct ilea_put *put, str
 }
 
 static int
-write_and_print(const struct ilea_command *command, struct ilea_put *put)
+write_and_print(const struct ilea_command *command, struct ilea_command_place *place, struct ilea_put *put)
 {
     struct ilea_command_written written;
-    int code = ilea_command_write(command, put, &written);
+    int code = ilea_command_write(command, place, put, &written);
     bool is_draft = written.is_written
         && (written.result.outcome == ILEA_PUT_CREATED || written.result.outcome == ILEA_PUT_UPDATED);
     /* A draft that could not be asked for is there, too. */
@@ -153,15 +154,15 @@ with_builder(const struct ilea_command *command, struct ilea_put_builder *builde
 static int
 new_record(const struct ilea_command *command, const struct ilea_type *type)
 {
-    int scope = ilea_command_scope(command);
-    if (scope < 0) return EX_USAGE;
+    struct ilea_command_place place;
     struct ilea_put_builder builder;
     int code = with_builder(command, &builder);
     if (code != 0) return code;
     ilea_put_builder_begin(&builder, ILEA_PUT_CREATE, type->number);
-    builder.put->scope = (uint32_t)scope;
-    code = assign_all(command, &builder, type, 2);
-    if (code == 0) code = write_and_print(command, builder.put);
+    code = ilea_command_place(command, &place);
+    if (code == 0) code = assign_all(command, &builder, type, 2);
+    if (code == 0) code = write_and_print(command, &place, builder.put);
+    ilea_command_place_end(&place);
     ilea_put_builder_deinit(&builder);
     return code;
 }
@@ -351,8 +352,8 @@ ilea_command_show(const struct ilea_command *command)
 }
 
 int
-ilea_command_update_record(const struct ilea_command *command, uint32_t scope, int first_word, const char *field,
-                           const char *value)
+ilea_command_update_record(const struct ilea_command *command, struct ilea_command_place *place, int first_word,
+                           const char *field, const char *value)
 {
     struct ilea_replica *replica = NULL;
     struct ilea_snapshot *snapshot = NULL;
@@ -368,12 +369,11 @@ ilea_command_update_record(const struct ilea_command *command, uint32_t scope, i
     const struct ilea_type *type = ilea_type_by_number(info.type_number);
     ilea_put_builder_begin(&builder, ILEA_PUT_UPDATE, info.type_number);
     ilea_put_builder_set_id(&builder, &info.id);
-    builder.put->scope = scope;
     code = assign_all(command, &builder, type, first_word);
     if (code == 0 && assign_option(&builder, type, field, value, reason) != ILEA_ERROR_NONE) {
         code = ilea_command_fail(EX_DATAERR, "nothing was written: %s", reason);
     }
-    if (code == 0) code = write_and_print(command, builder.put);
+    if (code == 0) code = write_and_print(command, place, builder.put);
     ilea_put_builder_deinit(&builder);
     return code;
 }
@@ -384,5 +384,5 @@ ilea_command_set(const struct ilea_command *command)
     if (command->word_count < 2 || (command->word_count == 2 && command->sets_count == 0)) {
         return ilea_command_usage("set takes a ref and at least one field=value");
     }
-    return ilea_command_update_record(command, 0, 2, NULL, NULL);
+    return ilea_command_update_record(command, NULL, 2, NULL, NULL);
 }

@@ -44,6 +44,8 @@ add_item(struct ilea_command_send *send, uint32_t type, const struct ilea_put_re
     struct ilea_command_item *row = &send->items[send->item_count++];
     struct ilea_release_item *item = &row->item;
     row->waits = false;
+    row->scope = result->scope;
+    row->audience = result->audience;
     (void)snprintf(row->ref, sizeof row->ref, "%s", result->ref);
     *item = (struct ilea_release_item){ .type = type, .record = result->id, .label = result->label,
                                         .put = { copy, put != NULL ? put->size : 0 } };
@@ -128,32 +130,49 @@ begin_act(struct ilea_command_send *send)
                                         "first: ilea admin add NAME");
 }
 
+/* Whether the puts are for others, by what the command line says. */
+static bool
+goes_out(const struct ilea_command_send *send)
+{
+    return send->place != NULL && send->place->scope > ILEA_SCOPE_AGENCY;
+}
+
+static void
+set_place(const struct ilea_command_send *send, struct ilea_put *put)
+{
+    static const struct ilea_audience_id none;
+    put->scope = send->place != NULL ? send->place->scope : 0;
+    put->audience = put->scope == ILEA_SCOPE_AUDIENCE ? send->place->audience : none;
+}
+
 int
 ilea_command_send_begin(struct ilea_command_send *send, const struct ilea_command *command,
-                        ilea_writer_answer *answer, void *context)
+                        struct ilea_command_place *place, ilea_writer_answer *answer, void *context)
 {
     char reason[ILEA_REASON_SIZE] = "ilea.conf cannot be read";
     struct ilea_config config;
-    *send = (struct ilea_command_send){ .command = command, .answer = answer, .context = context };
+    *send = (struct ilea_command_send){ .command = command, .place = place, .answer = answer, .context = context };
     enum ilea_error error = ilea_home_config(command->home, &config, reason);
     if (error != ILEA_ERROR_NONE) return ilea_command_fail(EX_CONFIG, "nothing was written: %s", reason);
     send->four_eyes = config.four_eyes;
-    if (send->four_eyes && ilea_command_scope(command) == ILEA_SCOPE_PEERS) {
+    if (send->four_eyes && goes_out(send)) {
         int code = begin_act(send);
         if (code != 0) return code;
         ilea_transaction_abort(send->act.txn); /* not for as long as an import takes */
         send->act.txn = NULL;
     }
-    return ilea_command_writer(command, take_answer, send, &send->writer);
+    int code = ilea_command_writer(command, take_answer, send, &send->writer);
+    return code == 0 && place != NULL ? ilea_command_place_make(place, send->writer) : code;
 }
 
 enum ilea_error
 ilea_command_send_put(struct ilea_command_send *send, uint64_t tag, struct ilea_put *put)
 {
+    set_place(send, put);
     if (!send->four_eyes) return ilea_writer_put(send->writer, tag, put);
     struct ilea_command_kept *kept = malloc(sizeof *kept + ILEA_CHANGE_SIZE_MAX);
     if (kept == NULL) return ILEA_ERROR_NO_MEMORY;
-    *kept = (struct ilea_command_kept){ .type = put->type, .publishes = put->scope == ILEA_SCOPE_PEERS };
+    *kept = (struct ilea_command_kept){ .type = put->type, .publishes = goes_out(send) };
     if (kept->publishes) put->scope = 0;
     enum ilea_put_mode mode = put->mode;
     if (put->has_id) put->mode = ILEA_PUT_UPDATE; /* if it waits, it is of a record that is there */
@@ -201,7 +220,7 @@ look_at_drafts(struct ilea_command_send *send)
     enum ilea_error error = put != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
     for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < send->draft_count; i++) {
         put->mode = ILEA_PUT_UPDATE;
-        put->scope = ILEA_SCOPE_PEERS;
+        set_place(send, put);
         put->type = send->drafts[i].type;
         put->has_id = true;
         put->id = send->drafts[i].id;
@@ -212,7 +231,14 @@ look_at_drafts(struct ilea_command_send *send)
     return error;
 }
 
-/* As many of the items from `from` on as one release holds. */
+static bool
+same_place(const struct ilea_command_item *one, const struct ilea_command_item *other)
+{
+    return one->scope == other->scope
+        && memcmp(one->audience.bytes, other->audience.bytes, sizeof one->audience.bytes) == 0;
+}
+
+/* As many of the items from `from` on as one release holds, which is for one place. */
 static enum ilea_error
 encode(struct ilea_command_send *send, uint32_t from, uint32_t *count, uint8_t *bytes, size_t *size)
 {
@@ -222,13 +248,17 @@ encode(struct ilea_command_send *send, uint32_t from, uint32_t *count, uint8_t *
     struct ilea_release_item *items = calloc(most, sizeof *items);
     *count = 0;
     if (items == NULL) return ILEA_ERROR_NO_MEMORY;
-    for (; *count < most; (*count)++) {
+    const struct ilea_command_item *head = &send->items[from];
+    for (; *count < most && same_place(head, &send->items[from + *count]); (*count)++) {
         items[*count] = send->items[from + *count].item;
         used += 1 + 5 + 18 + 1 + 34 + 5 + items[*count].put.size;
         if (used > ILEA_RELEASE_SIZE_MAX) break;
     }
     enum ilea_error error = *count == 0 ? ILEA_ERROR_LIMIT
-                                        : ilea_release_encode(items, *count, bytes, ILEA_RELEASE_SIZE_MAX, size);
+                                        : ilea_release_encode(head->scope,
+                                                              head->scope == ILEA_SCOPE_AUDIENCE ? &head->audience
+                                                                                                 : NULL,
+                                                              items, *count, bytes, ILEA_RELEASE_SIZE_MAX, size);
     free(items);
     return error;
 }
@@ -300,6 +330,30 @@ drop_all_waiting(struct ilea_command_send *send)
     return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
 }
 
+static int
+compare_places(const void *a, const void *b)
+{
+    const struct ilea_command_item *one = a, *other = b;
+    if (one->scope != other->scope) return one->scope < other->scope ? -1 : 1;
+    int order = memcmp(one->audience.bytes, other->audience.bytes, sizeof one->audience.bytes);
+    return order != 0 ? order : compare_items(a, b);
+}
+
+/* How people call what a release is for. */
+static void
+name_place(struct ilea_command_send *send, const struct ilea_release *release, char text[ILEA_AUDIENCE_TEXT_SIZE])
+{
+    struct ilea_command_act *act = &send->act;
+    struct ilea_audience_cache *cache = NULL;
+    struct ilea_audience_found found;
+    (void)snprintf(text, ILEA_AUDIENCE_TEXT_SIZE, "%s", ilea_scope_name(release->scope));
+    if (release->scope == ILEA_SCOPE_AUDIENCE && ilea_audience_cache_new(act->log, &cache) == ILEA_ERROR_NONE
+        && ilea_audience_load(cache, act->txn, &release->audience, &found) == ILEA_ERROR_NONE) {
+        ilea_audience_text(&found, &ilea_log_identity(act->log)->agency, text);
+    }
+    ilea_audience_cache_free(cache);
+}
+
 /* `first`: how its first record is called. */
 static int
 request(struct ilea_command_send *send, struct ilea_span payload, const char *first, uint32_t count)
@@ -308,6 +362,7 @@ request(struct ilea_command_send *send, struct ilea_span payload, const char *fi
     struct ilea_release release;
     struct ilea_control_decision answer;
     char author[2 * ILEA_SIGN_PUBLIC_SIZE + 1], hash[2 * ILEA_HASH_SIZE + 1], number[12];
+    char to[ILEA_AUDIENCE_TEXT_SIZE];
     if (ilea_release_decode(payload, &release) != ILEA_ERROR_NONE) {
         return ilea_command_fail(EX_SOFTWARE, "the request cannot be made");
     }
@@ -322,7 +377,8 @@ request(struct ilea_command_send *send, struct ilea_span payload, const char *fi
     ilea_command_act_add(act, "record", first);
     ilea_command_act_add(act, "records", number);
     ilea_command_act_add(act, "release", hash);
-    ilea_command_act_add(act, "to", ilea_scope_name(release.scope));
+    name_place(send, &release, to);
+    ilea_command_act_add(act, "to", to);
     int code = ilea_command_act_send(act, payload, &answer);
     if (code == 0) {
         send->requests[send->request_count++] =
@@ -340,6 +396,7 @@ request_all(struct ilea_command_send *send)
     if (code == 0 && drop_all_waiting(send) != ILEA_ERROR_NONE) {
         code = ilea_command_fail(EX_DATAERR, "what waits for review cannot be read; run ilea verify");
     }
+    if (send->item_count > 1) qsort(send->items, send->item_count, sizeof *send->items, compare_places);
     for (uint32_t from = 0; code == 0 && from < send->item_count; from += count) {
         size_t size = 0;
         const char *first = send->items[from].ref;

@@ -9,12 +9,14 @@
 #define ILEA_NODE_COMMAND_SEND_H
 
 #include "node/command_act.h"
+#include "node/command_place.h"
 #include "replication/record/release.h"
 
 enum { ILEA_COMMAND_REQUESTS_MAX = 64 };
 
 struct ilea_command_send {
     const struct ilea_command *command;
+    struct ilea_command_place *place;  /* borrowed; NULL: records stay where they are */
     bool four_eyes;
     struct ilea_command_act act;       /* with four eyes: who asks */
     bool act_begun;
@@ -28,6 +30,8 @@ struct ilea_command_send {
     struct ilea_command_item {
         struct ilea_release_item item; /* first; its put is heap */
         char ref[48];
+        enum ilea_scope scope;         /* for whom */
+        struct ilea_audience_id audience;
         bool waits;                    /* in an earlier release */
     } *items;
     uint32_t item_count, item_capacity;
@@ -37,11 +41,11 @@ struct ilea_command_send {
     uint32_t request_count;
 };
 
-/* Exit code, after a message; end it in any case. */
+/* For whom all puts are: `place`, NULL if records stay where they are. Exit code, after a message; end it in any case. */
 int ilea_command_send_begin(struct ilea_command_send *send, const struct ilea_command *command,
-                            ilea_writer_answer *answer, void *context);
-/* As ilea_writer_put() and ilea_writer_flush(). With four eyes put->scope is changed: what goes to others is a draft
- * first. Answers come to the command; one that says REVIEW is of a change that waits. */
+                            struct ilea_command_place *place, ilea_writer_answer *answer, void *context);
+/* As ilea_writer_put() and ilea_writer_flush(). put->scope and audience are set: with four eyes what goes to others is
+ * a draft first. Answers come to the command; one that says REVIEW is of a change that waits. */
 ILEA_MUST_USE enum ilea_error ilea_command_send_put(struct ilea_command_send *send, uint64_t tag,
                                                     struct ilea_put *put);
 ILEA_MUST_USE enum ilea_error ilea_command_send_flush(struct ilea_command_send *send);
@@ -56,7 +60,8 @@ struct ilea_command_written {
     bool is_written;                   /* though the code may not be 0: what was to be asked for was not */
 };
 /* Exit code, after a message; end written->send in any case. */
-int ilea_command_write(const struct ilea_command *command, struct ilea_put *put, struct ilea_command_written *written);
+int ilea_command_write(const struct ilea_command *command, struct ilea_command_place *place, struct ilea_put *put,
+                       struct ilea_command_written *written);
 
 /* What waits, in words on stdout; as JSON (new reference; NULL: nothing). */
 void ilea_command_send_print(const struct ilea_command_send *send);

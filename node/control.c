@@ -11,7 +11,7 @@
 #include "node/home.h"
 #include "replication/record/change.h"
 
-enum { RESULT_FIELDS = 8, AGENCY_FIELDS = 6, DECISION_FIELDS = 11, REQUEST_FIELDS = 3, STATUS_FIELDS = 8,
+enum { RESULT_FIELDS = 10, AGENCY_FIELDS = 6, DECISION_FIELDS = 11, REQUEST_FIELDS = 3, STATUS_FIELDS = 8,
        BEHIND_FIELDS = 3, WITHHELD_FIELDS = 3, LINK_FIELDS = 5, COMPACTED_FIELDS = 5 };
 
 void
@@ -62,6 +62,9 @@ ilea_control_put_result(struct ilea_msgpack_writer *writer, enum ilea_error erro
     ilea_msgpack_put_bin(writer, result->id.bytes, sizeof result->id.bytes);
     ilea_control_put_text(writer, result->ref);
     ilea_msgpack_put_uint(writer, result->is_shared ? 1 : 0);
+    ilea_msgpack_put_uint(writer, result->scope);
+    ilea_msgpack_put_bin(writer, result->audience.bytes,
+                         result->scope == ILEA_SCOPE_AUDIENCE ? sizeof result->audience.bytes : 0);
     ilea_msgpack_put_uint(writer, result->label);
     ilea_msgpack_put_bin(writer, result->base, result->outcome == ILEA_PUT_REVIEW ? sizeof result->base : 0);
     ilea_control_put_text(writer, result->reason);
@@ -77,6 +80,10 @@ ilea_control_get_result(struct ilea_msgpack_reader *reader, enum ilea_error *err
     ilea_msgpack_get_bytes(reader, result->id.bytes, sizeof result->id.bytes);
     ilea_control_get_text(reader, result->ref, sizeof result->ref);
     result->is_shared = ilea_msgpack_get_uint32(reader, 1) == 1;
+    result->scope = (enum ilea_scope)ilea_msgpack_get_uint32(reader, ILEA_SCOPE_AUDIENCE);
+    struct ilea_span audience = ilea_msgpack_get_bin(reader, sizeof result->audience.bytes);
+    memset(&result->audience, 0, sizeof result->audience);
+    if (audience.size == sizeof result->audience.bytes) memcpy(result->audience.bytes, audience.data, audience.size);
     result->label = ilea_msgpack_get_uint32(reader, ILEA_LABEL_RED);
     struct ilea_span base = ilea_msgpack_get_bin(reader, sizeof result->base);
     memset(result->base, 0, sizeof result->base);

@@ -5,7 +5,7 @@
  *   frame: uint32 size of what follows, most significant byte first | kind: uint8 | body: canonical MessagePack
  *
  *   PUTS     [ put: bin ... ]                  record/put.h
- *     answer [ [error, outcome, id: bin 16, ref, shared 0/1, label, base: bin 0|32, reason] ... ]
+ *     answer [ [error, outcome, id: bin 16, ref, shared 0/1, scope, audience: bin 0|16, label, base: bin 0|32, reason] ... ]
  *                                            one for each, after it is durable
  *   STATUS   [ ]
  *     answer [ position, view position, restarts of ilea-link, damaged, repaired,
@@ -23,6 +23,7 @@
  *   HELD                                       control_held.h
  *   DOCUMENT                                   control_document.h
  *   ERASE                                      control_erase.h
+ *   AUDIENCE                                   control_audience.h
  *
  * Private to ileanet's own programs: both ends are of one version.
  */
@@ -62,7 +63,8 @@ enum ilea_control_kind {
     ILEA_CONTROL_HELD,    /* control_held.h */
     ILEA_CONTROL_DOCUMENT, /* control_document.h */
     ILEA_CONTROL_ERASE,   /* control_erase.h */
-    ILEA_CONTROL_LAST = ILEA_CONTROL_ERASE
+    ILEA_CONTROL_AUDIENCE, /* control_audience.h */
+    ILEA_CONTROL_LAST = ILEA_CONTROL_AUDIENCE
 };
 
 struct ilea_control_frame {

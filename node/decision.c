@@ -31,6 +31,9 @@ static const struct ilea_decision_kind kinds[] = {
     { "record.return", ILEA_DECIDER_ONE, false, false, "return a release" },
     { "record.erase", ILEA_DECIDER_PAIR, false, false, "erase" },
     { "record.erased", ILEA_DECIDER_NODE, false, false, "note an erased record" },
+    { "audience.new", ILEA_DECIDER_NODE, false, false, "note a new audience" },
+    { "audience.change", ILEA_DECIDER_NODE, false, false, "note a change of an audience" },
+    { "audience.suspend", ILEA_DECIDER_NODE, false, false, "note a suspension in an audience" },
     { "log.restored", ILEA_DECIDER_NODE, false, false, "note that the log was restored" },
 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/control_audience.h"
 #include "node/control_erase.h"
 #include "node/control_held.h"
 #include "node/driver_state.h"
@@ -206,6 +207,26 @@ do_erase(struct driver *driver, struct ilea_control_client *client, struct ilea_
     return true;
 }
 
+static void
+do_audience(struct driver *driver, struct ilea_control_client *client, struct ilea_span body)
+{
+    struct ilea_control_audience answer = { .error = ILEA_ERROR_NONE };
+    struct ilea_audience_request *request = malloc(sizeof *request);
+    ilea_driver_commit_turn(driver); /* a transaction of its own: it may fail alone */
+    enum ilea_error error =
+        request != NULL ? ilea_control_get_audience(body, request) : ILEA_ERROR_NO_MEMORY;
+    if (error == ILEA_ERROR_NONE) error = ilea_driver_transaction(driver);
+    if (error == ILEA_ERROR_NONE) error = ilea_author_change_audience(driver->node->author, request, &answer.result);
+    if (answer.result.reason[0] != '\0') {
+        answer.error = error;
+        error = ILEA_ERROR_NONE;
+    }
+    free(request);
+    answer.error = end_decision(driver, error, answer.error, NULL, answer.result.reason);
+    if (answer.error == ILEA_ERROR_NONE) ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "audience_changed", NULL);
+    ilea_control_put_audience_answer(&client->answer, &answer);
+}
+
 /* Approvals that are over end; as long as the clock cannot be right, none does. */
 void
 ilea_driver_check_grants(struct driver *driver)
@@ -269,6 +290,7 @@ ilea_driver_serve_client(struct driver *driver, struct ilea_control_client *clie
         case ILEA_CONTROL_ERASE:
             if (!do_erase(driver, client, frame.body)) return;
             break;
+        case ILEA_CONTROL_AUDIENCE: do_audience(driver, client, frame.body); break;
         case ILEA_CONTROL_SEAL: ilea_driver_seal(driver, client, frame.body); break;
         case ILEA_CONTROL_CEREMONY: ilea_driver_ceremony(driver, client, frame.body); break;
         case ILEA_CONTROL_LOBBY: ilea_driver_lobby_status(driver, client); break;

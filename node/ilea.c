@@ -34,7 +34,7 @@ static const char help[] =
     "   TYPE: org person term challenge need item project solution comment link vouch\n"
     "  show REF-OR-ID                      one record\n"
     "  set REF FIELD=VALUE...              FIELD+=V, FIELD-=V: sets; FIELD= removes\n"
-    "  publish REF --to all-peers [--tlp LABEL] [--dry-run]\n"
+    "  publish REF --to AUDIENCE [--tlp LABEL] [--dry-run]\n"
     "  retract REF --reason TEXT           still there, marked as withdrawn\n"
     "  review list | show N | approve N... | return N --reason TEXT\n"
     "  where REF-OR-ID                     which agencies have it and can read it\n"
@@ -49,6 +49,13 @@ static const char help[] =
     "  changes [--since LSN] [--follow]\n"
     "  status                              is all well, and what is to be decided\n"
     "  verify                              check hashes and signatures\n"
+    "Closed audiences\n"
+    "  audience new NAME --members CODE,CODE [--levels CODE=LEVEL,...]\n"
+    "       [--tlp LABEL] [--history all|none|DAY]   LEVEL: read write admin\n"
+    "  audience list | show AUD\n"
+    "  audience add AUD CODE [--level LEVEL] | remove AUD CODE\n"
+    "  audience suspend AUD CODE --reason TEXT | confirm AUD CODE | lift AUD CODE\n"
+    "       AUD: NAME of ours, or OWNER/NAME\n"
     "Peers\n"
     "  peer add CARDFILE | list | pending | show AGENCY\n"
     "  peer request tcp://HOST:PORT [--invite INVITE] [--note TEXT] [--wait SECONDS]\n"
@@ -58,7 +65,8 @@ static const char help[] =
     "       [--areas LIST] [--expires DATE]\n"
     "  peer decline | suspend | resume | revoke AGENCY [--reason TEXT]\n"
     "  peer vouch AGENCY --how phone|in-person|document [--withdraw]\n"
-    "       LIST of scopes: connect,follow,relay,invite (all); LABEL: clear green ...\n"
+    "       LIST of scopes: connect,follow,relay,invite (all); LABEL: clear green ...\n";
+static const char more_help[] =
     "Decisions: each is signed by an admin: [--admin NAME]\n"
     "       [--admin-passphrase-file FILE]\n"
     "  admin add NAME [--out FILE | --key HEX]\n"
@@ -83,8 +91,8 @@ static const char help[] =
     "  backup DIR                          a copy of log, keys and settings\n"
     "  restore DIR [--yes] [--peers-unchanged]\n"
     "\n"
-    "AUDIENCE is agency (the default) or all-peers: nothing leaves the agency unless\n"
-    "you say so. DIR is --home, else $ILEA_HOME, else /var/lib/ilea.\n"
+    "AUDIENCE is agency (the default), all-peers, AUD, or a list CODE,CODE: nothing\n"
+    "leaves the agency unless you say so. DIR is --home, else $ILEA_HOME, else /var/lib/ilea.\n"
     "Protected keys, no daemon: the passphrase is the first line of FILE,\n"
     "else it is asked for. Exit codes are those of sysexits(3):\n"
     "64 usage, 65 bad data, 66 not there, 69 not reached, 73 exists already,\n"
@@ -100,6 +108,7 @@ static const struct {
     { "admin", ilea_command_admin },     { "key", ilea_command_key },
     { "fork", ilea_command_fork },       { "audit", ilea_command_audit },
     { "show", ilea_command_show },       { "set", ilea_command_set },
+    { "audience", ilea_command_audience },
     { "publish", ilea_command_publish }, { "review", ilea_command_review },
     { "retract", ilea_command_retract },
     { "import", ilea_command_import },
@@ -160,6 +169,7 @@ parse_option(struct ilea_command *command, int argc, char **argv, int *at)
         VALUE("from", from), VALUE("keep", keep), VALUE("new-admin", new_admin),
         VALUE("invite", invite), VALUE("note", note), VALUE("days", days), VALUE("wait", wait),
         VALUE("for", for_agency), VALUE("split", split), VALUE("media", media), VALUE("basis", basis),
+        VALUE("members", members), VALUE("levels", levels), VALUE("level", level), VALUE("history", history),
         LIST("set", sets, ILEA_SETS_MAX), LIST("roots", roots, ILEA_ROOT_FOLDERS_MAX),
         LIST("last-good", last_good, ILEA_LAST_GOOD_MAX), FLAG("json", json), FLAG("help", help),
         FLAG("version", version), FLAG("yes", yes), FLAG("follow", follow), FLAG("passphrase", passphrase),
@@ -220,7 +230,9 @@ main(int argc, char **argv)
     int code = parse(&command, argc, argv);
     if (code != 0) return code;
     if (command.version) return printf("ilea %s\n", ILEA_VERSION) > 0 ? 0 : EX_IOERR;
-    if (command.help) return fputs(examples, stdout) >= 0 && fputs(help, stdout) >= 0 ? 0 : EX_IOERR;
+    if (command.help) {
+        return fputs(examples, stdout) >= 0 && fputs(help, stdout) >= 0 && fputs(more_help, stdout) >= 0 ? 0 : EX_IOERR;
+    }
     if (command.word_count == 0) return ilea_command_usage("no command");
     if (ilea_crypto_init() != ILEA_ERROR_NONE) {
         return ilea_command_fail(EX_CONFIG, "this libsodium fails its self-test; upgrade the package");

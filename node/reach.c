@@ -1,6 +1,11 @@
 #include "node/reach.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "replication/record/label.h"
+#include "replication/record/manifest.h"
 
 enum ilea_reach
 ilea_reach_of(enum ilea_agency_state state, uint32_t tlp_max, const char *areas, uint32_t label,
@@ -19,6 +24,129 @@ ilea_reach_of(enum ilea_agency_state state, uint32_t tlp_max, const char *areas,
     return ILEA_REACH_GETS;
 }
 
+/* Room for one more. */
+static struct ilea_reach_agency *
+add_row(struct ilea_reach_agencies *agencies)
+{
+    if (agencies->count == agencies->capacity) {
+        uint32_t larger = agencies->capacity == 0 ? 64 : agencies->capacity * 2;
+        struct ilea_reach_agency *moved = realloc(agencies->rows, larger * sizeof *moved);
+        if (moved == NULL) return NULL;
+        agencies->rows = moved;
+        agencies->capacity = larger;
+    }
+    struct ilea_reach_agency *row = &agencies->rows[agencies->count++];
+    *row = (struct ilea_reach_agency){ .areas = NULL };
+    return row;
+}
+
+static enum ilea_error
+load_one(struct ilea_transaction *log, const struct ilea_agency_row *row, struct ilea_manifest *manifest,
+         struct ilea_reach_agencies *agencies)
+{
+    struct ilea_span bytes;
+    uint64_t index;
+    struct ilea_reach_agency *agency = add_row(agencies);
+    if (agency == NULL) return ILEA_ERROR_NO_MEMORY;
+    agency->id = row->id;
+    agency->is_known = true;
+    agency->state = row->state;
+    agency->tlp_max = row->grant.tlp_max;
+    if (row->grant.areas.size > 0) {
+        agency->areas = strndup((const char *)row->grant.areas.data, row->grant.areas.size);
+        if (agency->areas == NULL) return ILEA_ERROR_NO_MEMORY;
+    }
+    enum ilea_error error = ilea_log_manifest_last(log, &row->id, &index, &bytes);
+    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_CORRUPT;
+    if (error == ILEA_ERROR_NONE && ilea_manifest_decode(bytes, manifest) != ILEA_ERROR_NONE) error = ILEA_ERROR_CORRUPT;
+    if (error != ILEA_ERROR_NONE) return error;
+    (void)snprintf(agency->code, sizeof agency->code, "%.*s", (int)manifest->code.size,
+                   (const char *)manifest->code.data);
+    agency->reading = manifest->reading;
+    return ILEA_ERROR_NONE;
+}
+
+enum ilea_error
+ilea_reach_load(struct ilea_transaction *log, bool approved, struct ilea_reach_agencies *agencies)
+{
+    struct ilea_manifest *manifest = malloc(sizeof *manifest);
+    struct ilea_agency_row row;
+    struct ilea_agency_id last;
+    const struct ilea_agency_id *after = NULL;
+    *agencies = (struct ilea_reach_agencies){ .count = 0 };
+    enum ilea_error error = manifest != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
+    while (error == ILEA_ERROR_NONE && (error = ilea_log_agency_next(log, after, &row)) == ILEA_ERROR_NONE) {
+        last = row.id;
+        after = &last;
+        if (approved && row.state != ILEA_AGENCY_SELF && row.state != ILEA_AGENCY_APPROVED) continue;
+        error = load_one(log, &row, manifest, agencies);
+    }
+    free(manifest);
+    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
+    ilea_reach_unload(agencies);
+    return error;
+}
+
+static int
+compare_agencies(const void *a, const void *b)
+{
+    const struct ilea_reach_agency *one = a, *other = b;
+    return memcmp(one->id.bytes, other->id.bytes, sizeof one->id.bytes);
+}
+
+enum ilea_error
+ilea_reach_add_members(struct ilea_reach_agencies *agencies, const struct ilea_membership_state *members)
+{
+    const uint32_t known = agencies->count;
+    for (uint32_t i = 0; i < members->member_count; i++) {
+        const struct ilea_member *member = &members->members[i];
+        struct ilea_reach_agency row = { .id = member->agency };
+        if (known > 0 && bsearch(&row, agencies->rows, known, sizeof row, compare_agencies) != NULL) continue;
+        struct ilea_reach_agency *agency = add_row(agencies);
+        if (agency == NULL) return ILEA_ERROR_NO_MEMORY;
+        agency->id = member->agency;
+        memcpy(agency->code, member->code, sizeof agency->code);
+    }
+    if (agencies->count > 1) qsort(agencies->rows, agencies->count, sizeof *agencies->rows, compare_agencies);
+    return ILEA_ERROR_NONE;
+}
+
+void
+ilea_reach_unload(struct ilea_reach_agencies *agencies)
+{
+    for (uint32_t i = 0; i < agencies->count; i++) free(agencies->rows[i].areas);
+    free(agencies->rows);
+    *agencies = (struct ilea_reach_agencies){ .count = 0 };
+}
+
+enum ilea_reach
+ilea_reach_to(const struct ilea_reach_agency *agency, const struct ilea_reach_what *what)
+{
+    if (what->scope == ILEA_SCOPE_AGENCY && agency->state != ILEA_AGENCY_SELF) return ILEA_REACH_NOT_MEMBER;
+    if (what->members != NULL) {
+        const struct ilea_member *member = ilea_membership_find(what->members, &agency->id);
+        if (member == NULL) return ILEA_REACH_NOT_MEMBER;
+        if (member->suspended) return ILEA_REACH_SUSPENDED_MEMBER;
+    }
+    if (!agency->is_known) return ILEA_REACH_UNKNOWN;
+    return ilea_reach_of(agency->state, agency->tlp_max, agency->areas, what->label, what->is_within, what->context);
+}
+
+const char *
+ilea_reach_refusal(const struct ilea_reach_what *what)
+{
+    if (what->scope == ILEA_SCOPE_AGENCY) return NULL;
+    if (what->label >= ILEA_LABEL_RED) return "red never leaves the node";
+    if (what->scope == ILEA_SCOPE_PEERS) {
+        if (what->label <= ILEA_LABEL_GREEN) return NULL;
+        return what->label == ILEA_LABEL_AMBER ? "amber needs a list or an audience: --to NL-PO,BE-FP"
+                                               : "amber+strict needs a list, or an audience that takes it";
+    }
+    if (what->members == NULL || !what->members->has_info) return "there is no such audience here";
+    if (what->members->list || what->label <= what->members->tlp) return NULL;
+    return "the label is above what this audience takes";
+}
+
 static const struct { const char *name, *text; } words[] = {
     [ILEA_REACH_GETS] = { "gets", "gets it" },
     [ILEA_REACH_LABEL] = { "label", "its approval allows no such label" },
@@ -27,6 +155,9 @@ static const struct { const char *name, *text; } words[] = {
     [ILEA_REACH_SUSPENDED] = { "suspended", "it is suspended" },
     [ILEA_REACH_REVOKED] = { "revoked", "it is revoked" },
     [ILEA_REACH_DECLINED] = { "declined", "it was declined" },
+    [ILEA_REACH_UNKNOWN] = { "unknown", "it is not approved here" },
+    [ILEA_REACH_NOT_MEMBER] = { "not-member", "it is no member" },
+    [ILEA_REACH_SUSPENDED_MEMBER] = { "suspended-member", "it is suspended in the audience" },
 };
 
 const char *

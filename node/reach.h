@@ -1,10 +1,15 @@
 /*
- * reach.h - whom something reaches: the one rule by which keys are sealed to agencies (author_epoch.c) and
- * by which a preview says who gets what (command_publish.c). Pure.
+ * reach.h - whom something reaches: the one rule by which keys are sealed to agencies (author_epoch.c,
+ * author_audience.c), documents are served, and a preview says who gets what (command_publish.c).
+ *
+ * Two things decide. The audience: all that are approved here, or the members of a closed one of whom no suspension
+ * stands. And our own grant of each: an agency that is not approved here gets nothing that we write, as a member of
+ * somebody's audience neither; one that is gets what its highest label and its areas allow.
  */
 #ifndef ILEA_NODE_REACH_H
 #define ILEA_NODE_REACH_H
 
+#include "replication/audience/membership.h"
 #include "replication/store/log_store.h"
 
 enum ilea_reach {
@@ -14,7 +19,10 @@ enum ilea_reach {
     ILEA_REACH_PENDING,      /* nobody decided about it yet */
     ILEA_REACH_SUSPENDED,
     ILEA_REACH_REVOKED,
-    ILEA_REACH_DECLINED
+    ILEA_REACH_DECLINED,
+    ILEA_REACH_UNKNOWN,      /* a member that we never heard of */
+    ILEA_REACH_NOT_MEMBER,
+    ILEA_REACH_SUSPENDED_MEMBER /* a suspension of it stands in the audience */
 };
 
 /* Whether a record has areas and all of them are in `areas`, codes separated by commas. */
@@ -24,6 +32,43 @@ typedef bool ilea_reach_within(const void *context, const char *areas);
  * `is_within` NULL: of no record in particular, so who is restricted to areas is left out. */
 enum ilea_reach ilea_reach_of(enum ilea_agency_state state, uint32_t tlp_max, const char *areas, uint32_t label,
                               ilea_reach_within *is_within, const void *context);
+
+/* An agency that something may reach. */
+struct ilea_reach_agency {
+    struct ilea_agency_id id;
+    char code[ILEA_CODE_SIZE_MAX + 1];
+    bool is_known;           /* here: else a member of an audience alone */
+    enum ilea_agency_state state;
+    uint32_t tlp_max;
+    char *areas;             /* heap; NULL: not restricted */
+    struct ilea_reading_public reading; /* of its newest manifest */
+};
+struct ilea_reach_agencies {
+    struct ilea_reach_agency *rows; /* ascending by id; heap */
+    uint32_t count, capacity;
+};
+
+/* All agencies that are known here, ourselves among them; `approved`: those that are approved, and ourselves.
+ * CORRUPT, NO_MEMORY: nothing is there then. */
+ILEA_MUST_USE enum ilea_error ilea_reach_load(struct ilea_transaction *log, bool approved,
+                                              struct ilea_reach_agencies *agencies);
+/* And the members of an audience that are not known here. */
+ILEA_MUST_USE enum ilea_error ilea_reach_add_members(struct ilea_reach_agencies *agencies,
+                                                     const struct ilea_membership_state *members);
+void ilea_reach_unload(struct ilea_reach_agencies *agencies);
+
+/* What is to reach somebody. */
+struct ilea_reach_what {
+    enum ilea_scope scope;
+    const struct ilea_membership_state *members; /* of scope AUDIENCE; NULL else */
+    uint32_t label;
+    ilea_reach_within *is_within;
+    const void *context;
+};
+enum ilea_reach ilea_reach_to(const struct ilea_reach_agency *agency, const struct ilea_reach_what *what);
+
+/* Whether what bears a label may go to a scope, and to an audience, at all: NULL, or in words why not. */
+const char *ilea_reach_refusal(const struct ilea_reach_what *what);
 
 /* "above its ceiling"; of GETS "gets it". */
 const char *ilea_reach_text(enum ilea_reach reach);

@@ -15,7 +15,7 @@ _Static_assert((int)ILEA_RELEASE_SIZE_MAX <= (int)ILEA_PAYLOAD_SIZE_MAX, "any re
 
 /* What an item writes: `put` borrows it. */
 static enum ilea_error
-put_of(const struct ilea_release_item *item, struct ilea_put *put)
+put_of(const struct ilea_release *release, const struct ilea_release_item *item, struct ilea_put *put)
 {
     if (item->put.size > 0) {
         enum ilea_error error = ilea_put_decode(item->put, put);
@@ -29,9 +29,9 @@ put_of(const struct ilea_release_item *item, struct ilea_put *put)
         put->has_id = true;
         put->id = item->record;
         put->entry_count = 0;
-        memset(&put->audience, 0, sizeof put->audience);
     }
-    put->scope = ILEA_SCOPE_PEERS;
+    put->scope = release->scope;
+    put->audience = release->audience;
     return ILEA_ERROR_NONE;
 }
 
@@ -47,11 +47,12 @@ name_of(const struct ilea_put_result *result, char name[ILEA_UUID_TEXT_SIZE + si
 }
 
 static enum ilea_error
-check_item(struct decide *decide, const struct ilea_release_item *item, struct ilea_put *put)
+check_item(struct decide *decide, const struct ilea_release *release, const struct ilea_release_item *item,
+           struct ilea_put *put)
 {
     struct ilea_put_result result;
     char name[ILEA_UUID_TEXT_SIZE + sizeof result.ref];
-    if (put_of(item, put) != ILEA_ERROR_NONE) {
+    if (put_of(release, item, put) != ILEA_ERROR_NONE) {
         return ilea_trust_refuse(decide, ILEA_ERROR_MALFORMED, "the release holds what is no update of its records");
     }
     enum ilea_error error = ilea_author_review(decide->author, put, &result);
@@ -76,7 +77,9 @@ check_items(struct decide *decide, struct ilea_release release)
     struct ilea_release_item item;
     struct ilea_put *put = malloc(sizeof *put);
     enum ilea_error error = put != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
-    while (error == ILEA_ERROR_NONE && ilea_release_next(&release, &item)) error = check_item(decide, &item, put);
+    while (error == ILEA_ERROR_NONE && ilea_release_next(&release, &item)) {
+        error = check_item(decide, &release, &item, put);
+    }
     free(put);
     return error;
 }
@@ -206,7 +209,7 @@ ilea_trust_do_release(struct decide *decide)
     struct ilea_put *put = malloc(sizeof *put);
     enum ilea_error error = put != NULL ? decode_release(decide, &release) : ILEA_ERROR_NO_MEMORY;
     while (error == ILEA_ERROR_NONE && ilea_release_next(&release, &item)) {
-        error = put_of(&item, put);
+        error = put_of(&release, &item, put);
         if (error == ILEA_ERROR_NONE) error = ilea_author_release(decide->author, put, &result);
     }
     free(put);

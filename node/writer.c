@@ -434,6 +434,35 @@ ilea_writer_erase(struct ilea_writer *writer, const struct ilea_control_erase *e
     return error == ILEA_ERROR_NONE ? ilea_control_get_erased(answer, erased) : error;
 }
 
+static enum ilea_error
+audience_local(struct ilea_writer *writer, const struct ilea_audience_request *request,
+               struct ilea_control_audience *answer)
+{
+    enum ilea_error error = begin_local(writer);
+    if (error != ILEA_ERROR_NONE) return error;
+    error = ilea_author_change_audience(writer->node.author, request, &answer->result);
+    answer->error = ILEA_ERROR_NONE;
+    if (answer->result.reason[0] != '\0') {
+        answer->error = error;
+        error = ILEA_ERROR_NONE;
+    }
+    error = end_local(writer, error, answer->error);
+    writer->has_written = true;
+    return error;
+}
+
+enum ilea_error
+ilea_writer_audience(struct ilea_writer *writer, const struct ilea_audience_request *request,
+                     struct ilea_control_audience *answer)
+{
+    if (writer->fd < 0) return audience_local(writer, request, answer);
+    struct ilea_msgpack_writer body = request_writer(writer);
+    struct ilea_span bytes;
+    ilea_control_put_audience(&body, request);
+    enum ilea_error error = ask(writer, ILEA_CONTROL_AUDIENCE, &body, &bytes);
+    return error == ILEA_ERROR_NONE ? ilea_control_get_audience_answer(bytes, answer) : error;
+}
+
 enum ilea_error
 ilea_writer_compact(struct ilea_writer *writer, struct ilea_control_compacted *compacted)
 {

@@ -8,6 +8,7 @@
 #ifndef ILEA_NODE_WRITER_H
 #define ILEA_NODE_WRITER_H
 
+#include "node/control_audience.h"
 #include "node/control_bundle.h"
 #include "node/control_erase.h"
 #include "node/control_lobby.h"
@@ -48,6 +49,11 @@ ILEA_MUST_USE enum ilea_error ilea_writer_decide(struct ilea_writer *writer, con
 /* Erase records: erased->error says how it went, with a reason. */
 ILEA_MUST_USE enum ilea_error ilea_writer_erase(struct ilea_writer *writer, const struct ilea_control_erase *erase,
                                                 struct ilea_control_erased *erased);
+
+/* Change a closed audience: answer->error says how it went, with a reason. */
+ILEA_MUST_USE enum ilea_error ilea_writer_audience(struct ilea_writer *writer,
+                                                   const struct ilea_audience_request *request,
+                                                   struct ilea_control_audience *answer);
 
 /* A request of ours for another agency's lobby: sealed->error says how it went, with a reason. */
 ILEA_MUST_USE enum ilea_error ilea_writer_seal(struct ilea_writer *writer, const struct ilea_control_seal *seal,

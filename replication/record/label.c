@@ -45,12 +45,6 @@ ilea_label_of_value(struct ilea_span value, enum ilea_scope scope)
     return label != 0 ? label : ILEA_LABEL_RED;
 }
 
-bool
-ilea_label_may_go(uint32_t label, enum ilea_scope scope)
-{
-    return scope == ILEA_SCOPE_AGENCY || label <= ILEA_LABEL_GREEN;
-}
-
 const char *
 ilea_scope_name(enum ilea_scope scope)
 {

@@ -23,7 +23,4 @@ uint32_t ilea_label_of_value(struct ilea_span value, enum ilea_scope scope);
 /* How an audience is called: "all-peers". */
 const char *ilea_scope_name(enum ilea_scope scope);
 
-/* Whether what bears the label may be written for all in the scope. */
-bool ilea_label_may_go(uint32_t label, enum ilea_scope scope);
-
 #endif

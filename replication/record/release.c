@@ -37,13 +37,13 @@ ilea_release_decode(struct ilea_span input, struct ilea_release *release)
     uint64_t version = ilea_msgpack_get_uint(&reader);
     if (!reader.failed && version != RELEASE_VERSION) return ILEA_ERROR_UNKNOWN;
     if (fields != RELEASE_FIELDS) return ILEA_ERROR_MALFORMED;
-    uint32_t scope = ilea_msgpack_get_uint32(&reader, ILEA_SCOPE_PEERS);
-    ilea_msgpack_get_bytes(&reader, release->audience, sizeof release->audience);
+    uint32_t scope = ilea_msgpack_get_uint32(&reader, ILEA_SCOPE_AUDIENCE);
+    ilea_msgpack_get_bytes(&reader, release->audience.bytes, sizeof release->audience.bytes);
     release->count = ilea_msgpack_get_array(&reader, ILEA_RELEASE_RECORDS_MAX);
     release->items = reader;
-    if (reader.failed || scope != ILEA_SCOPE_PEERS || release->count == 0) return ILEA_ERROR_MALFORMED;
-    for (size_t i = 0; i < sizeof release->audience; i++) {
-        if (release->audience[i] != 0) return ILEA_ERROR_MALFORMED;
+    if (reader.failed || scope < ILEA_SCOPE_PEERS || release->count == 0) return ILEA_ERROR_MALFORMED;
+    for (size_t i = 0; i < sizeof release->audience.bytes && scope == ILEA_SCOPE_PEERS; i++) {
+        if (release->audience.bytes[i] != 0) return ILEA_ERROR_MALFORMED;
     }
     release->scope = (enum ilea_scope)scope;
     struct ilea_release_item items[2]; /* the one at hand and the one before it */
@@ -80,9 +80,12 @@ ilea_release_names(struct ilea_release release, uint32_t type, const struct ilea
 }
 
 enum ilea_error
-ilea_release_encode(struct ilea_release_item *items, uint32_t count, uint8_t *bytes, size_t capacity, size_t *size)
+ilea_release_encode(enum ilea_scope scope, const struct ilea_audience_id *audience, struct ilea_release_item *items,
+                    uint32_t count, uint8_t *bytes, size_t capacity, size_t *size)
 {
-    static const uint8_t audience[ILEA_RELEASE_AUDIENCE_SIZE] = { 0 };
+    static const struct ilea_audience_id none;
+    bool is_closed = scope == ILEA_SCOPE_AUDIENCE;
+    if ((scope != ILEA_SCOPE_PEERS && !is_closed) || is_closed != (audience != NULL)) return ILEA_ERROR_INVALID;
     if (count == 0) return ILEA_ERROR_INVALID;
     if (count > ILEA_RELEASE_RECORDS_MAX) return ILEA_ERROR_LIMIT;
     qsort(items, count, sizeof *items, compare_items);
@@ -90,8 +93,8 @@ ilea_release_encode(struct ilea_release_item *items, uint32_t count, uint8_t *by
     ilea_msgpack_writer_init(&writer, bytes, capacity < ILEA_RELEASE_SIZE_MAX ? capacity : ILEA_RELEASE_SIZE_MAX);
     ilea_msgpack_put_array(&writer, RELEASE_FIELDS);
     ilea_msgpack_put_uint(&writer, RELEASE_VERSION);
-    ilea_msgpack_put_uint(&writer, ILEA_SCOPE_PEERS);
-    ilea_msgpack_put_bin(&writer, audience, sizeof audience);
+    ilea_msgpack_put_uint(&writer, scope);
+    ilea_msgpack_put_bin(&writer, is_closed ? audience->bytes : none.bytes, sizeof none.bytes);
     ilea_msgpack_put_array(&writer, count);
     for (uint32_t i = 0; i < count; i++) {
         const struct ilea_release_item *item = &items[i];

@@ -6,7 +6,7 @@
  *             hash = H(RELEASE, release)
  *   base    = H(RELEASE_BASE, u64 scope || state)     the record of ours as it stands, as the view has it
  *
- * Scope 2 (all peers), whose audience is zeros. An item whose put is empty publishes a draft as it stands; else put
+ * Scope 2 (all peers), whose audience is zeros, or 3 (a closed audience). An item whose put is empty publishes a draft as it stands; else put
  * (record/put.h) updates what is shared already. Items ascend by record, then type. As the base is part of it, a hash
  * stands for the exact content: where the record has changed since, the release is stale.
  * It never leaves the node.
@@ -23,8 +23,7 @@
 
 enum {
     ILEA_RELEASE_SIZE_MAX = 256 * 1024,
-    ILEA_RELEASE_RECORDS_MAX = 4096,
-    ILEA_RELEASE_AUDIENCE_SIZE = 16
+    ILEA_RELEASE_RECORDS_MAX = 4096
 };
 
 struct ilea_release_item {
@@ -37,7 +36,7 @@ struct ilea_release_item {
 
 struct ilea_release {
     enum ilea_scope scope;
-    uint8_t audience[ILEA_RELEASE_AUDIENCE_SIZE];
+    struct ilea_audience_id audience; /* of scope AUDIENCE; zeros else */
     uint32_t count;                  /* items left for ilea_release_next() */
     struct ilea_msgpack_reader items;
     uint8_t hash[ILEA_HASH_SIZE];
@@ -54,10 +53,11 @@ bool ilea_release_next(struct ilea_release *release, struct ilea_release_item *i
 bool ilea_release_names(struct ilea_release release, uint32_t type, const struct ilea_record_id *record);
 
 /*
- * Encode what goes to all peers; sorts the items.
+ * Encode what goes to a scope, and an audience (NULL: of no closed one); sorts the items.
  *   ILEA_ERROR_INVALID  what decode would refuse: no item, one twice
  *   ILEA_ERROR_LIMIT    capacity, ILEA_RELEASE_RECORDS_MAX or ILEA_RELEASE_SIZE_MAX */
-ILEA_MUST_USE enum ilea_error ilea_release_encode(struct ilea_release_item *items, uint32_t count, uint8_t *bytes,
+ILEA_MUST_USE enum ilea_error ilea_release_encode(enum ilea_scope scope, const struct ilea_audience_id *audience,
+                                                  struct ilea_release_item *items, uint32_t count, uint8_t *bytes,
                                                   size_t capacity, size_t *size);
 
 /* The base of a record whose state, as the view has it, is this. */

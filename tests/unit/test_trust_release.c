@@ -110,7 +110,7 @@ make_request(struct ilea_test_home *home, uint32_t count, unsigned author)
     char hex[2 * ILEA_HASH_SIZE + 1];
     struct ilea_release release;
     size_t size;
-    ILEA_TEST_OK(ilea_release_encode(items, count, payload, sizeof payload, &size));
+    ILEA_TEST_OK(ilea_release_encode(ILEA_SCOPE_PEERS, NULL, items, count, payload, sizeof payload, &size));
     ILEA_TEST_OK(ilea_release_decode((struct ilea_span){ payload, size }, &release));
     ilea_test_act_begin(&act, home, "record.release", NULL);
     ilea_hex_format(release.hash, sizeof release.hash, hex);

@@ -1,0 +1,413 @@
+/* command_audience.c - audience: closed audiences, who is in them, who comes and goes. */
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "node/command_place.h"
+#include "node/date.h"
+#include "replication/record/label.h"
+
+/* What is looked at: end with end_look(). */
+struct look {
+    struct ilea_log *log;
+    struct ilea_transaction *txn;
+    struct ilea_audience_cache *cache;
+    struct ilea_audience_found found;
+};
+
+static int
+begin_look(struct look *look, const struct ilea_command *command)
+{
+    *look = (struct look){ .log = NULL };
+    int code = ilea_command_log(command, &look->log);
+    if (code != 0) return code;
+    enum ilea_error error = ilea_transaction_begin(ilea_log_environment(look->log), false, &look->txn);
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(look->log, &look->cache);
+    if (error == ILEA_ERROR_NONE) return 0;
+    return ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s", ilea_error_text(error));
+}
+
+static void
+end_look(struct look *look)
+{
+    ilea_audience_cache_free(look->cache);
+    ilea_transaction_abort(look->txn);
+    ilea_log_close(look->log);
+    look->cache = NULL;
+    look->txn = NULL;
+    look->log = NULL;
+}
+
+static const struct ilea_agency_id *
+own_id(const struct look *look)
+{
+    return &ilea_log_identity(look->log)->agency;
+}
+
+static const char *const levels[] = { "none", "read", "write", "admin" };
+
+static bool
+parse_level(const char *text, size_t size, enum ilea_access *level)
+{
+    for (unsigned i = ILEA_ACCESS_READ; i <= ILEA_ACCESS_ADMIN; i++) {
+        if (strlen(levels[i]) != size || memcmp(levels[i], text, size) != 0) continue;
+        *level = (enum ilea_access)i;
+        return true;
+    }
+    return false;
+}
+
+static void
+history_text(uint64_t history_ms, char text[ILEA_DATE_SIZE])
+{
+    if (history_ms == 0) (void)snprintf(text, ILEA_DATE_SIZE, "none");
+    else if (history_ms >= ILEA_HISTORY_ALL) (void)snprintf(text, ILEA_DATE_SIZE, "all");
+    else ilea_date_format(history_ms, text);
+}
+
+/* How a member is called: by the manifest that is held, else as the owner wrote it down. */
+static void
+member_code(const struct look *look, const struct ilea_member *member, char code[ILEA_CODE_SIZE_MAX + 1])
+{
+    (void)snprintf(code, ILEA_CODE_SIZE_MAX + 1, "%s", member->code);
+    if (memcmp(member->agency.bytes, look->found.row.owner.bytes, ILEA_ID_SIZE) == 0) {
+        (void)snprintf(code, ILEA_CODE_SIZE_MAX + 1, "%s", look->found.owner_code);
+    }
+}
+
+static json_t *
+members_json(const struct look *look)
+{
+    json_t *list = json_array();
+    const struct ilea_membership_state *state = &look->found.state;
+    for (uint32_t i = 0; i < state->member_count; i++) {
+        const struct ilea_member *member = &state->members[i];
+        char id[2 * ILEA_ID_SIZE + 1], code[ILEA_CODE_SIZE_MAX + 1], by[ILEA_CODE_SIZE_MAX + 1] = "";
+        ilea_command_hex(member->agency.bytes, ILEA_ID_SIZE, id);
+        member_code(look, member, code);
+        json_t *suspended = json_null();
+        if (member->suspended) {
+            const struct ilea_member *admin = ilea_membership_find(state, &member->suspended_by);
+            if (admin != NULL) member_code(look, admin, by);
+            suspended = json_string(by);
+        }
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:b,s:o}", "agency", id, "code", code, "level",
+                                              levels[member->level], "allowed", member->suspended ? 0 : 1,
+                                              "suspended_by", suspended));
+    }
+    return list;
+}
+
+static json_t *
+audience_json(const struct look *look)
+{
+    const struct ilea_audience_found *found = &look->found;
+    const struct ilea_membership_state *state = &found->state;
+    char id[2 * ILEA_AUDIENCE_ID_SIZE + 1], history[ILEA_DATE_SIZE];
+    ilea_command_hex(found->row.audience.bytes, ILEA_AUDIENCE_ID_SIZE, id);
+    history_text(state->history_ms, history);
+    return json_pack("{s:s,s:s%,s:s,s:s,s:s,s:b,s:b,s:b,s:I,s:I,s:o}", "id", id, "name", state->name.data,
+                     state->name.size, "owner", found->owner_code, "tlp", ilea_label_name(state->tlp), "history",
+                     history, "list", state->list ? 1 : 0, "usable", state->has_epoch && !found->is_frozen ? 1 : 0,
+                     "frozen", found->is_frozen ? 1 : 0, "epoch",
+                     (json_int_t)(state->has_epoch ? state->epoch_number : 0), "statements",
+                     (json_int_t)state->statement_count, "members", members_json(look));
+}
+
+static void
+print_audience(const struct look *look)
+{
+    const struct ilea_audience_found *found = &look->found;
+    const struct ilea_membership_state *state = &found->state;
+    char history[ILEA_DATE_SIZE], name[ILEA_AUDIENCE_TEXT_SIZE];
+    history_text(state->history_ms, history);
+    ilea_audience_text(found, own_id(look), name);
+    (void)printf("%s  %s of %s, up to %s\n", name, state->list ? "list" : "audience", found->owner_code,
+                 ilea_label_name(state->tlp));
+    (void)printf("Who joins reads of what was written before: %s\n", history);
+    for (uint32_t i = 0; i < state->member_count; i++) {
+        const struct ilea_member *member = &state->members[i];
+        char code[ILEA_CODE_SIZE_MAX + 1], by[ILEA_CODE_SIZE_MAX + 1] = "";
+        const struct ilea_member *admin =
+            member->suspended ? ilea_membership_find(state, &member->suspended_by) : NULL;
+        member_code(look, member, code);
+        if (admin != NULL) member_code(look, admin, by);
+        bool is_owner = memcmp(member->agency.bytes, found->row.owner.bytes, ILEA_ID_SIZE) == 0;
+        (void)printf("%-16s %s%s%s\n", code, is_owner ? "owner" : levels[member->level],
+                     member->suspended ? ", suspended by " : "", by);
+    }
+    if (found->is_frozen) {
+        (void)puts("Frozen: too many statements about its members; begin a new audience.");
+    } else if (!state->has_epoch) {
+        (void)puts("No key of its owner is usable: each writer uses one of its own until the\n"
+                   "owner has confirmed or lifted.");
+    }
+}
+
+static int
+audience_list(const struct ilea_command *command)
+{
+    struct look look;
+    struct ilea_audience_id last;
+    const struct ilea_audience_id *after = NULL;
+    uint32_t count = 0;
+    if (command->word_count != 2) return ilea_command_usage("audience list takes no words");
+    int code = begin_look(&look, command);
+    json_t *list = json_array();
+    enum ilea_error error = ILEA_ERROR_NONE;
+    while (code == 0 && (error = ilea_audience_next(look.cache, look.txn, after, &look.found)) == ILEA_ERROR_NONE) {
+        char name[ILEA_AUDIENCE_TEXT_SIZE];
+        const struct ilea_member *self = ilea_membership_find(&look.found.state, own_id(&look));
+        last = look.found.row.audience;
+        after = &last;
+        count++;
+        if (command->json) {
+            json_array_append_new(list, audience_json(&look));
+            continue;
+        }
+        ilea_audience_text(&look.found, own_id(&look), name);
+        (void)printf("%-32s %3u members, up to %-12s we: %s%s\n", name, look.found.state.member_count,
+                     ilea_label_name(look.found.state.tlp), self != NULL ? levels[self->level] : "no member",
+                     self != NULL && self->suspended ? ", suspended" : "");
+    }
+    if (code == 0 && error != ILEA_ERROR_NOT_FOUND) {
+        code = ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s", ilea_error_text(error));
+    }
+    if (code == 0 && command->json) ilea_command_print(json_pack("{s:O}", "audiences", list));
+    else if (code == 0 && count == 0) (void)puts("No audiences yet; make one: ilea audience new NAME --members NL-PO,BE-FP");
+    json_decref(list);
+    end_look(&look);
+    return code;
+}
+
+static int
+audience_show(const struct ilea_command *command)
+{
+    struct look look;
+    if (command->word_count != 3) return ilea_command_usage("audience show takes one audience");
+    int code = begin_look(&look, command);
+    if (code == 0) code = ilea_command_find_audience(look.cache, look.log, look.txn, command->words[2], &look.found);
+    if (code == 0 && command->json) ilea_command_print(json_pack("{s:o}", "audience", audience_json(&look)));
+    else if (code == 0) print_audience(&look);
+    end_look(&look);
+    return code;
+}
+
+/* Hand it over; then what has become of it, in *look, which is begun anew. */
+static int
+carry_out(const struct ilea_command *command, const struct ilea_audience_request *request, struct look *look)
+{
+    struct ilea_writer *writer = NULL;
+    struct ilea_control_audience answer = { .error = ILEA_ERROR_NONE };
+    int code = ilea_command_writer(command, NULL, NULL, &writer);
+    if (code != 0) return code;
+    enum ilea_error error = ilea_writer_audience(writer, request, &answer);
+    ilea_writer_close(writer);
+    if (error == ILEA_ERROR_NONE) error = answer.error;
+    if (error != ILEA_ERROR_NONE) {
+        return ilea_command_fail(ilea_exit_code(error), "nothing was changed: %s",
+                                 answer.result.reason[0] != '\0' ? answer.result.reason : ilea_error_text(error));
+    }
+    code = begin_look(look, command);
+    if (code != 0) return code;
+    error = ilea_audience_load(look->cache, look->txn, &answer.result.audience, &look->found);
+    if (error == ILEA_ERROR_NONE) return 0;
+    return ilea_command_fail(ilea_exit_code(error), "it is done, but cannot be shown: %s", ilea_error_text(error));
+}
+
+/* --levels NL-PO=admin,FR-PN=read: over the usual one. */
+static int
+set_levels(struct look *look, const char *text, struct ilea_audience_request *request)
+{
+    struct ilea_audience_request *one = calloc(1, sizeof *one);
+    int code = one != NULL ? 0 : ilea_command_fail(EX_OSERR, "out of memory");
+    for (const char *at = text; code == 0 && at != NULL;) {
+        char name[2 * ILEA_ID_SIZE + 1];
+        const char *end = strchr(at, ','), *equals = strchr(at, '=');
+        size_t size = end != NULL ? (size_t)(end - at) : strlen(at);
+        enum ilea_access level = ILEA_ACCESS_NONE;
+        if (equals == NULL || (size_t)(equals - at) >= size || (size_t)(equals - at) >= sizeof name) {
+            code = ilea_command_fail(EX_USAGE, "--levels takes CODE=LEVEL, separated by commas");
+            break;
+        }
+        size_t code_size = (size_t)(equals - at);
+        memcpy(name, at, code_size);
+        name[code_size] = '\0';
+        if (!parse_level(equals + 1, size - code_size - 1, &level)) {
+            code = ilea_command_fail(EX_DATAERR, "a level is read, write or admin, not %.*s",
+                                     (int)(size - code_size - 1), equals + 1);
+            break;
+        }
+        one->member_count = 0;
+        code = ilea_command_members(look->log, look->txn, name, level, one);
+        uint32_t i = 0;
+        while (code == 0 && i < request->member_count
+               && memcmp(request->members[i].agency.bytes, one->members[0].agency.bytes, ILEA_ID_SIZE) != 0) {
+            i++;
+        }
+        if (code == 0 && i == request->member_count) {
+            code = ilea_command_fail(EX_DATAERR, "%s has a level, but is not among --members", name);
+        }
+        if (code == 0) request->members[i].level = level;
+        at = end != NULL ? end + 1 : NULL;
+    }
+    free(one);
+    return code;
+}
+
+/* --tlp and --history */
+static int
+set_policy(const struct ilea_command *command, struct ilea_audience_request *request)
+{
+    request->tlp = ILEA_LABEL_AMBER;
+    request->history_ms = ILEA_HISTORY_ALL;
+    if (command->tlp != NULL) {
+        request->tlp = ilea_label_of_code((struct ilea_span){ (const uint8_t *)command->tlp, strlen(command->tlp) });
+        if (request->tlp == 0) return ilea_command_fail(EX_USAGE, "--tlp takes clear, green, amber or amber+strict");
+    }
+    if (command->history == NULL || strcmp(command->history, "all") == 0) return 0;
+    if (strcmp(command->history, "none") == 0) {
+        request->history_ms = 0;
+        return 0;
+    }
+    if (ilea_date_parse(command->history, &request->history_ms) && request->history_ms > 0) return 0;
+    return ilea_command_fail(EX_USAGE, "--history takes all, none or a day such as 2026-01-01");
+}
+
+static int
+audience_new(const struct ilea_command *command)
+{
+    struct look look;
+    if (command->word_count != 3) return ilea_command_usage("audience new takes one name");
+    if (command->members == NULL) return ilea_command_fail(EX_DATAERR, "an audience needs members: --members NL-PO,BE-FP");
+    struct ilea_audience_request *request = calloc(1, sizeof *request);
+    if (request == NULL) return ilea_command_fail(EX_OSERR, "out of memory");
+    request->verb = ILEA_AUDIENCE_NEW;
+    request->name = (struct ilea_span){ (const uint8_t *)command->words[2], strlen(command->words[2]) };
+    int code = set_policy(command, request);
+    if (code == 0) {
+        code = begin_look(&look, command);
+        if (code == 0 && command->members[0] == '\0') code = ilea_command_fail(EX_DATAERR, "an audience needs members");
+        if (code == 0) {
+            code = ilea_command_members(look.log, look.txn, command->members, ILEA_ACCESS_WRITE, request);
+        }
+        if (code == 0 && command->levels != NULL) code = set_levels(&look, command->levels, request);
+        end_look(&look);
+    }
+    if (code == 0) {
+        code = carry_out(command, request, &look);
+        if (code == 0 && command->json) ilea_command_print(json_pack("{s:o}", "audience", audience_json(&look)));
+        else if (code == 0) print_audience(&look);
+        end_look(&look);
+    }
+    free(request);
+    return code;
+}
+
+/* How many of the records here are in the audience. */
+static uint64_t
+count_records(const struct ilea_command *command, const struct ilea_audience_id *audience)
+{
+    struct ilea_replica *replica = NULL;
+    struct ilea_snapshot *snapshot = NULL;
+    struct ilea_record_info info = { .number = 0 };
+    uint64_t count = 0;
+    if (ilea_replica_open(command->home, &replica) == ILEA_ERROR_NONE
+        && ilea_snapshot_begin(replica, &snapshot) == ILEA_ERROR_NONE) {
+        while (ilea_snapshot_next(snapshot, NULL, NULL, &info) == ILEA_ERROR_NONE) {
+            struct ilea_msgpack_reader reader;
+            struct ilea_span value = ilea_record_common_value(ilea_snapshot_record(snapshot), ILEA_FIELD_AUDIENCE);
+            struct ilea_audience_id in;
+            ilea_msgpack_reader_init(&reader, value);
+            ilea_msgpack_get_bytes(&reader, in.bytes, sizeof in.bytes);
+            if (value.size > 0 && ilea_msgpack_reader_done(&reader)
+                && memcmp(in.bytes, audience->bytes, sizeof in.bytes) == 0) {
+                count++;
+            }
+        }
+    }
+    ilea_snapshot_end(snapshot);
+    ilea_replica_close(replica);
+    return count;
+}
+
+/* In words what was done. */
+static void
+print_done(const struct ilea_command *command, const struct look *look, const char *name, const char *code)
+{
+    const struct ilea_membership_state *state = &look->found.state;
+    char line[400], history[ILEA_DATE_SIZE];
+    history_text(state->history_ms, history);
+    if (strcmp(command->words[1], "add") == 0 && state->history_ms == 0) {
+        (void)snprintf(line, sizeof line, "%s is in %s: it reads what is written from now on.", code, name);
+    } else if (strcmp(command->words[1], "add") == 0) {
+        bool all = state->history_ms >= ILEA_HISTORY_ALL;
+        (void)snprintf(line, sizeof line, "%s is in %s. Records that are there already: %llu; they become readable to "
+                                          "it%s%s.", code, name,
+                       (unsigned long long)count_records(command, &look->found.row.audience),
+                       all ? "" : ", as far as they were written since ", all ? "" : history);
+    } else if (strcmp(command->words[1], "suspend") == 0) {
+        (void)snprintf(line, sizeof line, "%s is suspended in %s until %s decides: ilea audience confirm, or lift, there.",
+                       code, name, look->found.owner_code);
+    } else if (strcmp(command->words[1], "lift") == 0) {
+        (void)snprintf(line, sizeof line, "%s is in %s again.", code, name);
+    } else {
+        (void)snprintf(line, sizeof line, "%s is out of %s. What it had it may have copied; from now on nothing new is "
+                                          "readable to it.", code, name);
+    }
+    ilea_command_say(stdout, line);
+}
+
+/* One member: add, remove, suspend, confirm, lift. */
+static int
+audience_change(const struct ilea_command *command, enum ilea_audience_verb verb)
+{
+    struct look look;
+    char name[ILEA_AUDIENCE_TEXT_SIZE] = "";
+    enum ilea_access level = verb == ILEA_AUDIENCE_ADD ? ILEA_ACCESS_WRITE : ILEA_ACCESS_NONE;
+    if (command->word_count != 4) return ilea_command_usage("an audience and an agency are wanted");
+    if (command->level != NULL && !parse_level(command->level, strlen(command->level), &level)) {
+        return ilea_command_fail(EX_DATAERR, "a level is read, write or admin, not %.40s", command->level);
+    }
+    if (verb == ILEA_AUDIENCE_SUSPEND && (command->reason == NULL || command->reason[0] == '\0')) {
+        return ilea_command_usage("audience suspend needs --reason TEXT");
+    }
+    struct ilea_audience_request *request = calloc(1, sizeof *request);
+    if (request == NULL) return ilea_command_fail(EX_OSERR, "out of memory");
+    request->verb = verb;
+    if (verb == ILEA_AUDIENCE_SUSPEND) {
+        request->reason = (struct ilea_span){ (const uint8_t *)command->reason, strlen(command->reason) };
+    }
+    int code = begin_look(&look, command);
+    if (code == 0) code = ilea_command_find_audience(look.cache, look.log, look.txn, command->words[2], &look.found);
+    if (code == 0) {
+        request->audience = look.found.row.audience;
+        ilea_audience_text(&look.found, own_id(&look), name);
+        code = ilea_command_members(look.log, look.txn, command->words[3], level, request);
+    }
+    end_look(&look);
+    if (code == 0) {
+        code = carry_out(command, request, &look);
+        if (code == 0 && command->json) ilea_command_print(json_pack("{s:o}", "audience", audience_json(&look)));
+        else if (code == 0) print_done(command, &look, name, command->words[3]);
+        end_look(&look);
+    }
+    free(request);
+    return code;
+}
+
+int
+ilea_command_audience(const struct ilea_command *command)
+{
+    static const struct { const char *name; enum ilea_audience_verb verb; } verbs[] = {
+        { "add", ILEA_AUDIENCE_ADD },         { "remove", ILEA_AUDIENCE_REMOVE }, { "suspend", ILEA_AUDIENCE_SUSPEND },
+        { "confirm", ILEA_AUDIENCE_CONFIRM }, { "lift", ILEA_AUDIENCE_LIFT } };
+    const char *verb = command->word_count > 1 ? command->words[1] : "";
+    if (strcmp(verb, "new") == 0) return audience_new(command);
+    if (strcmp(verb, "list") == 0) return audience_list(command);
+    if (strcmp(verb, "show") == 0) return audience_show(command);
+    for (unsigned i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(verb, verbs[i].name) == 0) return audience_change(command, verbs[i].verb);
+    }
+    return ilea_command_usage("audience takes new, list, show, add, remove, suspend, confirm or lift");
+}
