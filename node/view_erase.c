@@ -178,6 +178,7 @@ ilea_builder_take_marker(struct ilea_view_builder *builder, const struct ilea_lo
     if (error != ILEA_ERROR_NONE || !holds) return error;
     error = drop_unread(builder, row);
     if (error == ILEA_ERROR_NONE) error = ilea_view_drop_stray(builder->view_txn, &place);
+    if (error == ILEA_ERROR_NONE) error = ilea_view_drop_stale(builder->view_txn, &builder->meta, &place);
     if (error == ILEA_ERROR_NONE) error = ilea_view_change_at(builder->view_txn, &place, &change, &epoch);
     const struct ilea_dot dot = dot_at(builder, row->seq, row->index);
     if (error == ILEA_ERROR_NOT_FOUND) return burn(builder, &dot);

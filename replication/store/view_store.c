@@ -10,8 +10,8 @@
 
 static const char *const databases[] = { "meta", "records", "ids", "types", "refs", "changes", "parked",
                                          "epochs", "agencies", "unread", "history", "record_changes", "change_records",
-                                         "strays", "orphans", "concealed", "documents", "epoch_places", "removals",
-                                         "audiences", NULL };
+                                         "strays", "orphans", "concealed", "documents", "epoch_places", "statements",
+                                         "audiences", "stale", NULL };
 
 enum { META_FIELDS = 12, CHANGE_FIELDS = 7, AGENCY_FIELDS = 5, EPOCH_FIELDS = 4,
        ROW_PREFIX = 32 + 4 + 4 + 1 + 16 + 4, IDS_KEY = 16 + 4 + 4, TYPES_KEY = 4 + 4 + 8,
