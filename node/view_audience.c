@@ -297,9 +297,16 @@ ilea_builder_judge(struct ilea_view_builder *builder, const struct ilea_epoch_id
     return ILEA_ERROR_NONE;
 }
 
-enum ilea_scope
-ilea_builder_shown_scope(const struct ilea_record *record, bool is_shared)
+void
+ilea_builder_set_scope(const struct ilea_record *record, bool is_shared, bool has_closed, struct ilea_view_row *row)
 {
-    if (!is_shared) return ILEA_SCOPE_AGENCY;
-    return ilea_record_common_value(record, ILEA_FIELD_AUDIENCE).size > 0 ? ILEA_SCOPE_AUDIENCE : ILEA_SCOPE_PEERS;
+    row->scope = ILEA_SCOPE_AGENCY;
+    row->closed = false;
+    if (!is_shared) return;
+    bool names = ilea_record_common_value(record, ILEA_FIELD_AUDIENCE).size > 0;
+    row->scope = names ? ILEA_SCOPE_AUDIENCE : ILEA_SCOPE_PEERS;
+    row->closed = has_closed;
+    for (uint32_t i = 0; i < record->covered_count && !row->closed; i++) {
+        row->closed = record->covered[i].field == ILEA_FIELD_AUDIENCE;
+    }
 }

@@ -217,7 +217,8 @@ apply_change(struct ilea_view_builder *builder, const struct ilea_change *change
     named.count = ilea_builder_collect_documents(&builder->record, named.rows);
     row.state = (struct ilea_span){ builder->state, size };
     row.ref = ilea_builder_ref(&builder->record, row.type);
-    row.scope = ilea_builder_shown_scope(&builder->record, is_shared);
+    ilea_builder_set_scope(&builder->record, is_shared,
+                           scope == ILEA_SCOPE_AUDIENCE || (exists && before.closed), &row);
     row.number = exists ? before.number : 0;
     error = ilea_view_put(builder->view_txn, &builder->meta, &builder->feed.origin.agency, &row,
                           exists ? &before : NULL);

@@ -81,8 +81,10 @@ enum ilea_error ilea_builder_take_naming(struct ilea_view_builder *builder, cons
  * epoch; *is_stale: it did not know of a removal that stood in this log before. */
 enum ilea_error ilea_builder_judge(struct ilea_view_builder *builder, const struct ilea_epoch_id *epoch,
                                    uint64_t position, bool *counts, bool *is_stale);
-/* For whom a record is, by what it says itself. */
-enum ilea_scope ilea_builder_shown_scope(const struct ilea_record *record, bool is_shared);
+/* For whom a record is, by what it says itself; `has_closed`: by changes some of which stand in feeds of closed
+ * audiences. Others see of those only that they are replaced. */
+void ilea_builder_set_scope(const struct ilea_record *record, bool is_shared, bool has_closed,
+                            struct ilea_view_row *row);
 
 /* view_documents.c */
 /* What a record named before a change, and what it names with it. */

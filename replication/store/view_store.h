@@ -58,20 +58,21 @@ struct ilea_view_meta {
     uint64_t lsn;              /* last given out */
     uint64_t record;           /* last record number */
     uint64_t records;          /* how many records there are */
-    uint64_t shared;           /* how many of them are for all peers */
+    uint64_t shared;           /* how many of them are for all peers and never were for others */
     uint64_t parked;           /* items whose key is not held */
     uint64_t hidden;           /* items that do not decode, of a newer format, or of who might not write them */
     uint64_t stale;            /* items of closed audiences whose writers lacked a removal that stood in this log before */
     uint64_t documents;        /* how often a row of documents came or went */
     uint64_t truncations;      /* ilea_log_truncations() when it was begun */
-    uint8_t digest[ILEA_HASH_SIZE]; /* sum mod 2^256 of the hashes of all records for all peers */
+    uint8_t digest[ILEA_HASH_SIZE]; /* sum mod 2^256 of the hashes of those */
 };
 
 struct ilea_view_row {
     uint64_t number;           /* 0: not in the view yet */
     uint32_t agency;           /* its number in agencies */
     uint32_t type;
-    enum ilea_scope scope;
+    enum ilea_scope scope;     /* as it says itself who it is for */
+    bool closed;               /* some of what it is made of is, or replaces what was, for a closed audience */
     struct ilea_record_id id;
     uint32_t ref;              /* number in its ref; 0: none */
     uint8_t hash[ILEA_HASH_SIZE];
@@ -311,7 +312,8 @@ ILEA_MUST_USE enum ilea_error ilea_view_audience(struct ilea_transaction *txn, c
 ILEA_MUST_USE enum ilea_error ilea_view_put_audience(struct ilea_transaction *txn,
                                                      const struct ilea_view_audience *audience);
 
-/* Equal on two nodes exactly when the records for all peers are the same: H(VIEW, number of them || digest). */
+/* Equal on two nodes exactly when the records are the same that are for all peers and never were for a closed audience:
+ * H(VIEW, number of them || digest). */
 void ilea_view_digest(const struct ilea_view_meta *meta, uint8_t hash[ILEA_HASH_SIZE]);
 
 #endif
