@@ -319,7 +319,7 @@ ilea_command_say(FILE *to, const char *text)
 enum ilea_scope
 ilea_command_audience(struct ilea_snapshot *snapshot, char text[ILEA_AUDIENCE_TEXT_SIZE])
 {
-    struct ilea_audience_info audience;
+    struct ilea_audience_name audience;
     const enum ilea_scope scope = ilea_snapshot_row(snapshot)->scope;
     enum ilea_error error = ilea_record_audience(snapshot, &audience);
     if (error == ILEA_ERROR_NONE && audience.name.size > 0) {

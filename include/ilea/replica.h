@@ -60,7 +60,7 @@ struct ilea_record_info {
 };
 
 /* A closed audience: agencies that its owner chose. */
-struct ilea_audience_info {
+struct ilea_audience_name {
     uint8_t id[16];
     char owner_code[20];           /* "FR-PN"; this and name are empty while we know nothing of it */
     struct ilea_span name;         /* UTF-8: "GANGS"; people write FR-PN/GANGS */
@@ -157,7 +157,7 @@ ILEA_API ILEA_MUST_USE enum ilea_error ilea_snapshot_by_number(struct ilea_snaps
  *   ILEA_ERROR_NOT_FOUND  none: it is for all peers, or for our agency alone
  */
 ILEA_API ILEA_MUST_USE enum ilea_error ilea_record_audience(struct ilea_snapshot *snapshot,
-                                                            struct ilea_audience_info *audience);
+                                                            struct ilea_audience_name *audience);
 
 /*
  * The index-th value (from 0) of a field of the current record: elements of a set, keys of a keyed

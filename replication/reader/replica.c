@@ -260,13 +260,13 @@ ilea_snapshot_by_number(struct ilea_snapshot *snapshot, uint64_t number,
 }
 
 enum ilea_error
-ilea_record_audience(struct ilea_snapshot *snapshot, struct ilea_audience_info *audience)
+ilea_record_audience(struct ilea_snapshot *snapshot, struct ilea_audience_name *audience)
 {
     struct ilea_view_audience row;
     struct ilea_view_agency owner;
     struct ilea_msgpack_reader reader;
     struct ilea_audience_id id;
-    struct ilea_audience_info found = { .owner_code = "" };
+    struct ilea_audience_name found = { .owner_code = "" };
     if (snapshot->row.scope != ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_NOT_FOUND;
     ilea_msgpack_reader_init(&reader, ilea_record_common_value(&snapshot->record, ILEA_FIELD_AUDIENCE));
     ilea_msgpack_get_bytes(&reader, id.bytes, sizeof id.bytes);
