@@ -14,6 +14,7 @@
 #include "crypto/random.h"
 #include "node/damage.h"
 #include "node/json.h"
+#include "replication/record/label.h"
 
 int
 ilea_command_fail(int code, const char *format, ...)
@@ -317,7 +318,7 @@ ilea_command_say(FILE *to, const char *text)
 }
 
 enum ilea_scope
-ilea_command_audience(struct ilea_snapshot *snapshot, char text[ILEA_AUDIENCE_TEXT_SIZE])
+ilea_command_readers(struct ilea_snapshot *snapshot, char text[ILEA_AUDIENCE_TEXT_SIZE])
 {
     struct ilea_audience_name audience;
     const enum ilea_scope scope = ilea_snapshot_row(snapshot)->scope;
@@ -330,6 +331,9 @@ ilea_command_audience(struct ilea_snapshot *snapshot, char text[ILEA_AUDIENCE_TE
     } else {
         (void)snprintf(text, ILEA_AUDIENCE_TEXT_SIZE, "%s", ilea_scope_name(scope));
     }
+    for (char *at = text; *at != '\0'; at++) { /* its owner chose the name */
+        if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = ' ';
+    }
     return scope;
 }
 
@@ -337,7 +341,7 @@ json_t *
 ilea_command_record(struct ilea_snapshot *snapshot, const struct ilea_record_info *info)
 {
     char audience[ILEA_AUDIENCE_TEXT_SIZE];
-    const enum ilea_scope scope = ilea_command_audience(snapshot, audience);
+    const enum ilea_scope scope = ilea_command_readers(snapshot, audience);
     const struct ilea_json_meta meta = {
         .agency = info->agency_code, .agency_id = &info->agency, .id = &info->id,
         .ref = info->ref[0] != '\0' ? info->ref : NULL, .type = info->type_number,

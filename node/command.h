@@ -94,7 +94,7 @@ json_t *ilea_command_documents(const struct ilea_command *command, struct ilea_s
 
 /* For whom the snapshot's record is, as people write it: agency, all-peers, or OWNER/NAME; the id in hex of a closed
  * audience that we know nothing of. */
-enum ilea_scope ilea_command_audience(struct ilea_snapshot *snapshot, char text[ILEA_AUDIENCE_TEXT_SIZE]);
+enum ilea_scope ilea_command_readers(struct ilea_snapshot *snapshot, char text[ILEA_AUDIENCE_TEXT_SIZE]);
 
 /* A record's JSON object (new reference); NULL: out of memory. */
 json_t *ilea_command_record(struct ilea_snapshot *snapshot, const struct ilea_record_info *info);

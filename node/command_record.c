@@ -187,7 +187,7 @@ print_line(struct ilea_snapshot *snapshot, const struct ilea_record_info *info)
     char title[256], audience[ILEA_AUDIENCE_TEXT_SIZE];
     struct ilea_value withdrawn;
     bool is_withdrawn = ilea_snapshot_value(snapshot, "withdrawn", 0, &withdrawn) == ILEA_ERROR_NONE;
-    (void)ilea_command_audience(snapshot, audience);
+    (void)ilea_command_readers(snapshot, audience);
     int width = (int)strlen(audience);
     width = width < AUDIENCE_MIN ? AUDIENCE_MIN : width > AUDIENCE_MAX ? AUDIENCE_MAX : width;
     ilea_command_cut(headline(snapshot), 80 - 18 - width - (is_withdrawn ? 12 : 0), title, sizeof title);
@@ -345,7 +345,7 @@ ilea_command_show(const struct ilea_command *command)
         ilea_command_print(json_incref(record));
     } else if (code == 0) {
         char audience[ILEA_AUDIENCE_TEXT_SIZE];
-        const enum ilea_scope scope = ilea_command_audience(snapshot, audience);
+        const enum ilea_scope scope = ilea_command_readers(snapshot, audience);
         const char *readers = scope == ILEA_SCOPE_AGENCY ? "the agency alone"
             : scope == ILEA_SCOPE_PEERS ? "all peers"
                                         : audience;
