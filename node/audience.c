@@ -93,7 +93,8 @@ make_adds(struct changing *changing, enum ilea_access level)
             }
         }
         changing->acts[i] = (struct ilea_member_act){
-            .kind = ILEA_MEMBER_ADD, .agency = member->agency, .level = level != ILEA_ACCESS_NONE ? level : member->level,
+            .kind = ILEA_MEMBER_ADD, .agency = member->agency,
+            .level = level != ILEA_ACCESS_NONE ? level : member->level,
             .reading = agency->reading, .code = { (const uint8_t *)agency->code, strlen(agency->code) } };
         if (changing->acts[i].level < ILEA_ACCESS_READ || changing->acts[i].level > ILEA_ACCESS_ADMIN) {
             return refuse(changing, ILEA_ERROR_INVALID, "a level is read, write or admin");

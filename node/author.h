@@ -111,8 +111,8 @@ bool ilea_author_refuses(enum ilea_error error);
  * earlier keys. Does nothing as long as nothing was ever shared. */
 ILEA_MUST_USE enum ilea_error ilea_author_readers_changed(struct ilea_author *author);
 
-/* More is known of a closed audience now: if it is ours, add members anew whose reading key has changed, and hand keys of
- * earlier epochs to those who may have them and do not. */
+/* More is known of a closed audience now: if it is ours, add members anew whose reading key has changed, and hand keys
+ * of earlier epochs to those who may have them and do not. */
 ILEA_MUST_USE enum ilea_error ilea_author_audience_changed(struct ilea_author *author,
                                                            const struct ilea_audience_id *audience);
 /* Closed audiences of which this group commit states who is in them: whoever is told of their feeds may be another.

@@ -316,7 +316,8 @@ hold_epoch(struct ilea_author *author, uint32_t line, const struct ilea_membersh
     uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE];
     memcpy(epoch.bytes, state->aek_commit, sizeof epoch.bytes);
     *holds = ilea_keyring_holds(author->ring, &epoch);
-    if (*holds || memcmp(to->unopened.bytes, state->epoch.bytes, sizeof to->unopened.bytes) == 0) return ILEA_ERROR_NONE;
+    bool is_in_vain = memcmp(to->unopened.bytes, state->epoch.bytes, sizeof to->unopened.bytes) == 0;
+    if (*holds || is_in_vain) return ILEA_ERROR_NONE;
     enum ilea_error error = ilea_log_control(author->txn, &to->audience, &state->epoch, &row);
     if (error == ILEA_ERROR_NONE) error = ilea_author_load_stated(author, row.feed, row.seq, &stated);
     if (error == ILEA_ERROR_NONE) error = ilea_author_unseal(author, &stated, wrapped);

@@ -116,7 +116,8 @@ find_epoch(const struct ilea_author *author, uint32_t line, uint32_t label,
            const struct reader_set *set, struct ilea_epoch_id *id)
 {
     const struct ilea_epoch_row *due = &author->epoch_due;
-    if (author->has_epoch_due && is_of_line(author, due, line) && due->label == label && same_readers(due->readers, set)) {
+    if (author->has_epoch_due && is_of_line(author, due, line) && due->label == label
+        && same_readers(due->readers, set)) {
         name_epoch(due->aek_commit, id);
         return true;
     }

@@ -139,7 +139,8 @@ closed_readers(struct ilea_author *author, const struct ilea_stated_epoch *state
         if (level == ILEA_ACCESS_NONE) continue;
         uint8_t *to = readers + (size_t)row->reader_count++ * ILEA_EPOCH_READER_SIZE;
         memcpy(to, member->agency.bytes, ILEA_ID_SIZE);
-        memcpy(to + ILEA_ID_SIZE, is_self ? author->reading.bytes : member->reading.bytes, sizeof member->reading.bytes);
+        memcpy(to + ILEA_ID_SIZE, is_self ? author->reading.bytes : member->reading.bytes,
+               sizeof member->reading.bytes);
     }
     row->readers = (struct ilea_span){ readers, (size_t)row->reader_count * ILEA_EPOCH_READER_SIZE };
     return ILEA_ERROR_NONE;

@@ -11,6 +11,7 @@
 #include "node/audience_find.h"
 #include "node/author_state.h"
 #include "node/date.h"
+#include "node/erase.h"
 #include "node/reach.h"
 #include "replication/reader/snapshot.h"
 #include "replication/record/label.h"
@@ -513,6 +514,109 @@ check_place(struct ilea_author *author, const struct place *place, uint32_t labe
     return place->scope == ILEA_SCOPE_AUDIENCE ? check_reach(author, &what, result) : ILEA_ERROR_NONE;
 }
 
+/* What is to reach whom by a place; `found`: for the audience. */
+static enum ilea_error
+what_at(struct ilea_author *author, const struct place *place, uint32_t label, struct ilea_audience_found *found,
+        struct ilea_reach_what *what)
+{
+    *what = (struct ilea_reach_what){ place->scope, NULL, label, ilea_author_is_within, author };
+    if (place->scope != ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_NONE;
+    what->members = &found->state;
+    return ilea_audience_load(author->audiences, author->txn, &place->audience, found);
+}
+
+static const struct ilea_audience_id *
+audience_of(const struct ilea_author *author, const struct place *place)
+{
+    return place->scope == ILEA_SCOPE_PEERS ? &author->lines[ILEA_LINE_PEERS].audience : &place->audience;
+}
+
+/* Whether an agency has a key by which it reads what we wrote there. */
+static enum ilea_error
+has_keys(struct ilea_author *author, const struct place *place, const struct ilea_agency_id *agency, bool *has)
+{
+    struct ilea_epoch_row row;
+    enum ilea_error error = ILEA_ERROR_NONE;
+    for (uint32_t i = 0; !*has && error == ILEA_ERROR_NONE; i++) {
+        error = ilea_log_epoch(author->txn, audience_of(author, place), i, &row);
+        for (size_t at = 0; error == ILEA_ERROR_NONE && at < row.readers.size; at += ILEA_EPOCH_READER_SIZE) {
+            *has = *has || memcmp(row.readers.data + at, agency->bytes, sizeof agency->bytes) == 0;
+        }
+    }
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+}
+
+/* An agency that could read a record where it was and does not get it where it goes; empty: there is none. */
+static enum ilea_error
+who_falls_out(struct ilea_author *author, const struct place *before, const struct place *after, uint32_t label,
+              char code[ILEA_CODE_SIZE_MAX + 1])
+{
+    struct ilea_audience_found was, is;
+    struct ilea_reach_what then, now;
+    struct ilea_reach_agencies agencies = { .count = 0 };
+    code[0] = '\0';
+    enum ilea_error error = what_at(author, before, ILEA_LABEL_CLEAR, &was, &then);
+    if (error == ILEA_ERROR_NOT_FOUND) { /* nobody can say any more */
+        (void)snprintf(code, ILEA_CODE_SIZE_MAX + 1, "somebody");
+        return ILEA_ERROR_NONE;
+    }
+    if (error == ILEA_ERROR_NONE) error = ilea_reach_load(author->txn, false, &agencies);
+    if (error == ILEA_ERROR_NONE && then.members != NULL) error = ilea_reach_add_members(&agencies, then.members);
+    for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < agencies.count && code[0] == '\0'; i++) {
+        const struct ilea_reach_agency *agency = &agencies.rows[i];
+        bool had = ilea_reach_to(agency, &then) == ILEA_REACH_GETS;
+        if (agency->state == ILEA_AGENCY_SELF && agency->is_known) continue;
+        if (then.members != NULL) had = had || ilea_membership_find(then.members, &agency->id) != NULL;
+        error = has_keys(author, before, &agency->id, &had);
+        if (!had || error != ILEA_ERROR_NONE) continue;
+        error = what_at(author, after, label, &is, &now); /* the other one may have taken its place */
+        if (error == ILEA_ERROR_NONE && ilea_reach_to(agency, &now) != ILEA_REACH_GETS) {
+            (void)snprintf(code, ILEA_CODE_SIZE_MAX + 1, "%s", agency->code);
+        }
+        if (error == ILEA_ERROR_NONE) error = what_at(author, before, ILEA_LABEL_CLEAR, &was, &then);
+    }
+    ilea_reach_unload(&agencies);
+    return error;
+}
+
+/* A shared record goes elsewhere: does that take it from somebody? Only where it was asked for. */
+static enum ilea_error
+check_narrowing(struct ilea_author *author, const struct ilea_put *put, const struct place *before,
+                const struct place *after, bool *narrows, struct ilea_put_result *result)
+{
+    char code[ILEA_CODE_SIZE_MAX + 1];
+    const bool is_wanted = put->mode == ILEA_PUT_NARROW;
+    *narrows = is_wanted;
+    if (!same_place(before, after)) {
+        enum ilea_error error = who_falls_out(author, before, after, label_of(author, after->scope), code);
+        if (error != ILEA_ERROR_NONE) return error;
+        *narrows = code[0] != '\0';
+    }
+    if (*narrows && !is_wanted) {
+        return refuse(result, ILEA_ERROR_INVALID,
+                      "%s has it and would not get it any more: what was shared is erased then; to do that, add "
+                      "--confirm", code);
+    }
+    if (!*narrows) return ILEA_ERROR_NONE;
+    if (author->erased == NULL) return refuse(result, ILEA_ERROR_INVALID, "nothing can be erased here");
+    return author->view_position >= author->saved_position ? ILEA_ERROR_NONE : ILEA_ERROR_BUSY;
+}
+
+/* Its new state is written: what was shared before goes, or the record is known to be elsewhere. */
+static enum ilea_error
+leave_place(struct ilea_author *author, const struct ilea_put *put, const struct place *after, bool narrows)
+{
+    static const char text[] = "it is for fewer agencies from now on";
+    const struct ilea_span reason = { (const uint8_t *)text, sizeof text - 1 };
+    const struct ilea_erase_record record = { put->type, put->id };
+    const struct ilea_audience_id audience = *audience_of(author, after);
+    uint32_t dots;
+    enum ilea_error error = narrows ? ilea_author_narrow(author, &record, &audience, reason, &dots)
+                                    : ilea_author_note_moved(author, &record, &audience);
+    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
+    return ilea_author_refuses(error) ? ILEA_ERROR_CORRUPT : error; /* half of it is written: all or nothing */
+}
+
 /* Outcome REVIEW: it was held. */
 static enum ilea_error
 write_ops(struct ilea_author *author, const struct ilea_put *put, const struct place *place, bool moves,
@@ -634,12 +738,13 @@ update(struct ilea_author *author, const struct ilea_put *put, const struct ilea
     if (error != ILEA_ERROR_NONE) return error;
     if (put->scope == 0) after = before;
     bool publish = before.scope == ILEA_SCOPE_AGENCY && after.scope != ILEA_SCOPE_AGENCY;
-    bool moves = !same_place(&before, &after);
+    bool moves = !same_place(&before, &after), narrows = false;
+    bool again = put->mode == ILEA_PUT_NARROW && !moves && before.scope != ILEA_SCOPE_AGENCY;
     if (after.scope == ILEA_SCOPE_AGENCY && before.scope != ILEA_SCOPE_AGENCY) {
         return refuse(result, ILEA_ERROR_INVALID,
                       "%s is shared already; it cannot be put back into the agency alone", result->ref);
     }
-    if (moves) {
+    if (moves || again) {
         error = copy_shown(author, type, publish);
         if (error == ILEA_ERROR_NONE) error = name_place(author, &after);
     }
@@ -661,7 +766,9 @@ update(struct ilea_author *author, const struct ilea_put *put, const struct ilea
         result->outcome = ILEA_PUT_UNCHANGED;
         return ILEA_ERROR_NONE;
     }
-    error = write_ops(author, put, &after, moves, result);
+    bool was_shared = before.scope != ILEA_SCOPE_AGENCY && (moves || again);
+    if (was_shared) error = check_narrowing(author, put, &before, &after, &narrows, result);
+    if (error == ILEA_ERROR_NONE) error = write_ops(author, put, &after, moves, result);
     if (error != ILEA_ERROR_NONE) return error;
     if (result->outcome == ILEA_PUT_REVIEW) {
         result->is_shared = row->scope != ILEA_SCOPE_AGENCY;
@@ -670,7 +777,7 @@ update(struct ilea_author *author, const struct ilea_put *put, const struct ilea
     }
     add_pending(author, &result->id);
     result->outcome = ILEA_PUT_UPDATED;
-    return ILEA_ERROR_NONE;
+    return was_shared ? leave_place(author, put, &after, narrows) : ILEA_ERROR_NONE;
 }
 
 /* Nobody but its owner changes a record: say whose it is. */
@@ -740,7 +847,7 @@ ilea_author_put(struct ilea_author *author, const struct ilea_put *put,
         return update(author, put, type, &row, result);
     }
     if (error != ILEA_ERROR_NOT_FOUND) return error;
-    if (put->mode == ILEA_PUT_UPDATE) {
+    if (put->mode == ILEA_PUT_UPDATE || put->mode == ILEA_PUT_NARROW) {
         if (author->view_position < author->position) return ILEA_ERROR_BUSY; /* written a moment ago? */
         error = not_ours(author, put, result);
         return error == ILEA_ERROR_NOT_FOUND ? refuse(result, error, "no such record") : error;

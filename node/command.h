@@ -32,8 +32,10 @@ struct ilea_command {
     const char *home_option, *agency, *country, *name, *listen, *network, *out, *to, *profile, *title,
         *limit, *type, *since, *passphrase_file, *admin, *admin_passphrase_file, *new_passphrase_file, *threshold,
         *code, *scope, *tlp_max, *tlp, *areas, *expires, *reason, *how, *approvals, *unverified, *key, *only, *from,
-        *members, *levels, *level, *history, *keep, *new_admin, *invite, *note, *days, *wait, *for_agency, *split, *media, *basis;
-    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged, dry_run, confirm;
+        *members, *levels, *level, *history, *keep, *new_admin, *invite, *note,
+        *days, *wait, *for_agency, *split, *media, *basis;
+    bool json, help, version, yes, follow, passphrase, withdraw, clock_is_right, peers_unchanged, dry_run, confirm,
+        erase;
 };
 
 /* One line on stderr, "ilea: ..."; returns `code`. */

@@ -174,7 +174,8 @@ audience_list(const struct ilea_command *command)
         code = ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s", ilea_error_text(error));
     }
     if (code == 0 && command->json) ilea_command_print(json_pack("{s:O}", "audiences", list));
-    else if (code == 0 && count == 0) (void)puts("No audiences yet; make one: ilea audience new NAME --members NL-PO,BE-FP");
+    else if (code == 0 && count == 0) ilea_command_say(stdout, "No audiences yet; make one: ilea audience new NAME "
+                                                                  "--members NL-PO,BE-FP");
     json_decref(list);
     end_look(&look);
     return code;
@@ -279,7 +280,9 @@ audience_new(const struct ilea_command *command)
 {
     struct look look;
     if (command->word_count != 3) return ilea_command_usage("audience new takes one name");
-    if (command->members == NULL) return ilea_command_fail(EX_DATAERR, "an audience needs members: --members NL-PO,BE-FP");
+    if (command->members == NULL) {
+        return ilea_command_fail(EX_DATAERR, "an audience needs members: --members NL-PO,BE-FP");
+    }
     struct ilea_audience_request *request = calloc(1, sizeof *request);
     if (request == NULL) return ilea_command_fail(EX_OSERR, "out of memory");
     request->verb = ILEA_AUDIENCE_NEW;
@@ -304,37 +307,120 @@ audience_new(const struct ilea_command *command)
     return code;
 }
 
-/* How many of the records here are in the audience. */
-static uint64_t
-count_records(const struct ilea_command *command, const struct ilea_audience_id *audience)
+/* The records here that are in the audience; of ours alone, if `own` says so. */
+struct records {
+    struct ilea_erase_record *rows;  /* heap */
+    uint32_t count, capacity;
+};
+
+static bool
+is_in(struct ilea_snapshot *snapshot, const struct ilea_audience_id *audience)
+{
+    struct ilea_audience_id in;
+    struct ilea_msgpack_reader reader;
+    struct ilea_span value = ilea_record_common_value(ilea_snapshot_record(snapshot), ILEA_FIELD_AUDIENCE);
+    if (value.size == 0) return false;
+    ilea_msgpack_reader_init(&reader, value);
+    ilea_msgpack_get_bytes(&reader, in.bytes, sizeof in.bytes);
+    return ilea_msgpack_reader_done(&reader) && memcmp(in.bytes, audience->bytes, sizeof in.bytes) == 0;
+}
+
+/* Exit code, after a message. */
+static int
+find_records(const struct ilea_command *command, const struct ilea_audience_id *audience,
+             const struct ilea_agency_id *own, struct records *records)
 {
     struct ilea_replica *replica = NULL;
     struct ilea_snapshot *snapshot = NULL;
     struct ilea_record_info info = { .number = 0 };
-    uint64_t count = 0;
-    if (ilea_replica_open(command->home, &replica) == ILEA_ERROR_NONE
-        && ilea_snapshot_begin(replica, &snapshot) == ILEA_ERROR_NONE) {
-        while (ilea_snapshot_next(snapshot, NULL, NULL, &info) == ILEA_ERROR_NONE) {
-            struct ilea_msgpack_reader reader;
-            struct ilea_span value = ilea_record_common_value(ilea_snapshot_record(snapshot), ILEA_FIELD_AUDIENCE);
-            struct ilea_audience_id in;
-            ilea_msgpack_reader_init(&reader, value);
-            ilea_msgpack_get_bytes(&reader, in.bytes, sizeof in.bytes);
-            if (value.size > 0 && ilea_msgpack_reader_done(&reader)
-                && memcmp(in.bytes, audience->bytes, sizeof in.bytes) == 0) {
-                count++;
+    *records = (struct records){ .count = 0 };
+    int code = ilea_command_snapshot(command, &replica, &snapshot);
+    while (code == 0 && ilea_snapshot_next(snapshot, NULL, NULL, &info) == ILEA_ERROR_NONE) {
+        bool is_ours = own == NULL || memcmp(info.agency.bytes, own->bytes, sizeof own->bytes) == 0;
+        if (!is_ours || !is_in(snapshot, audience)) continue;
+        if (records->count == records->capacity) {
+            uint32_t larger = records->capacity == 0 ? 64 : records->capacity * 2;
+            void *moved = realloc(records->rows, larger * sizeof *records->rows);
+            if (moved == NULL) {
+                code = ilea_command_fail(EX_OSERR, "out of memory");
+                break;
             }
+            records->rows = moved;
+            records->capacity = larger;
         }
+        records->rows[records->count++] = (struct ilea_erase_record){ info.type_number, info.id };
     }
     ilea_snapshot_end(snapshot);
     ilea_replica_close(replica);
-    return count;
+    return code;
+}
+
+/* What was written anew and what was not. */
+struct renewing {
+    uint32_t done, held, failed;
+    char reason[ILEA_REASON_SIZE];
+};
+
+static void
+take_answer(void *context, uint64_t tag, enum ilea_error error, const struct ilea_put_result *result)
+{
+    struct renewing *renewing = context;
+    (void)tag;
+    if (error != ILEA_ERROR_NONE) {
+        renewing->failed++;
+        (void)snprintf(renewing->reason, sizeof renewing->reason, "%s",
+                       result->reason[0] != '\0' ? result->reason : ilea_error_text(error));
+    } else if (result->outcome == ILEA_PUT_REVIEW) {
+        renewing->held++;
+    } else {
+        renewing->done++;
+    }
+}
+
+/* Write our records in the audience anew, under a key that those who are left have, and erase what was. */
+static int
+renew(const struct ilea_command *command, const struct ilea_audience_id *audience, const struct records *records)
+{
+    struct renewing renewing = { .done = 0 };
+    struct ilea_writer *writer = NULL;
+    struct ilea_put *put = calloc(1, sizeof *put);
+    if (put == NULL) return ilea_command_fail(EX_OSERR, "out of memory");
+    int code = ilea_command_writer(command, take_answer, &renewing, &writer);
+    enum ilea_error error = ILEA_ERROR_NONE;
+    for (uint32_t i = 0; code == 0 && error == ILEA_ERROR_NONE && i < records->count; i++) {
+        put->mode = ILEA_PUT_NARROW;
+        put->scope = ILEA_SCOPE_AUDIENCE;
+        put->audience = *audience;
+        put->type = records->rows[i].type;
+        put->has_id = true;
+        put->id = records->rows[i].id;
+        error = ilea_writer_put(writer, i, put);
+    }
+    if (code == 0 && error == ILEA_ERROR_NONE) error = ilea_writer_flush(writer);
+    ilea_writer_close(writer);
+    free(put);
+    if (code != 0) return code;
+    if (error != ILEA_ERROR_NONE) {
+        return ilea_command_fail(ilea_exit_code(error), "it is out; not all records are erased there: %s",
+                                 ilea_error_text(error));
+    }
+    if (renewing.held > 0) {
+        return ilea_command_fail(EX_NOPERM, "it is out; four_eyes = yes: %u records must be published to the audience "
+                                            "anew, with --confirm, and approved", renewing.held);
+    }
+    if (renewing.failed > 0) {
+        return ilea_command_fail(EX_DATAERR, "it is out; %u of %u records are not erased there: %s", renewing.failed,
+                                 records->count, renewing.reason);
+    }
+    if (!command->json) (void)printf("Records erased there: %u. Who has confirmed it: ilea erasures.\n", renewing.done);
+    return 0;
 }
 
 /* In words what was done. */
 static void
 print_done(const struct ilea_command *command, const struct look *look, const char *name, const char *code)
 {
+    struct records records = { .count = 0 };
     const struct ilea_membership_state *state = &look->found.state;
     char line[400], history[ILEA_DATE_SIZE];
     history_text(state->history_ms, history);
@@ -342,13 +428,16 @@ print_done(const struct ilea_command *command, const struct look *look, const ch
         (void)snprintf(line, sizeof line, "%s is in %s: it reads what is written from now on.", code, name);
     } else if (strcmp(command->words[1], "add") == 0) {
         bool all = state->history_ms >= ILEA_HISTORY_ALL;
+        (void)find_records(command, &look->found.row.audience, NULL, &records);
+        unsigned long long count = records.count;
+        free(records.rows);
         (void)snprintf(line, sizeof line, "%s is in %s. Records that are there already: %llu; they become readable to "
                                           "it%s%s.", code, name,
-                       (unsigned long long)count_records(command, &look->found.row.audience),
+                       count,
                        all ? "" : ", as far as they were written since ", all ? "" : history);
     } else if (strcmp(command->words[1], "suspend") == 0) {
-        (void)snprintf(line, sizeof line, "%s is suspended in %s until %s decides: ilea audience confirm, or lift, there.",
-                       code, name, look->found.owner_code);
+        (void)snprintf(line, sizeof line, "%s is suspended in %s until %s decides: ilea audience confirm, or lift, "
+                                          "there.", code, name, look->found.owner_code);
     } else if (strcmp(command->words[1], "lift") == 0) {
         (void)snprintf(line, sizeof line, "%s is in %s again.", code, name);
     } else {
@@ -356,6 +445,38 @@ print_done(const struct ilea_command *command, const struct look *look, const ch
                                           "readable to it.", code, name);
     }
     ilea_command_say(stdout, line);
+}
+
+/* remove --erase: what of ours is in it goes where the member cannot have it; without --confirm only how much. */
+static int
+erase_there(const struct ilea_command *command, const struct ilea_audience_id *audience,
+            const struct ilea_agency_id *own)
+{
+    struct records records;
+    int code = find_records(command, audience, own, &records);
+    if (code == 0 && records.count > 0) code = renew(command, audience, &records);
+    free(records.rows);
+    return code;
+}
+
+static int
+print_erase_plan(const struct ilea_command *command, const struct look *look, const char *name)
+{
+    struct records records;
+    int code = find_records(command, &look->found.row.audience, own_id(look), &records);
+    free(records.rows);
+    if (code != 0) return code;
+    if (command->json) {
+        ilea_command_print(json_pack("{s:{s:s,s:s,s:I,s:b}}", "remove", "audience", name, "code", command->words[3],
+                                     "records", (json_int_t)records.count, "confirmed", 0));
+    } else {
+        char line[300];
+        (void)snprintf(line, sizeof line, "%s would be out of %s, and %u records of ours would be erased there and "
+                                          "written anew for those who are left. Nothing was changed; to do it, add "
+                                          "--confirm.", command->words[3], name, records.count);
+        ilea_command_say(stdout, line);
+    }
+    return 0;
 }
 
 /* One member: add, remove, suspend, confirm, lift. */
@@ -368,6 +489,9 @@ audience_change(const struct ilea_command *command, enum ilea_audience_verb verb
     if (command->word_count != 4) return ilea_command_usage("an audience and an agency are wanted");
     if (command->level != NULL && !parse_level(command->level, strlen(command->level), &level)) {
         return ilea_command_fail(EX_DATAERR, "a level is read, write or admin, not %.40s", command->level);
+    }
+    if (command->erase && verb != ILEA_AUDIENCE_REMOVE && verb != ILEA_AUDIENCE_CONFIRM) {
+        return ilea_command_usage("--erase goes with audience remove and confirm");
     }
     if (verb == ILEA_AUDIENCE_SUSPEND && (command->reason == NULL || command->reason[0] == '\0')) {
         return ilea_command_usage("audience suspend needs --reason TEXT");
@@ -385,12 +509,16 @@ audience_change(const struct ilea_command *command, enum ilea_audience_verb verb
         ilea_audience_text(&look.found, own_id(&look), name);
         code = ilea_command_members(look.log, look.txn, command->words[3], level, request);
     }
+    const bool only_plan = command->erase && !command->confirm;
+    if (code == 0 && only_plan) code = print_erase_plan(command, &look, name);
     end_look(&look);
-    if (code == 0) {
+    if (code == 0 && !only_plan) {
         code = carry_out(command, request, &look);
         if (code == 0 && command->json) ilea_command_print(json_pack("{s:o}", "audience", audience_json(&look)));
         else if (code == 0) print_done(command, &look, name, command->words[3]);
+        const struct ilea_agency_id own = code == 0 ? *own_id(&look) : (struct ilea_agency_id){ { 0 } };
         end_look(&look);
+        if (code == 0 && command->erase) code = erase_there(command, &request->audience, &own);
     }
     free(request);
     return code;

@@ -214,9 +214,10 @@ find_reviewers(const struct ilea_command *command, struct preview *preview)
     return code;
 }
 
-/* Who would get it, by the rule that seals keys; nothing is written. The exit code is what publishing would give. */
+/* Who would get it, by the rule that seals keys; nothing is written. The exit code is what publishing would give.
+ * `shows`: it is printed. */
 static int
-preview_publish(const struct ilea_command *command, struct ilea_command_place *place)
+preview_publish(const struct ilea_command *command, struct ilea_command_place *place, bool shows)
 {
     struct ilea_replica *replica = NULL;
     struct ilea_record_info info;
@@ -232,14 +233,14 @@ preview_publish(const struct ilea_command *command, struct ilea_command_place *p
         enum ilea_error error = collect(log, &preview);
         if (error != ILEA_ERROR_NONE) code = ilea_command_fail(ilea_exit_code(error), "%s", ilea_error_text(error));
     }
-    if (code == 0) code = find_reviewers(command, &preview);
-    if (code == 0 && command->json) {
+    if (code == 0 && shows) code = find_reviewers(command, &preview);
+    if (code == 0 && shows && command->json) {
         json_t *refused = preview.refused[0] != '\0' ? json_string(preview.refused) : json_null();
         ilea_command_print(json_pack("{s:{s:s,s:s,s:s,s:b,s:O,s:O,s:o,s:O*}}", "publish", "ref", info.ref, "to",
                                      place->text, "tlp", ilea_label_name(preview.label), "dry_run", 1, "gets",
                                      preview.gets, "not", preview.not, "refused", refused, "reviewers",
                                      preview.reviewers));
-    } else if (code == 0) {
+    } else if (code == 0 && shows) {
         print_preview(&info, &preview);
     }
     if (code == 0 && preview.code != 0) code = ilea_command_fail(preview.code, "%s", preview.refused);
@@ -262,10 +263,11 @@ ilea_command_publish(const struct ilea_command *command)
     if (code == 0 && place.scope == ILEA_SCOPE_AGENCY) {
         code = ilea_command_fail(EX_USAGE, "records are for the agency alone until they are published");
     }
-    if (code == 0) {
-        code = command->dry_run ? preview_publish(command, &place)
-                                : ilea_command_update_record(command, &place, 2, NULL, NULL);
+    /* A list is not made for what is refused then. */
+    if (code == 0 && (command->dry_run || place.list != NULL)) {
+        code = preview_publish(command, &place, command->dry_run);
     }
+    if (code == 0 && !command->dry_run) code = ilea_command_update_record(command, &place, 2, NULL, NULL);
     ilea_command_place_end(&place);
     return code;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "node/audience_find.h"
 #include "node/command_act.h"
 #include "node/date.h"
 #include "node/json.h"
@@ -22,7 +23,21 @@ struct review {
     struct ilea_act *request;          /* of the release at hand, whose row it borrows */
     struct ilea_proposal_row row;
     struct ilea_release release;
+    struct ilea_audience_cache *cache; /* NULL: not asked for yet */
+    struct ilea_audience_found audience; /* of the release at hand */
+    bool has_audience;
 };
+
+/* The closed audience of the release at hand, if it is for one. */
+static void
+find_audience(struct review *review)
+{
+    review->has_audience = false;
+    if (review->release.scope != ILEA_SCOPE_AUDIENCE) return;
+    if (review->cache == NULL && ilea_audience_cache_new(review->act.log, &review->cache) != ILEA_ERROR_NONE) return;
+    review->has_audience = ilea_audience_load(review->cache, review->act.txn, &review->release.audience,
+                                              &review->audience) == ILEA_ERROR_NONE;
+}
 
 static int
 begin_review(struct review *review, const struct ilea_command *command, const char *kind, bool needs_admin)
@@ -36,6 +51,7 @@ begin_review(struct review *review, const struct ilea_command *command, const ch
 static void
 end_review(struct review *review)
 {
+    ilea_audience_cache_free(review->cache);
     if (review->act.command != NULL) ilea_command_act_end(&review->act);
     ilea_snapshot_end(review->snapshot);
     ilea_replica_close(review->replica);
@@ -50,6 +66,7 @@ next_release(struct review *review)
         if (ilea_trust_is_release(review->row.act)
             && ilea_act_decode(review->row.act, review->request) == ILEA_ERROR_NONE
             && ilea_release_decode(review->row.payload, &review->release) == ILEA_ERROR_NONE) {
+            find_audience(review);
             return true;
         }
     }
@@ -61,29 +78,30 @@ static void
 add_reach(struct review *review, json_t *json)
 {
     json_t *records = json_object_get(json, "records"), *gets = json_array(), *not = json_array();
-    struct ilea_agency *agency = malloc(sizeof *agency);
-    struct ilea_agency_id after;
-    for (bool is_first = true; agency != NULL; is_first = false) {
-        if (ilea_agency_next(review->act.txn, is_first ? NULL : &after, agency) != ILEA_ERROR_NONE) break;
-        after = agency->row.id;
-        if (agency->row.state == ILEA_AGENCY_SELF) continue;
+    struct ilea_reach_agencies agencies;
+    struct ilea_reach_what what = { .scope = review->release.scope,
+                                    .members = review->has_audience ? &review->audience.state : NULL };
+    enum ilea_error error = ilea_reach_load(review->act.txn, false, &agencies);
+    if (error == ILEA_ERROR_NONE && what.members != NULL) error = ilea_reach_add_members(&agencies, what.members);
+    for (uint32_t k = 0; error == ILEA_ERROR_NONE && k < agencies.count; k++) {
+        const struct ilea_reach_agency *agency = &agencies.rows[k];
+        if (agency->is_known && agency->state == ILEA_AGENCY_SELF) continue;
         size_t i, count = 0;
         json_t *record;
         enum ilea_reach why = ILEA_REACH_GETS;
         json_array_foreach(records, i, record) {
-            enum ilea_reach reach = ilea_release_reach(agency, record);
+            enum ilea_reach reach = ilea_release_reach(agency, &what, record);
             if (reach == ILEA_REACH_GETS) count++;
             else why = reach;
         }
-        json_t *entry = json_pack("{s:s%,s:I}", "code", agency->manifest.code.data, agency->manifest.code.size,
-                                  "records", (json_int_t)count);
+        json_t *entry = json_pack("{s:s,s:I}", "code", agency->code, "records", (json_int_t)count);
         if (why != ILEA_REACH_GETS) {
             json_object_set_new(entry, "why", json_string(ilea_reach_name(why)));
             json_object_set_new(entry, "text", json_string(ilea_reach_text(why)));
         }
         json_array_append_new(count > 0 ? gets : not, entry);
     }
-    free(agency);
+    ilea_reach_unload(&agencies);
     json_object_set_new(json, "gets", gets);
     json_object_set_new(json, "not", not);
 }
@@ -95,6 +113,11 @@ head_json(struct review *review)
     char time[ILEA_TIME_SIZE], by[ILEA_ADMIN_NAME_SIZE] = "", digest[2 * ILEA_HASH_SIZE + 1];
     const struct ilea_proposal_row *row = &review->row;
     struct ilea_sign_public admin;
+    char to[ILEA_AUDIENCE_TEXT_SIZE];
+    (void)snprintf(to, sizeof to, "%s", ilea_scope_name(review->release.scope));
+    if (review->has_audience) {
+        ilea_audience_text(&review->audience, &ilea_log_identity(review->act.log)->agency, to);
+    }
     ilea_time_format(row->made_ms, time);
     ilea_command_hex(review->release.hash, sizeof review->release.hash, digest);
     if (row->sig_count > 0) {
@@ -103,7 +126,7 @@ head_json(struct review *review)
     }
     json_t *json = json_pack("{s:I,s:s,s:s,s:s,s:s,s:s}", "release", (json_int_t)row->number, "state",
                              row->returned_ms != 0 ? "returned" : "waiting", "asked", time, "asked_by", by, "to",
-                             ilea_scope_name(review->release.scope), "digest", digest);
+                             to, "digest", digest);
     if (row->returned_ms == 0) return json;
     ilea_time_format(row->returned_ms, time);
     memcpy(admin.bytes, row->returned_by, sizeof admin.bytes);
@@ -416,6 +439,7 @@ ilea_command_review_of(const struct ilea_command *command, struct ilea_snapshot 
     while (is_ours && json == NULL && next_release(&review)) {
         json = review_of_record(&review, ilea_snapshot_row(snapshot));
     }
+    ilea_audience_cache_free(review.cache);
     ilea_transaction_abort(review.act.txn);
     ilea_log_close(review.act.log);
     free(review.request);

@@ -143,6 +143,7 @@ set_place(const struct ilea_command_send *send, struct ilea_put *put)
     static const struct ilea_audience_id none;
     put->scope = send->place != NULL ? send->place->scope : 0;
     put->audience = put->scope == ILEA_SCOPE_AUDIENCE ? send->place->audience : none;
+    if (send->command->confirm && put->mode == ILEA_PUT_UPDATE && goes_out(send)) put->mode = ILEA_PUT_NARROW;
 }
 
 int

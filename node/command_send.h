@@ -41,7 +41,8 @@ struct ilea_command_send {
     uint32_t request_count;
 };
 
-/* For whom all puts are: `place`, NULL if records stay where they are. Exit code, after a message; end it in any case. */
+/* For whom all puts are: `place`, NULL if records stay where they are. Exit code, after a message; end it in any
+ * case. */
 int ilea_command_send_begin(struct ilea_command_send *send, const struct ilea_command *command,
                             struct ilea_command_place *place, ilea_writer_answer *answer, void *context);
 /* As ilea_writer_put() and ilea_writer_flush(). put->scope and audience are set: with four eyes what goes to others is

@@ -5,7 +5,8 @@
  *   frame: uint32 size of what follows, most significant byte first | kind: uint8 | body: canonical MessagePack
  *
  *   PUTS     [ put: bin ... ]                  record/put.h
- *     answer [ [error, outcome, id: bin 16, ref, shared 0/1, scope, audience: bin 0|16, label, base: bin 0|32, reason] ... ]
+ *     answer [ [error, outcome, id: bin 16, ref, shared 0/1, scope, audience: bin 0|16, label, base: bin 0|32,
+ *                reason] ... ]
  *                                            one for each, after it is durable
  *   STATUS   [ ]
  *     answer [ position, view position, restarts of ilea-link, damaged, repaired,

@@ -34,7 +34,7 @@ static const char help[] =
     "   TYPE: org person term challenge need item project solution comment link vouch\n"
     "  show REF-OR-ID                      one record\n"
     "  set REF FIELD=VALUE...              FIELD+=V, FIELD-=V: sets; FIELD= removes\n"
-    "  publish REF --to AUDIENCE [--tlp LABEL] [--dry-run]\n"
+    "  publish REF --to AUDIENCE [--tlp LABEL] [--dry-run] [--confirm]\n"
     "  retract REF --reason TEXT           still there, marked as withdrawn\n"
     "  review list | show N | approve N... | return N --reason TEXT\n"
     "  where REF-OR-ID                     which agencies have it and can read it\n"
@@ -53,7 +53,7 @@ static const char help[] =
     "  audience new NAME --members CODE,CODE [--levels CODE=LEVEL,...]\n"
     "       [--tlp LABEL] [--history all|none|DAY]   LEVEL: read write admin\n"
     "  audience list | show AUD\n"
-    "  audience add AUD CODE [--level LEVEL] | remove AUD CODE\n"
+    "  audience add AUD CODE [--level LEVEL] | remove AUD CODE [--erase]\n"
     "  audience suspend AUD CODE --reason TEXT | confirm AUD CODE | lift AUD CODE\n"
     "       AUD: NAME of ours, or OWNER/NAME\n"
     "Peers\n"
@@ -175,7 +175,7 @@ parse_option(struct ilea_command *command, int argc, char **argv, int *at)
         FLAG("version", version), FLAG("yes", yes), FLAG("follow", follow), FLAG("passphrase", passphrase),
         FLAG("withdraw", withdraw), FLAG("clock-is-right", clock_is_right),
         FLAG("peers-unchanged", peers_unchanged), FLAG("dry-run", dry_run),
-        FLAG("confirm", confirm) };
+        FLAG("confirm", confirm), FLAG("erase", erase) };
 #undef VALUE
 #undef FLAG
 #undef LIST

@@ -58,7 +58,9 @@ load_one(struct ilea_transaction *log, const struct ilea_agency_row *row, struct
     }
     enum ilea_error error = ilea_log_manifest_last(log, &row->id, &index, &bytes);
     if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_CORRUPT;
-    if (error == ILEA_ERROR_NONE && ilea_manifest_decode(bytes, manifest) != ILEA_ERROR_NONE) error = ILEA_ERROR_CORRUPT;
+    if (error == ILEA_ERROR_NONE && ilea_manifest_decode(bytes, manifest) != ILEA_ERROR_NONE) {
+        error = ILEA_ERROR_CORRUPT;
+    }
     if (error != ILEA_ERROR_NONE) return error;
     (void)snprintf(agency->code, sizeof agency->code, "%.*s", (int)manifest->code.size,
                    (const char *)manifest->code.data);

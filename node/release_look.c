@@ -192,12 +192,12 @@ is_within(const void *context, const char *areas)
 }
 
 enum ilea_reach
-ilea_release_reach(const struct ilea_agency *agency, json_t *look)
+ilea_release_reach(const struct ilea_reach_agency *agency, const struct ilea_reach_what *what, json_t *look)
 {
-    char areas[ILEA_AGENCY_TEXT_MAX + 1];
     const char *tlp = json_string_value(json_object_get(look, "tlp"));
-    (void)snprintf(areas, sizeof areas, "%.*s", (int)agency->row.grant.areas.size,
-                   agency->row.grant.areas.size > 0 ? (const char *)agency->row.grant.areas.data : "");
-    return ilea_reach_of(agency->row.state, agency->row.grant.tlp_max, areas[0] != '\0' ? areas : NULL,
-                         ilea_label_of_code((struct ilea_span){ (const uint8_t *)tlp, strlen(tlp) }), is_within, look);
+    const struct ilea_reach_what of = {
+        .scope = what->scope, .members = what->members,
+        .label = ilea_label_of_code((struct ilea_span){ (const uint8_t *)tlp, strlen(tlp) }), .is_within = is_within,
+        .context = look };
+    return ilea_reach_to(agency, &of);
 }

@@ -19,7 +19,8 @@
 json_t *ilea_release_look(struct ilea_snapshot *snapshot, const struct ilea_agency_id *own,
                           const struct ilea_release_item *item, bool details);
 
-/* Whether the agency gets a record that was looked at. */
-enum ilea_reach ilea_release_reach(const struct ilea_agency *agency, json_t *look);
+/* Whether the agency gets a record that was looked at: `what` says to whom it goes, and no more. */
+enum ilea_reach ilea_release_reach(const struct ilea_reach_agency *agency, const struct ilea_reach_what *what,
+                                   json_t *look);
 
 #endif

@@ -24,7 +24,7 @@ put_of(const struct ilea_release *release, const struct ilea_release_item *item,
             && memcmp(put->id.bytes, item->record.bytes, sizeof put->id.bytes) == 0;
         if (!fits) return ILEA_ERROR_MALFORMED;
     } else {
-        put->mode = ILEA_PUT_UPDATE;
+        put->mode = ILEA_PUT_NARROW; /* it was approved for those who get it then, and nobody else */
         put->type = item->type;
         put->has_id = true;
         put->id = item->record;

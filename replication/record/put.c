@@ -70,7 +70,7 @@ ilea_put_decode(struct ilea_span input, struct ilea_put *put)
     ilea_msgpack_reader_init(&reader, input);
     ilea_msgpack_expect_array(&reader, PUT_FIELDS);
     if (ilea_msgpack_get_uint(&reader) != PUT_VERSION) return ILEA_ERROR_MALFORMED;
-    uint32_t mode = ilea_msgpack_get_uint32(&reader, ILEA_PUT_UPSERT);
+    uint32_t mode = ilea_msgpack_get_uint32(&reader, ILEA_PUT_NARROW);
     put->scope = ilea_msgpack_get_uint32(&reader, ILEA_SCOPE_AUDIENCE);
     struct ilea_span audience = ilea_msgpack_get_bin(&reader, sizeof put->audience.bytes);
     if (audience.size != (put->scope == ILEA_SCOPE_AUDIENCE ? sizeof put->audience.bytes : 0)) {

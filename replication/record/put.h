@@ -44,7 +44,9 @@ ilea_scope_is_open(enum ilea_scope scope)
 enum ilea_put_mode {
     ILEA_PUT_CREATE = 1, /* a new record; refused if `id` exists */
     ILEA_PUT_UPDATE = 2, /* an existing record of ours */
-    ILEA_PUT_UPSERT = 3  /* either: imports */
+    ILEA_PUT_UPSERT = 3, /* either: imports */
+    ILEA_PUT_NARROW = 4  /* as UPDATE, and what was shared before is erased if somebody would not get it any more, or if
+                            it stays where it is: asked for in so many words */
 };
 
 enum ilea_put_action {

@@ -6,9 +6,9 @@
  *             hash = H(RELEASE, release)
  *   base    = H(RELEASE_BASE, u64 scope || state)     the record of ours as it stands, as the view has it
  *
- * Scope 2 (all peers), whose audience is zeros, or 3 (a closed audience). An item whose put is empty publishes a draft as it stands; else put
- * (record/put.h) updates what is shared already. Items ascend by record, then type. As the base is part of it, a hash
- * stands for the exact content: where the record has changed since, the release is stale.
+ * Scope 2 (all peers), whose audience is zeros, or 3 (a closed audience). An item whose put is empty publishes a draft
+ * as it stands; else put (record/put.h) updates what is shared already. Items ascend by record, then type. As the base
+ * is part of it, a hash stands for the exact content: where the record has changed since, the release is stale.
  * It never leaves the node.
  */
 #ifndef ILEA_RECORD_RELEASE_H

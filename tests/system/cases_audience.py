@@ -102,6 +102,7 @@ def audience_preview(place):
     result = one.run("publish", ref, "--to", "GANGS", "--dry-run", "--json", check_code=False)
     same(result.code, DATAERR, "amber above green")
     check("above" in result.json()["publish"]["refused"], "why", result.out)
+    refused(one, DATAERR, "publish", ref, "--to", "BE-FP", "--tlp", "red")
     preview = one.json("publish", ref, "--to", "BE-FP", "--dry-run")["publish"]
     same([entry["code"] for entry in preview["gets"]], ["BE-FP"], "a list that is not there yet")
     same(one.status()["position"], before, "nothing was written")
@@ -144,6 +145,42 @@ def audience_shared(place):
     check("without it" not in titles(three), "who was removed reads nothing new")
     one.run("audience", "add", "GANGS", "BE-FP")
     wait_for("all of it, after another addition", lambda: "without it" in titles(three))
+    for agency in agencies:
+        agency.stop()
+        agency.verify()
+
+
+@test
+def audience_narrow(place):
+    """From many to few: refused, then confirmed; who falls out deletes it, who is left reads it."""
+    one, two, three = agencies = friends(place, ["FR-PN", "NL-PO", "BE-FP"])
+    for agency in agencies:
+        agency.start()
+    ref, _ = one.new("for all")
+    for agency in (two, three):
+        wait_for("the record at a peer", lambda agency=agency: "for all" in titles(agency))
+    result = one.run("publish", ref, "--to", "NL-PO", check_code=False)
+    same(result.code, DATAERR, "who falls out, unconfirmed")
+    check("BE-FP" in result.err and "--confirm" in result.err, "who falls out", result.err)
+    one.run("publish", ref, "--to", "NL-PO", "--confirm")
+    wait_for("the record to go where it is not for", lambda: "for all" not in titles(three))
+    wait_for("the record where it is for", lambda: "for all" in titles(two))
+    same(titles(one), ["for all"], "at its owner")
+    narrowed = [entry for entry in one.json("erasures")["erasures"] if entry["narrowed"]]
+    same(len(narrowed), 1, "narrowings")
+    # Wider again, without a trace.
+    one.run("publish", ref, "--to", "all-peers")
+    wait_for("the record at all again", lambda: "for all" in titles(three))
+    # And out of an audience, with what is there.
+    one.run("audience", "new", "GANGS", "--members", "NL-PO,BE-FP")
+    one.new("in the gangs", to="GANGS")
+    for agency in (two, three):
+        wait_for("the record at a member", lambda agency=agency: "in the gangs" in titles(agency))
+    plan = one.json("audience", "remove", "GANGS", "BE-FP", "--erase")["remove"]
+    same((plan["records"], plan["confirmed"], len(members(one, "GANGS"))), (1, False, 3), "the plan")
+    one.run("audience", "remove", "GANGS", "BE-FP", "--erase", "--confirm")
+    wait_for("the record to go at who is out", lambda: "in the gangs" not in titles(three))
+    wait_for("the record at who is left", lambda: "in the gangs" in titles(two))
     for agency in agencies:
         agency.stop()
         agency.verify()

@@ -95,7 +95,7 @@ static void
 test_put_without_id(void **state)
 {
     (void)state;
-    for (unsigned mode = ILEA_PUT_CREATE; mode <= ILEA_PUT_UPSERT; mode++) {
+    for (unsigned mode = ILEA_PUT_CREATE; mode <= ILEA_PUT_NARROW; mode++) {
         set_sample();
         put.mode = (enum ilea_put_mode)mode;
         assert_int_equal(round_trip(), ILEA_ERROR_NONE);
@@ -129,7 +129,7 @@ test_put_refuses(void **state)
                          deep[] = {0x91, 0x91, 0x91, 0x91, 1};
     struct ilea_put_entry *entries = put.entries;
     CHECK_REFUSED(put.mode = (enum ilea_put_mode)0);
-    CHECK_REFUSED(put.mode = (enum ilea_put_mode)4);
+    CHECK_REFUSED(put.mode = (enum ilea_put_mode)(ILEA_PUT_NARROW + 1));
     CHECK_REFUSED(put.scope = 4);
     CHECK_REFUSED(put.type = 0);
     CHECK_REFUSED(entries[0].field = 0);

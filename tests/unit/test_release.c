@@ -22,13 +22,23 @@ decode(struct ilea_span input)
     assert_false(ilea_release_next(&left, &items[0]));
     uint8_t *again = malloc(input.size);
     size_t size = 0;
+    const struct ilea_audience_id *audience = release.scope == ILEA_SCOPE_AUDIENCE ? &release.audience : NULL;
     assert_non_null(again);
-    assert_int_equal(ilea_release_encode(release.scope, release.scope == ILEA_SCOPE_AUDIENCE ? &release.audience : NULL, items, count, again, input.size, &size), ILEA_ERROR_NONE);
+    assert_int_equal(ilea_release_encode(release.scope, audience, items, count, again,
+                                         input.size, &size), ILEA_ERROR_NONE);
     assert_int_equal(size, input.size);
     assert_memory_equal(again, input.data, input.size);
-    assert_int_equal(ilea_release_encode(release.scope, release.scope == ILEA_SCOPE_AUDIENCE ? &release.audience : NULL, items, count, again, input.size - 1, &size), ILEA_ERROR_LIMIT);
+    assert_int_equal(ilea_release_encode(release.scope, audience, items, count, again,
+                                         input.size - 1, &size), ILEA_ERROR_LIMIT);
     free(again);
     return ILEA_ERROR_NONE;
+}
+
+/* For all peers. */
+static enum ilea_error
+encode(struct ilea_release_item *items, uint32_t count, uint8_t *bytes, size_t capacity, size_t *size)
+{
+    return ilea_release_encode(ILEA_SCOPE_PEERS, NULL, items, count, bytes, capacity, size);
 }
 
 static void
@@ -92,34 +102,34 @@ test_limits(void **state)
     static uint8_t bytes[ILEA_RELEASE_SIZE_MAX + 1], put[ILEA_CHANGE_SIZE_MAX + 1];
     size_t size = 0;
     (void)state;
-    assert_int_equal(ilea_release_encode(ILEA_SCOPE_PEERS, NULL, items, 0, bytes, sizeof bytes, &size), ILEA_ERROR_INVALID);
+    assert_int_equal(encode(items, 0, bytes, sizeof bytes, &size), ILEA_ERROR_INVALID);
     for (uint32_t i = 0; i <= ILEA_RELEASE_RECORDS_MAX; i++) {
         items[i] = (struct ilea_release_item){ .type = 5, .label = 2, .record = { { (uint8_t)(i >> 8), (uint8_t)i } } };
     }
-    assert_int_equal(ilea_release_encode(ILEA_SCOPE_PEERS, NULL, items, ILEA_RELEASE_RECORDS_MAX, bytes, sizeof bytes, &size), ILEA_ERROR_NONE);
+    assert_int_equal(encode(items, ILEA_RELEASE_RECORDS_MAX, bytes, sizeof bytes, &size), ILEA_ERROR_NONE);
     assert_int_equal(decode((struct ilea_span){ bytes, size }), ILEA_ERROR_NONE);
-    assert_int_equal(ilea_release_encode(ILEA_SCOPE_PEERS, NULL, items, ILEA_RELEASE_RECORDS_MAX + 1, bytes, sizeof bytes, &size),
+    assert_int_equal(encode(items, ILEA_RELEASE_RECORDS_MAX + 1, bytes, sizeof bytes, &size),
                      ILEA_ERROR_LIMIT);
     items[1].record = items[0].record;
-    assert_int_equal(ilea_release_encode(ILEA_SCOPE_PEERS, NULL, items, 2, bytes, sizeof bytes, &size), ILEA_ERROR_INVALID);
+    assert_int_equal(encode(items, 2, bytes, sizeof bytes, &size), ILEA_ERROR_INVALID);
     items[1].type = 6; /* of another type it is another record */
-    assert_int_equal(ilea_release_encode(ILEA_SCOPE_PEERS, NULL, items, 2, bytes, sizeof bytes, &size), ILEA_ERROR_NONE);
+    assert_int_equal(encode(items, 2, bytes, sizeof bytes, &size), ILEA_ERROR_NONE);
     items[1].label = 6;
-    assert_int_equal(ilea_release_encode(ILEA_SCOPE_PEERS, NULL, items, 2, bytes, sizeof bytes, &size), ILEA_ERROR_INVALID);
+    assert_int_equal(encode(items, 2, bytes, sizeof bytes, &size), ILEA_ERROR_INVALID);
     items[1].label = 0;
-    assert_int_equal(ilea_release_encode(ILEA_SCOPE_PEERS, NULL, items, 2, bytes, sizeof bytes, &size), ILEA_ERROR_INVALID);
+    assert_int_equal(encode(items, 2, bytes, sizeof bytes, &size), ILEA_ERROR_INVALID);
     items[1].label = 2;
     items[1].put = (struct ilea_span){ put, ILEA_CHANGE_SIZE_MAX };
-    assert_int_equal(ilea_release_encode(ILEA_SCOPE_PEERS, NULL, items, 2, bytes, sizeof bytes, &size), ILEA_ERROR_NONE);
+    assert_int_equal(encode(items, 2, bytes, sizeof bytes, &size), ILEA_ERROR_NONE);
     assert_int_equal(decode((struct ilea_span){ bytes, size }), ILEA_ERROR_NONE);
     items[0].put = (struct ilea_span){ put, 64 * 1024 };
-    assert_int_equal(ilea_release_encode(ILEA_SCOPE_PEERS, NULL, items, 2, bytes, sizeof bytes, &size), ILEA_ERROR_LIMIT);
+    assert_int_equal(encode(items, 2, bytes, sizeof bytes, &size), ILEA_ERROR_LIMIT);
     static uint8_t large[ILEA_RELEASE_SIZE_MAX + 1];
     struct ilea_release release;
     memcpy(large, bytes, size);
     assert_int_equal(ilea_release_decode((struct ilea_span){ large, sizeof large }, &release), ILEA_ERROR_LIMIT);
     items[1].put.size++;
-    assert_int_equal(ilea_release_encode(ILEA_SCOPE_PEERS, NULL, items + 1, 1, bytes, sizeof bytes, &size), ILEA_ERROR_INVALID);
+    assert_int_equal(encode(items + 1, 1, bytes, sizeof bytes, &size), ILEA_ERROR_INVALID);
 }
 
 int

@@ -398,7 +398,7 @@ def decode_put(data):
     reader = Reader(data)
     reader.array_of(7)
     malformed(reader.uint() != 1)
-    put = {"mode": reader.uint(3), "scope": reader.uint(3), "audience": reader.bin(16),
+    put = {"mode": reader.uint(4), "scope": reader.uint(3), "audience": reader.bin(16),
            "type": reader.uint(UINT32_MAX), "id": reader.bin(16), "entries": []}
     malformed(len(put["audience"]) != (16 if put["scope"] == 3 else 0))
     for _ in range(reader.array(PUT_ENTRIES_MAX)):
@@ -901,12 +901,12 @@ def decode_release(data):
     if version != 1:
         raise Refused("unknown")
     malformed(fields != 4)
-    release = {"scope": reader.uint(2), "audience": reader.bytes(16)}
+    release = {"scope": reader.uint(3), "audience": reader.bytes(16)}
     release["items"] = read_list(reader, RELEASE_RECORDS_MAX, lambda r: r.uint(UINT32_MAX), lambda r: r.bytes(16),
                                  lambda r: r.uint(5), lambda r: r.bytes(32), lambda r: r.bin(RELEASE_PUT_MAX))
     reader.end()
     items = release["items"]
-    malformed(release["scope"] != 2 or release["audience"] != bytes(16) or not items)
+    malformed(release["scope"] < 2 or (release["scope"] == 2 and release["audience"] != bytes(16)) or not items)
     malformed(any(kind == 0 or label == 0 for kind, _, label, _, _ in items)
               or not ascends([(record, kind) for kind, record, _, _, _ in items]))
     release["hash"] = digest("ilea/release/v1", data)
