@@ -14,7 +14,6 @@ enum { AUTHORS_KEPT = 32 };
 
 struct entry {
     struct ilea_audience_id audience;
-    bool is_all;                          /* of whatever agency */
     struct ilea_membership *membership;   /* NULL: free */
     uint8_t stamp[ILEA_CONTROLS_STAMP_SIZE];
     uint32_t taken;                       /* statements */
@@ -128,7 +127,7 @@ look_through(struct looking *looking, bool of_owner)
         error = find_author(looking, control.feed, &author);
         if (error != ILEA_ERROR_NONE) return error;
         if (same_agency(&author->agency, &looking->row->owner) != of_owner) continue;
-        if (!author->counts && !looking->entry->is_all) continue;
+        if (!author->counts) continue;
         if (ilea_membership_holds(looking->entry->membership, &control.id)) {
             looking->before++;
             continue;
@@ -181,12 +180,12 @@ refresh(struct ilea_transaction *log, const struct ilea_audience_row *row, struc
 
 /* Its place, or the one that is to make room. */
 static struct entry *
-find_entry(struct ilea_audience_cache *cache, const struct ilea_audience_id *audience, bool is_all)
+find_entry(struct ilea_audience_cache *cache, const struct ilea_audience_id *audience)
 {
     struct entry *oldest = &cache->entries[0];
     for (uint32_t i = 0; i < ILEA_AUDIENCES_KEPT; i++) {
         struct entry *entry = &cache->entries[i];
-        if (entry->membership != NULL && entry->is_all == is_all
+        if (entry->membership != NULL
             && memcmp(entry->audience.bytes, audience->bytes, sizeof audience->bytes) == 0) {
             return entry;
         }
@@ -194,21 +193,20 @@ find_entry(struct ilea_audience_cache *cache, const struct ilea_audience_id *aud
     }
     drop_entry(oldest);
     oldest->audience = *audience;
-    oldest->is_all = is_all;
     return oldest;
 }
 
-static enum ilea_error
-find(struct ilea_audience_cache *cache, struct ilea_transaction *log, const struct ilea_audience_id *audience,
-     bool is_all, struct ilea_membership **membership)
+enum ilea_error
+ilea_audience_get(struct ilea_audience_cache *cache, struct ilea_transaction *log,
+                  const struct ilea_audience_id *audience, struct ilea_membership **membership)
 {
     struct ilea_audience_row row;
-    bool counts = true;
+    bool counts = false;
     enum ilea_error error = ilea_log_audience(log, audience, &row);
-    if (error == ILEA_ERROR_NONE && !is_all) error = agency_counts(log, &row.owner, &counts);
+    if (error == ILEA_ERROR_NONE) error = agency_counts(log, &row.owner, &counts);
     if (error != ILEA_ERROR_NONE) return error;
     if (!counts) return ILEA_ERROR_NOT_FOUND;
-    struct entry *entry = find_entry(cache, audience, is_all);
+    struct entry *entry = find_entry(cache, audience);
     error = refresh(log, &row, entry);
     if (error != ILEA_ERROR_NONE) {
         drop_entry(entry);
@@ -217,20 +215,6 @@ find(struct ilea_audience_cache *cache, struct ilea_transaction *log, const stru
     entry->used = ++cache->clock;
     *membership = entry->membership;
     return ILEA_ERROR_NONE;
-}
-
-enum ilea_error
-ilea_audience_get(struct ilea_audience_cache *cache, struct ilea_transaction *log,
-                  const struct ilea_audience_id *audience, struct ilea_membership **membership)
-{
-    return find(cache, log, audience, false, membership);
-}
-
-enum ilea_error
-ilea_audience_held(struct ilea_audience_cache *cache, struct ilea_transaction *log,
-                   const struct ilea_audience_id *audience, struct ilea_membership **membership)
-{
-    return find(cache, log, audience, true, membership);
 }
 
 bool

@@ -25,11 +25,6 @@ void ilea_audience_cache_free(struct ilea_audience_cache *cache); /* NULL is fin
 ILEA_MUST_USE enum ilea_error ilea_audience_get(struct ilea_audience_cache *cache, struct ilea_transaction *log,
                                                 const struct ilea_audience_id *audience,
                                                 struct ilea_membership **membership);
-/* All that is held, whoever stated it and whatever became of that agency since: for judging what was written by its
- * place (rule 8). Errors and borrowing as above. */
-ILEA_MUST_USE enum ilea_error ilea_audience_held(struct ilea_audience_cache *cache, struct ilea_transaction *log,
-                                                 const struct ilea_audience_id *audience,
-                                                 struct ilea_membership **membership);
 
 /*
  * Enter what a commit of a feed states. For every commit that goes into the log, whoever wrote it, behind

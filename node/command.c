@@ -14,6 +14,7 @@
 #include "crypto/random.h"
 #include "node/damage.h"
 #include "node/json.h"
+#include "replication/record/label.h"
 
 int
 ilea_command_fail(int code, const char *format, ...)
@@ -316,13 +317,35 @@ ilea_command_say(FILE *to, const char *text)
     }
 }
 
+enum ilea_scope
+ilea_command_readers(struct ilea_snapshot *snapshot, char text[ILEA_AUDIENCE_TEXT_SIZE])
+{
+    struct ilea_audience_name audience;
+    const enum ilea_scope scope = ilea_snapshot_row(snapshot)->scope;
+    enum ilea_error error = ilea_record_audience(snapshot, &audience);
+    if (error == ILEA_ERROR_NONE && audience.name.size > 0) {
+        (void)snprintf(text, ILEA_AUDIENCE_TEXT_SIZE, "%s/%.*s", audience.owner_code, (int)audience.name.size,
+                       (const char *)audience.name.data);
+    } else if (error == ILEA_ERROR_NONE) {
+        ilea_command_hex(audience.id, sizeof audience.id, text);
+    } else {
+        (void)snprintf(text, ILEA_AUDIENCE_TEXT_SIZE, "%s", ilea_scope_name(scope));
+    }
+    for (char *at = text; *at != '\0'; at++) { /* its owner chose the name */
+        if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = ' ';
+    }
+    return scope;
+}
+
 json_t *
 ilea_command_record(struct ilea_snapshot *snapshot, const struct ilea_record_info *info)
 {
+    char audience[ILEA_AUDIENCE_TEXT_SIZE];
+    const enum ilea_scope scope = ilea_command_readers(snapshot, audience);
     const struct ilea_json_meta meta = {
         .agency = info->agency_code, .agency_id = &info->agency, .id = &info->id,
         .ref = info->ref[0] != '\0' ? info->ref : NULL, .type = info->type_number,
-        .scope = info->shared ? ILEA_SCOPE_PEERS : ILEA_SCOPE_AGENCY };
+        .scope = scope, .audience = audience };
     return ilea_json_from_record(&meta, ilea_snapshot_record(snapshot));
 }
 

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "node/audience_find.h"
 #include "node/home.h"
 #include "node/writer.h"
 #include "replication/reader/snapshot.h"
@@ -92,6 +93,10 @@ int ilea_command_update_record(const struct ilea_command *command, struct ilea_c
 /* The documents of the snapshot's current record, with how much of each is here (new reference): an array of objects
  * with * --json, of lines without. */
 json_t *ilea_command_documents(const struct ilea_command *command, struct ilea_snapshot *snapshot);
+
+/* For whom the snapshot's record is, as people write it: agency, all-peers, or OWNER/NAME; the id in hex of a closed
+ * audience that we know nothing of. */
+enum ilea_scope ilea_command_readers(struct ilea_snapshot *snapshot, char text[ILEA_AUDIENCE_TEXT_SIZE]);
 
 /* A record's JSON object (new reference); NULL: out of memory. */
 json_t *ilea_command_record(struct ilea_snapshot *snapshot, const struct ilea_record_info *info);

@@ -179,6 +179,22 @@ headline(struct ilea_snapshot *snapshot)
     return (struct ilea_span){ NULL, 0 };
 }
 
+/* Of a list. A long name of an audience pushes the title to the right; it is not cut to nothing. */
+static void
+print_line(struct ilea_snapshot *snapshot, const struct ilea_record_info *info)
+{
+    enum { AUDIENCE_MIN = 9, AUDIENCE_MAX = 30 };
+    char title[256], audience[ILEA_AUDIENCE_TEXT_SIZE];
+    struct ilea_value withdrawn;
+    bool is_withdrawn = ilea_snapshot_value(snapshot, "withdrawn", 0, &withdrawn) == ILEA_ERROR_NONE;
+    (void)ilea_command_readers(snapshot, audience);
+    int width = (int)strlen(audience);
+    width = width < AUDIENCE_MIN ? AUDIENCE_MIN : width > AUDIENCE_MAX ? AUDIENCE_MAX : width;
+    ilea_command_cut(headline(snapshot), 80 - 18 - width - (is_withdrawn ? 12 : 0), title, sizeof title);
+    (void)printf("%-15s %-*s %c%s%s\n", info->ref, AUDIENCE_MIN, audience, info->conflicts > 0 ? '!' : ' ',
+                 is_withdrawn ? "(withdrawn) " : "", title);
+}
+
 static int
 list_records(const struct ilea_command *command, const struct ilea_type *type)
 {
@@ -205,12 +221,7 @@ list_records(const struct ilea_command *command, const struct ilea_type *type)
             free(line);
             json_decref(record);
         } else {
-            char cut[256];
-            struct ilea_value withdrawn;
-            bool is_withdrawn = ilea_snapshot_value(snapshot, "withdrawn", 0, &withdrawn) == ILEA_ERROR_NONE;
-            ilea_command_cut(headline(snapshot), 80 - 24 - (is_withdrawn ? 12 : 0), cut, sizeof cut);
-            (void)printf("%-15s %-6s %c%s%s\n", info.ref, info.shared ? "shared" : "agency",
-                         info.conflicts > 0 ? '!' : ' ', is_withdrawn ? "(withdrawn) " : "", cut);
+            print_line(snapshot, &info);
         }
         count++;
     }
@@ -333,8 +344,13 @@ ilea_command_show(const struct ilea_command *command)
     if (code == 0 && command->json) {
         ilea_command_print(json_incref(record));
     } else if (code == 0) {
+        char audience[ILEA_AUDIENCE_TEXT_SIZE];
+        const enum ilea_scope scope = ilea_command_readers(snapshot, audience);
+        const char *readers = scope == ILEA_SCOPE_AGENCY ? "the agency alone"
+            : scope == ILEA_SCOPE_PEERS ? "all peers"
+                                        : audience;
         (void)printf("%s  %s of %s, for %s\n", info.ref[0] != '\0' ? info.ref : "(no ref)", info.type,
-                     info.agency_code, info.shared ? "all peers" : "the agency alone");
+                     info.agency_code, readers);
         ilea_command_review_print(json_object_get(record, "review"));
         static const char *const heading[] = { "ref", "type", "agency", "agency_id", "audience", "review", NULL };
         const char *key;

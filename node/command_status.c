@@ -187,12 +187,12 @@ collect(const struct ilea_command *command, struct ilea_log *log, struct ilea_re
         ilea_command_hex(frontier, sizeof frontier, frontier_hex);
         ilea_command_hex(view.view, sizeof view.view, view_hex);
         *status = json_pack(
-            "{s:s%,s:b,s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "agency",
+            "{s:s%,s:b,s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "agency",
             own->manifest.code.data, own->manifest.code.size, "running", running ? 1 : 0,
             "records", (json_int_t)view.records, "lsn", (json_int_t)view.lsn, "frontier", frontier_hex,
             "view", view_hex, "position", (json_int_t)position, "view_position",
             (json_int_t)view.position, "waiting_for_keys", (json_int_t)view.parked, "unreadable",
-            (json_int_t)view.hidden, "link_restarts", running ? (json_int_t)daemon.link_restarts : 0,
+            (json_int_t)view.hidden, "stale", (json_int_t)view.stale, "link_restarts", running ? (json_int_t)daemon.link_restarts : 0,
             "feeds", feed_list(txn), "peers", ilea_command_peers(log, running ? &daemon : NULL),
             "attention", ilea_command_attention(command));
         if (*status == NULL) error = ILEA_ERROR_NO_MEMORY;
@@ -271,7 +271,12 @@ print_status(const json_t *status)
                      number(status, "waiting_for_keys"));
     }
     if (number(status, "unreadable") > 0) {
-        (void)printf("unread    %lld items of a newer or unknown format\n", number(status, "unreadable"));
+        (void)printf("unread    %lld items of a newer or unknown format, or of who might not write them\n",
+                     number(status, "unreadable"));
+    }
+    if (number(status, "stale") > 0) {
+        (void)printf("stale     %lld changes in audiences, by writers that did not know yet who had been removed\n",
+                     number(status, "stale"));
     }
     (void)printf("feeds     %zu\n", json_array_size(json_object_get(status, "feeds")));
     const json_t *documents = json_object_get(status, "documents");

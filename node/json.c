@@ -172,7 +172,7 @@ add_group(json_t *object, const struct group *group)
 {
     const struct ilea_field *field = group->field;
     if (field == NULL) return add_unknown(object, group);
-    if (field->number == ILEA_FIELD_REF) return true; /* printed whole, with the agency's code */
+    if (field->number == ILEA_FIELD_REF || field->number == ILEA_FIELD_AUDIENCE) return true; /* printed as people say */
     if (!ilea_field_has_key(field)) {
         json_t *value = ilea_value_to_json(field, group->shown);
         return json_object_set_new_nocheck(object, field->name, value) == 0;
@@ -204,7 +204,7 @@ add_meta(json_t *object, const struct ilea_json_meta *meta, const struct ilea_re
     const struct ilea_type *type = ilea_type_by_number(meta->type);
     ilea_uuid_print(meta->id, id);
     (void)snprintf(type_name, sizeof type_name, "%s%u", unknown_type_prefix, meta->type);
-    const char *audience = ilea_scope_name((enum ilea_scope)meta->scope);
+    const char *audience = meta->scope == ILEA_SCOPE_AUDIENCE ? meta->audience : ilea_scope_name(meta->scope);
 
     bool ok = json_object_set_new(object, "agency", json_string(meta->agency)) == 0;
     ok = ok && json_object_set_new(object, "agency_id",
@@ -213,7 +213,7 @@ add_meta(json_t *object, const struct ilea_json_meta *meta, const struct ilea_re
     ok = ok && json_object_set_new(object, "id", json_string(id)) == 0;
     ok = ok && json_object_set_new(object, "type",
                                    json_string(type != NULL ? type->name : type_name)) == 0;
-    uint32_t label = ilea_record_label(record, (enum ilea_scope)meta->scope);
+    uint32_t label = ilea_record_label(record, meta->scope);
     ok = ok && json_object_set_new(object, "label", json_string(ilea_label_name(label))) == 0;
     if (meta->ref == NULL) return ok;
     return ok && json_object_set_new(object, "ref", json_string(meta->ref)) == 0;

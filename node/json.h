@@ -4,6 +4,7 @@
  *   {"agency":"FR-PN","agency_id":"9f..","audience":"all-peers","id":"0190..","label":"green","ref":"FR-PN-N42",
  *    "type":"need","title":"..","tags":["a","b"],"x":{"case":"4711"}}
  *
+ * "audience" is agency, all-peers, or OWNER/NAME of a closed audience.
  * "label" is the one that counts: field tlp, else the usual one of those who may read it.
  *
  * A set is an array in the order of its elements' encoding (shorter text first),
@@ -32,7 +33,8 @@ struct ilea_json_meta {
     const struct ilea_record_id *id;
     const char *ref;    /* FR-PN-N42; NULL: left out */
     uint32_t type;
-    uint32_t scope;     /* enum ilea_scope */
+    enum ilea_scope scope;
+    const char *audience; /* of scope AUDIENCE: OWNER/NAME */
 };
 
 /* Gives a new reference; NULL if out of memory. */

@@ -26,28 +26,79 @@ ilea_builder_is_owner(struct ilea_view_builder *builder, bool *is_owner)
     return ILEA_ERROR_NONE;
 }
 
-/* What readers are told of the audience, by all that the log holds. */
+void
+ilea_builder_free_audiences(struct ilea_view_builder *builder)
+{
+    for (uint32_t i = 0; i < ILEA_BUILDER_AUDIENCES; i++) ilea_membership_free(builder->audiences[i].membership);
+}
+
+/* Its place, or the one that is to make room. */
+static struct ilea_builder_audience *
+find_audience(struct ilea_view_builder *builder, const struct ilea_audience_id *id)
+{
+    struct ilea_builder_audience *oldest = &builder->audiences[0];
+    for (uint32_t i = 0; i < ILEA_BUILDER_AUDIENCES; i++) {
+        struct ilea_builder_audience *audience = &builder->audiences[i];
+        if (audience->membership != NULL && same_audience(&audience->id, id)) return audience;
+        if (audience->used < oldest->used) oldest = audience;
+    }
+    ilea_membership_free(oldest->membership);
+    *oldest = (struct ilea_builder_audience){ .id = *id };
+    return oldest;
+}
+
+/* The commit at a position that the view was built from, decoded. */
+static enum ilea_error
+read_commit(struct ilea_view_builder *builder, uint64_t position, struct ilea_commit *commit)
+{
+    struct ilea_log_commit row;
+    enum ilea_error error = ilea_log_commit_at(builder->log_txn, position, &row);
+    if (error == ILEA_ERROR_NONE) error = ilea_builder_decode_commit(builder, &row, commit);
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
+}
+
+/*
+ * The owner's statements that the view has met, and no others: so what is computed from them is the same in a rebuild,
+ * for whoever follows whom. SUSPENDs are left out: an AUDIENCE that nothing else names is a head beside them, so an
+ * honest writer names it itself. Borrowed until the next call.
+ */
+static enum ilea_error
+load_membership(struct ilea_view_builder *builder, const struct ilea_audience_id *id,
+                struct ilea_membership **membership)
+{
+    struct ilea_audience_row row;
+    struct ilea_builder_audience *audience = find_audience(builder, id);
+    enum ilea_error error = ilea_log_audience(builder->log_txn, id, &row);
+    if (error == ILEA_ERROR_NONE && audience->membership == NULL) {
+        error = ilea_membership_new(&row.owner, id, &audience->membership);
+    }
+    if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_BAD_HASH : error;
+    struct ilea_view_statement statement = { .position = audience->position };
+    while ((error = ilea_view_statement_next(builder->view_txn, id, &statement)) == ILEA_ERROR_NONE) {
+        struct ilea_commit commit;
+        error = read_commit(builder, statement.position, &commit);
+        if (error != ILEA_ERROR_NONE) return error;
+        error = ilea_membership_take(audience->membership, &row.owner, &statement.id, ilea_naming_statement(&commit));
+        if (error == ILEA_ERROR_NO_MEMORY) return error; /* others: it is held, or there is no room for more */
+        audience->position = statement.position;
+    }
+    audience->used = ++builder->clock;
+    *membership = audience->membership;
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+}
+
+/* What readers are told of the audience, by the owner's statements so far. */
 static enum ilea_error
 describe(struct ilea_view_builder *builder, const struct ilea_audience_id *audience)
 {
-    struct ilea_audience_row row;
-    struct ilea_agency_row owner;
     struct ilea_membership *membership;
     struct ilea_membership_state state;
-    struct ilea_view_audience told = { .id = *audience };
-    enum ilea_error error = ilea_log_audience(builder->log_txn, audience, &row);
-    if (error == ILEA_ERROR_NONE) error = ilea_log_agency(builder->log_txn, &row.owner, &owner);
-    if (error == ILEA_ERROR_NONE) {
-        error = ilea_audience_get(builder->audiences, builder->log_txn, audience, &membership);
-    }
-    if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE; /* its owner is not followed any more */
+    struct ilea_view_audience told = { .id = *audience, .owner = builder->agency };
+    enum ilea_error error = load_membership(builder, audience, &membership);
     if (error == ILEA_ERROR_NONE) error = ilea_membership_state(membership, &state);
-    if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_LIMIT) {
-        return error == ILEA_ERROR_CORRUPT ? ILEA_ERROR_BAD_HASH : error;
-    }
+    if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_LIMIT) return error;
     const struct ilea_member *own = ilea_membership_find(&state, &ilea_log_identity(builder->log)->agency);
-    told.owner = owner.number;
-    told.level = own != NULL && !own->suspended ? (uint32_t)own->level : 0;
+    if (own != NULL) told.level = (uint32_t)own->level;
     if (state.has_info) {
         told.tlp = state.tlp;
         told.name = state.name;
@@ -70,7 +121,8 @@ removes_somebody(const struct ilea_audience_statement *statement)
 
 /* What stands in a naming slot, if it counts there. */
 struct naming {
-    bool counts, is_control, removes;
+    bool counts;
+    bool is_audience, removes; /* it is the owner's; somebody */
     bool has_epoch;
     uint32_t feed;             /* of its place: 0 of an AUDIENCE */
     struct ilea_builder_epoch epoch;
@@ -98,13 +150,12 @@ decode_naming(const struct ilea_view_builder *builder, enum ilea_statement_kind 
     if (kind == ILEA_STATEMENT_AUDIENCE && is_owner
         && ilea_audience_statement_decode(content, &statement) == ILEA_ERROR_NONE) {
         naming->counts = same_audience(&statement.audience, audience);
-        naming->is_control = true;
+        naming->is_audience = true;
         naming->removes = removes_somebody(&statement);
         take_wrapped(naming, statement.aek_commit, statement.wrapped, statement.wrapped_count);
     }
     if (kind == ILEA_STATEMENT_SUSPEND && !is_owner && ilea_suspend_decode(content, &suspend) == ILEA_ERROR_NONE) {
         naming->counts = same_audience(&suspend.audience, audience);
-        naming->is_control = true;
     }
     if (kind == ILEA_STATEMENT_USE && ilea_use_decode(content, &use) == ILEA_ERROR_NONE) {
         naming->counts = same_audience(&use.audience, audience);
@@ -116,13 +167,25 @@ decode_naming(const struct ilea_view_builder *builder, enum ilea_statement_kind 
     }
 }
 
+/* One more statement of the owner. */
+static enum ilea_error
+take_audience(struct ilea_view_builder *builder, const struct ilea_log_commit *row, bool removes)
+{
+    struct ilea_chain_row chain;
+    enum ilea_error error = ilea_log_chain(builder->log_txn, row->feed, row->seq, &chain);
+    if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_BAD_HASH : error;
+    const struct ilea_view_statement statement = { row->position, chain.id, removes };
+    error = ilea_view_put_statement(builder->view_txn, &builder->feed.origin.audience, &statement);
+    memset(builder->judged, 0, sizeof builder->judged);
+    return error == ILEA_ERROR_NONE ? describe(builder, &builder->feed.origin.audience) : error;
+}
+
 enum ilea_error
 ilea_builder_take_naming(struct ilea_view_builder *builder, const struct ilea_log_commit *row, uint32_t index,
                          enum ilea_statement_kind kind, struct ilea_span content)
 {
     struct naming naming = { .counts = false };
     struct ilea_epoch_id id;
-    struct ilea_chain_row chain;
     bool is_owner = false;
     enum ilea_error error = ILEA_ERROR_NONE;
     if (builder->feed.origin.scope == ILEA_SCOPE_AUDIENCE && index == (row->seq == 1 ? 1 : 0)) {
@@ -131,26 +194,16 @@ ilea_builder_take_naming(struct ilea_view_builder *builder, const struct ilea_lo
     }
     if (error == ILEA_ERROR_NONE && !naming.counts) builder->meta.hidden++;
     if (error != ILEA_ERROR_NONE || !naming.counts) return error;
-    const struct ilea_audience_id audience = builder->feed.origin.audience; /* a key may lead to other feeds */
+    const struct ilea_audience_id audience = builder->feed.origin.audience;
     error = ilea_view_put_epoch_place(builder->view_txn, &audience, &first_naming, row->feed, row->position);
     if (error == ILEA_ERROR_NONE && naming.has_epoch) {
         memcpy(id.bytes, naming.epoch.aek_commit, sizeof id.bytes);
         error = ilea_view_put_epoch_place(builder->view_txn, &audience, &id, naming.feed, row->position);
     }
-    if (error == ILEA_ERROR_NONE && naming.removes) {
-        error = ilea_log_chain(builder->log_txn, row->feed, row->seq, &chain);
-        if (error == ILEA_ERROR_NOT_FOUND) error = ILEA_ERROR_BAD_HASH;
-        if (error == ILEA_ERROR_NONE) {
-            error = ilea_view_put_removal(builder->view_txn, &audience, row->position, &chain.id);
-        }
-    }
-    if (error == ILEA_ERROR_NONE && naming.is_control) {
-        memset(builder->judged, 0, sizeof builder->judged);
-        error = describe(builder, &audience);
-    }
+    if (error == ILEA_ERROR_NONE && naming.is_audience) error = take_audience(builder, row, naming.removes);
     if (error != ILEA_ERROR_NONE || !naming.has_epoch) return error;
     naming.epoch.audience = audience;
-    return ilea_builder_try_keys(builder, &naming.epoch);
+    return ilea_builder_try_keys(builder, &naming.epoch); /* which may lead to other feeds */
 }
 
 /* What the writer of an epoch knew: the statement itself, or what a WRITER names. */
@@ -158,12 +211,10 @@ static enum ilea_error
 read_names(struct ilea_view_builder *builder, uint64_t position, bool is_audience,
            struct ilea_commit_id ids[ILEA_HEADS_MAX], uint32_t *count)
 {
-    struct ilea_log_commit row;
     struct ilea_commit commit;
     struct ilea_msgpack_reader heads;
-    enum ilea_error error = ilea_log_commit_at(builder->log_txn, position, &row);
-    if (error == ILEA_ERROR_NONE) error = ilea_builder_decode_commit(builder, &row, &commit);
-    if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
+    enum ilea_error error = read_commit(builder, position, &commit);
+    if (error != ILEA_ERROR_NONE) return error;
     *count = 1;
     if (is_audience) {
         ilea_commit_id_of(commit.header_bytes, &ids[0]);
@@ -183,19 +234,17 @@ static enum ilea_error
 find_lacking(struct ilea_view_builder *builder, const struct ilea_membership *membership,
              const struct ilea_commit_id *ids, uint32_t count, uint64_t *lacks)
 {
-    uint64_t position = 0;
-    struct ilea_commit_id removal;
-    enum ilea_error error = ILEA_ERROR_NONE;
+    struct ilea_view_statement statement = { .position = 0 };
+    enum ilea_error error;
     *lacks = UINT64_MAX;
-    while (error == ILEA_ERROR_NONE) {
-        bool is_known = false;
-        error = ilea_view_removal_next(builder->view_txn, &builder->feed.origin.audience, &position, &removal);
-        if (error != ILEA_ERROR_NONE) break;
+    while ((error = ilea_view_statement_next(builder->view_txn, &builder->feed.origin.audience, &statement))
+           == ILEA_ERROR_NONE) {
+        bool is_known = !statement.removes;
         for (uint32_t i = 0; i < count && !is_known; i++) {
-            is_known = ilea_membership_is_ancestor(membership, &removal, &ids[i]);
+            is_known = ilea_membership_is_ancestor(membership, &statement.id, &ids[i]);
         }
         if (is_known) continue;
-        *lacks = position;
+        *lacks = statement.position;
         return ILEA_ERROR_NONE;
     }
     return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
@@ -222,10 +271,7 @@ judge_epoch(struct ilea_view_builder *builder, const struct ilea_epoch_id *epoch
     }
     if (error != ILEA_ERROR_NONE) return error;
     error = read_names(builder, place, is_audience, ids, &count);
-    if (error == ILEA_ERROR_NONE) {
-        error = ilea_audience_held(builder->audiences, builder->log_txn, audience, &membership);
-        if (error == ILEA_ERROR_CORRUPT) error = ILEA_ERROR_BAD_HASH; /* the log's damage */
-    }
+    if (error == ILEA_ERROR_NONE) error = load_membership(builder, audience, &membership);
     if (error != ILEA_ERROR_NONE) return error;
     error = ilea_membership_at(membership, ids, count, false, &feed->origin.agency, &level);
     if (error != ILEA_ERROR_NONE) return error;
@@ -251,9 +297,16 @@ ilea_builder_judge(struct ilea_view_builder *builder, const struct ilea_epoch_id
     return ILEA_ERROR_NONE;
 }
 
-enum ilea_scope
-ilea_builder_shown_scope(const struct ilea_record *record, bool is_shared)
+void
+ilea_builder_set_scope(const struct ilea_record *record, bool is_shared, bool has_closed, struct ilea_view_row *row)
 {
-    if (!is_shared) return ILEA_SCOPE_AGENCY;
-    return ilea_record_common_value(record, ILEA_FIELD_AUDIENCE).size > 0 ? ILEA_SCOPE_AUDIENCE : ILEA_SCOPE_PEERS;
+    row->scope = ILEA_SCOPE_AGENCY;
+    row->closed = false;
+    if (!is_shared) return;
+    bool names = ilea_record_common_value(record, ILEA_FIELD_AUDIENCE).size > 0;
+    row->scope = names ? ILEA_SCOPE_AUDIENCE : ILEA_SCOPE_PEERS;
+    row->closed = has_closed;
+    for (uint32_t i = 0; i < record->covered_count && !row->closed; i++) {
+        row->closed = record->covered[i].field == ILEA_FIELD_AUDIENCE;
+    }
 }

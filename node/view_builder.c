@@ -42,7 +42,6 @@ ilea_view_builder_new(struct ilea_log *log, struct ilea_environment *view,
     made->state = malloc(made->state_capacity);
     enum ilea_error error = made->state != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
     if (error == ILEA_ERROR_NONE) error = ilea_keyring_new(KEYS_MAX, &made->ring);
-    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(log, &made->audiences);
     struct ilea_transaction *txn = NULL;
     if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(view, false, &txn);
     if (error == ILEA_ERROR_NONE) error = ilea_view_load_meta(txn, &made->meta);
@@ -68,7 +67,7 @@ ilea_view_builder_free(struct ilea_view_builder *builder)
 {
     if (builder == NULL) return;
     ilea_keyring_free(builder->ring);
-    ilea_audience_cache_free(builder->audiences);
+    ilea_builder_free_audiences(builder);
     ilea_record_deinit(&builder->record);
     free(builder->state);
     free(builder);
@@ -218,7 +217,8 @@ apply_change(struct ilea_view_builder *builder, const struct ilea_change *change
     named.count = ilea_builder_collect_documents(&builder->record, named.rows);
     row.state = (struct ilea_span){ builder->state, size };
     row.ref = ilea_builder_ref(&builder->record, row.type);
-    row.scope = ilea_builder_shown_scope(&builder->record, is_shared);
+    ilea_builder_set_scope(&builder->record, is_shared,
+                           scope == ILEA_SCOPE_AUDIENCE || (exists && before.closed), &row);
     row.number = exists ? before.number : 0;
     error = ilea_view_put(builder->view_txn, &builder->meta, &builder->feed.origin.agency, &row,
                           exists ? &before : NULL);
@@ -277,18 +277,6 @@ hide(struct ilea_view_builder *builder, const struct ilea_log_commit *commit, ui
     return note_unread(builder, commit, index, why == ILEA_ERROR_UNKNOWN ? ILEA_UNREAD_NEWER : ILEA_UNREAD_BROKEN);
 }
 
-/* One of a closed audience counts if its writer might write it, by what it knew. */
-static enum ilea_error
-judge_item(struct ilea_view_builder *builder, const struct ilea_item *item, uint64_t position, bool *counts)
-{
-    bool is_stale = false;
-    *counts = true;
-    if (builder->feed.origin.scope != ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_NONE;
-    enum ilea_error error = ilea_builder_judge(builder, &item->epoch, position, counts, &is_stale);
-    if (is_stale) builder->meta.stale++;
-    return error;
-}
-
 /* One encrypted item: readable, parked until its key comes, or never readable. */
 static enum ilea_error
 take_item(struct ilea_view_builder *builder, const struct ilea_item *item,
@@ -312,16 +300,16 @@ take_item(struct ilea_view_builder *builder, const struct ilea_item *item,
     if (error == ILEA_ERROR_NONE) {
         error = ilea_change_decode((struct ilea_span){ builder->plaintext, size }, &change);
     }
-    if (error == ILEA_ERROR_NONE) {
-        bool counts;
-        enum ilea_error judged = judge_item(builder, item, commit->position, &counts);
+    bool counts = true, is_stale = false, is_stray = false;
+    if (error == ILEA_ERROR_NONE && builder->feed.origin.scope == ILEA_SCOPE_AUDIENCE) {
+        enum ilea_error judged = ilea_builder_judge(builder, &item->epoch, commit->position, &counts, &is_stale);
         if (judged != ILEA_ERROR_NONE) return judged;
-        if (!counts) error = ILEA_ERROR_PERMISSION;
     }
-    if (error != ILEA_ERROR_NONE) return hide(builder, commit, index, error);
-    bool is_stray = false;
+    if (error != ILEA_ERROR_NONE || !counts) return hide(builder, commit, index, error);
     error = ilea_builder_catch_stray(builder, &change, &at, &is_stray);
     if (error != ILEA_ERROR_NONE || is_stray) return error;
+    if (is_stale) error = ilea_view_put_stale(builder->view_txn, &builder->meta, &at);
+    if (error != ILEA_ERROR_NONE) return error;
     struct ilea_dot dot = { .seq = commit->seq, .index = index };
     ilea_dot_feed_of(&builder->feed.id, dot.feed);
     return apply_change(builder, &change, &dot, &at);

@@ -4,13 +4,13 @@
 #ifndef ILEA_NODE_VIEW_BUILDER_STATE_H
 #define ILEA_NODE_VIEW_BUILDER_STATE_H
 
-#include "node/audience_log.h"
 #include "node/view_builder.h"
+#include "replication/audience/membership.h"
 #include "replication/merge/record.h"
 #include "replication/record/document.h"
 #include "replication/record/schema.h"
 
-enum { ILEA_DIRTY_MAX = 1024, ILEA_FALLEN_MAX = 1024, ILEA_JUDGED_MAX = 64 };
+enum { ILEA_DIRTY_MAX = 1024, ILEA_FALLEN_MAX = 1024, ILEA_JUDGED_MAX = 64, ILEA_BUILDER_AUDIENCES = 8 };
 
 /* An epoch that a feed of a closed audience uses, as the statements of this log have it. */
 struct ilea_judged {
@@ -19,6 +19,14 @@ struct ilea_judged {
     bool counts;               /* the feed's agency may write under it, */
     uint64_t from;             /* from this position on: the feed's first naming statement */
     uint64_t lacks;            /* position of the first removal that who stated it did not know; UINT64_MAX: none */
+};
+
+/* Who is a member of a closed audience, by its owner's statements up to a position. */
+struct ilea_builder_audience {
+    struct ilea_audience_id id;
+    struct ilea_membership *membership;  /* NULL: free */
+    uint64_t position;                   /* of the last statement that was taken */
+    uint64_t used;                       /* when, by the builder's clock */
 };
 
 /* An epoch as a statement gives it. */
@@ -46,7 +54,8 @@ struct ilea_view_builder {
     uint32_t dirty_count;
     struct ilea_record_id fallen[ILEA_FALLEN_MAX]; /* records that lost all */
     uint32_t fallen_count;
-    struct ilea_audience_cache *audiences;
+    struct ilea_builder_audience audiences[ILEA_BUILDER_AUDIENCES]; /* the one that was asked for longest ago goes first */
+    uint64_t clock;
     struct ilea_judged judged[ILEA_JUDGED_MAX];  /* during a run, until a statement changes them */
     uint8_t plaintext[ILEA_CHANGE_SIZE_MAX + ILEA_AEAD_OVERHEAD];
 };
@@ -62,6 +71,7 @@ bool ilea_builder_is_own(const struct ilea_view_builder *builder);
 enum ilea_error ilea_builder_try_keys(struct ilea_view_builder *builder, const struct ilea_builder_epoch *stated);
 
 /* view_audience.c */
+void ilea_builder_free_audiences(struct ilea_view_builder *builder);
 /* Whether the feed at hand, of a closed audience, is its owner's. */
 enum ilea_error ilea_builder_is_owner(struct ilea_view_builder *builder, bool *is_owner);
 /* A statement of a closed audience; where it does not count, it is hidden. */
@@ -71,8 +81,10 @@ enum ilea_error ilea_builder_take_naming(struct ilea_view_builder *builder, cons
  * epoch; *is_stale: it did not know of a removal that stood in this log before. */
 enum ilea_error ilea_builder_judge(struct ilea_view_builder *builder, const struct ilea_epoch_id *epoch,
                                    uint64_t position, bool *counts, bool *is_stale);
-/* For whom a record is, by what it says itself. */
-enum ilea_scope ilea_builder_shown_scope(const struct ilea_record *record, bool is_shared);
+/* For whom a record is, by what it says itself; `has_closed`: by changes some of which stand in feeds of closed
+ * audiences. Others see of those only that they are replaced. */
+void ilea_builder_set_scope(const struct ilea_record *record, bool is_shared, bool has_closed,
+                            struct ilea_view_row *row);
 
 /* view_documents.c */
 /* What a record named before a change, and what it names with it. */

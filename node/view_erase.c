@@ -178,6 +178,7 @@ ilea_builder_take_marker(struct ilea_view_builder *builder, const struct ilea_lo
     if (error != ILEA_ERROR_NONE || !holds) return error;
     error = drop_unread(builder, row);
     if (error == ILEA_ERROR_NONE) error = ilea_view_drop_stray(builder->view_txn, &place);
+    if (error == ILEA_ERROR_NONE) error = ilea_view_drop_stale(builder->view_txn, &builder->meta, &place);
     if (error == ILEA_ERROR_NONE) error = ilea_view_change_at(builder->view_txn, &place, &change, &epoch);
     const struct ilea_dot dot = dot_at(builder, row->seq, row->index);
     if (error == ILEA_ERROR_NOT_FOUND) return burn(builder, &dot);
@@ -190,14 +191,14 @@ ilea_builder_take_marker(struct ilea_view_builder *builder, const struct ilea_lo
     return error == ILEA_ERROR_NONE ? burn(builder, &dot) : error;
 }
 
-/* Whether a change of a record was shared, by the feed that it is in. */
+/* The scope of a change, by the feed that it is in. */
 static enum ilea_error
-is_shared(struct ilea_view_builder *builder, const struct ilea_view_place *place, bool *shared)
+scope_at(struct ilea_view_builder *builder, const struct ilea_view_place *place, enum ilea_scope *scope)
 {
     struct ilea_log_commit row;
     enum ilea_error error = ilea_log_commit_at(builder->log_txn, place->position, &row);
     if (error == ILEA_ERROR_NONE) error = ilea_builder_load_feed(builder, row.feed);
-    *shared = error == ILEA_ERROR_NONE && ilea_scope_is_shared(builder->feed.origin.scope);
+    if (error == ILEA_ERROR_NONE) *scope = builder->feed.origin.scope;
     return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
 }
 
@@ -285,32 +286,38 @@ note_documents(struct ilea_view_builder *builder, uint64_t number, struct ilea_b
     return error == ILEA_ERROR_MALFORMED ? ILEA_ERROR_CORRUPT : error;
 }
 
-/* What the changes that are left add up to, in builder->record. *count: how many of them count: all shared ones, or,
- * if there is none, those for the agency alone. */
+/* The changes that are left of a record and count: all shared ones, or, if there is none, those for the agency alone. */
+struct left {
+    bool is_shared, has_closed;
+    uint32_t count;
+};
+
+/* What they add up to, in builder->record. */
 static enum ilea_error
-merge_left(struct ilea_view_builder *builder, uint64_t record, bool *shared, uint32_t *count)
+merge_left(struct ilea_view_builder *builder, uint64_t record, struct left *left)
 {
     struct ilea_view_record_change change = { .record = record };
     uint8_t *other = NULL;
     size_t capacity = 0;
-    *shared = false;
-    *count = 0;
+    enum ilea_scope scope = 0;
     enum ilea_error error;
-    while (!*shared && (error = ilea_view_record_change_next(builder->view_txn, &change)) == ILEA_ERROR_NONE) {
+    *left = (struct left){ .count = 0 };
+    while (!left->is_shared && (error = ilea_view_record_change_next(builder->view_txn, &change)) == ILEA_ERROR_NONE) {
         if (is_erased_already(builder, &change.place)) continue;
-        error = is_shared(builder, &change.place, shared);
+        error = scope_at(builder, &change.place, &scope);
         if (error != ILEA_ERROR_NONE) return error;
+        left->is_shared = ilea_scope_is_shared(scope);
     }
     change = (struct ilea_view_record_change){ .record = record };
     ilea_record_clear(&builder->record);
     while ((error = ilea_view_record_change_next(builder->view_txn, &change)) == ILEA_ERROR_NONE) {
-        bool is_of_layer = false;
-        error = is_shared(builder, &change.place, &is_of_layer);
+        error = scope_at(builder, &change.place, &scope);
         if (error != ILEA_ERROR_NONE) break;
-        if (is_of_layer != *shared || is_erased_already(builder, &change.place)) continue;
+        if (ilea_scope_is_shared(scope) != left->is_shared || is_erased_already(builder, &change.place)) continue;
         error = merge_change(builder, &change.place, &other, &capacity);
         if (error != ILEA_ERROR_NONE) break;
-        (*count)++;
+        left->count++;
+        left->has_closed = left->has_closed || scope == ILEA_SCOPE_AUDIENCE;
     }
     free(other);
     return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
@@ -321,12 +328,11 @@ settle_record(struct ilea_view_builder *builder, uint64_t number)
 {
     struct ilea_view_row before, row;
     struct ilea_view_agency agency;
-    bool shared = false;
-    uint32_t count = 0;
+    struct left left = { .count = 0 };
     size_t size = 0;
     struct ilea_builder_named named = { .old_count = 0 };
     enum ilea_error error = note_documents(builder, number, &named);
-    if (error == ILEA_ERROR_NONE) error = merge_left(builder, number, &shared, &count);
+    if (error == ILEA_ERROR_NONE) error = merge_left(builder, number, &left);
     if (error == ILEA_ERROR_NONE) named.count = ilea_builder_collect_documents(&builder->record, named.rows);
     if (error == ILEA_ERROR_NONE && (named.old_count > 0 || named.count > 0)) {
         error = ilea_builder_index_documents(builder, number, &named);
@@ -335,12 +341,12 @@ settle_record(struct ilea_view_builder *builder, uint64_t number)
     if (error == ILEA_ERROR_NONE) error = ilea_view_agency(builder->view_txn, before.agency, &agency);
     if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_CORRUPT : error;
     const struct ilea_agency_id id = agency.id; /* what is borrowed moves with the first write */
-    if (count == 0) { /* and here what it alone referred to goes with it */
+    if (left.count == 0) { /* and here what it alone referred to goes with it */
         if (builder->fallen_count < ILEA_FALLEN_MAX) builder->fallen[builder->fallen_count++] = before.id;
         return ilea_view_drop_record(builder->view_txn, &builder->meta, &before);
     }
     row = before;
-    row.scope = ilea_builder_shown_scope(&builder->record, shared);
+    ilea_builder_set_scope(&builder->record, left.is_shared, left.has_closed, &row);
     row.ref = ilea_builder_ref(&builder->record, row.type);
     uint8_t *bytes = malloc(ilea_record_encoded_size_max(&builder->record));
     if (bytes == NULL) return ILEA_ERROR_NO_MEMORY; /* the record borrows builder->state */

@@ -54,8 +54,16 @@ struct ilea_record_info {
     char type[24];                 /* "need"; "type-77" if this version does not know it */
     struct ilea_record_id id;
     char ref[ILEA_REF_SIZE];       /* "FR-PN-N42"; empty if it has none */
-    bool shared;                   /* read by all agencies its owner approved; else by ours alone */
+    bool shared;                   /* for others: all agencies its owner approved, or ilea_record_audience();
+                                    * else for ours alone */
     uint32_t conflicts;            /* fields with several concurrent values */
+};
+
+/* A closed audience: agencies that its owner chose. */
+struct ilea_audience_name {
+    uint8_t id[16];
+    char owner_code[20];           /* "FR-PN"; this and name are empty while we know nothing of it */
+    struct ilea_span name;         /* UTF-8: "GANGS"; people write FR-PN/GANGS */
 };
 
 enum ilea_value_form {
@@ -95,8 +103,10 @@ struct ilea_replica_status {
     uint64_t records;
     uint64_t position;             /* in the node's log, up to which the view has come */
     uint64_t parked;               /* items whose key has not come: not readable (yet) */
-    uint64_t hidden;               /* items that this version cannot decode */
-    uint8_t view[32];              /* equal on two nodes exactly when the shared records are the same */
+    uint64_t hidden;               /* items that this version cannot decode, or whose authors might not write them */
+    uint64_t stale;                /* of closed audiences: shown, but written before their authors knew that somebody
+                                    * had been removed, who may read them */
+    uint8_t view[32];              /* equal on two nodes exactly when the records for all peers are the same */
 };
 
 /*
@@ -141,6 +151,13 @@ ILEA_API ILEA_MUST_USE enum ilea_error ilea_snapshot_by_ref(struct ilea_snapshot
 ILEA_API ILEA_MUST_USE enum ilea_error ilea_snapshot_by_number(struct ilea_snapshot *snapshot,
                                                                uint64_t number,
                                                                struct ilea_record_info *info);
+
+/*
+ * The closed audience that the current record is for; what it gives is borrowed like values.
+ *   ILEA_ERROR_NOT_FOUND  none: it is for all peers, or for our agency alone
+ */
+ILEA_API ILEA_MUST_USE enum ilea_error ilea_record_audience(struct ilea_snapshot *snapshot,
+                                                            struct ilea_audience_name *audience);
 
 /*
  * The index-th value (from 0) of a field of the current record: elements of a set, keys of a keyed

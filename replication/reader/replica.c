@@ -122,7 +122,7 @@ ilea_snapshot_status(struct ilea_snapshot *snapshot, struct ilea_replica_status 
     if (error != ILEA_ERROR_NONE) return error;
     *status = (struct ilea_replica_status){ .lsn = meta.lsn, .records = meta.records,
                                             .position = meta.position, .parked = meta.parked,
-                                            .hidden = meta.hidden };
+                                            .hidden = meta.hidden, .stale = meta.stale };
     ilea_view_digest(&meta, status->view);
     return ILEA_ERROR_NONE;
 }
@@ -175,7 +175,7 @@ load(struct ilea_snapshot *snapshot, const struct ilea_view_row *row, struct ile
 
     *info = (struct ilea_record_info){ .number = row->number, .agency = agency.id,
                                        .type_number = row->type, .id = row->id,
-                                       .shared = row->scope == ILEA_SCOPE_PEERS };
+                                       .shared = ilea_scope_is_shared(row->scope) };
     (void)snprintf(info->agency_code, sizeof info->agency_code, "%.*s", (int)agency.code.size,
                    (const char *)agency.code.data);
     name_type(row->type, info->type);
@@ -257,6 +257,33 @@ ilea_snapshot_by_number(struct ilea_snapshot *snapshot, uint64_t number,
     struct ilea_view_row row;
     enum ilea_error error = ilea_view_get(snapshot->txn, number, &row);
     return error == ILEA_ERROR_NONE ? load(snapshot, &row, info) : error;
+}
+
+enum ilea_error
+ilea_record_audience(struct ilea_snapshot *snapshot, struct ilea_audience_name *audience)
+{
+    struct ilea_view_audience row;
+    struct ilea_view_agency owner;
+    struct ilea_msgpack_reader reader;
+    struct ilea_audience_id id;
+    struct ilea_audience_name found = { .owner_code = "" };
+    if (snapshot->row.scope != ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_NOT_FOUND;
+    ilea_msgpack_reader_init(&reader, ilea_record_common_value(&snapshot->record, ILEA_FIELD_AUDIENCE));
+    ilea_msgpack_get_bytes(&reader, id.bytes, sizeof id.bytes);
+    if (ilea_msgpack_reader_done(&reader)) {
+        enum ilea_error error = ilea_view_audience(snapshot->txn, &id, &row);
+        memcpy(found.id, id.bytes, sizeof found.id);
+        bool is_named = error == ILEA_ERROR_NONE && row.name.size > 0;
+        if (is_named) error = ilea_view_agency(snapshot->txn, row.owner, &owner);
+        if (error != ILEA_ERROR_NONE && error != ILEA_ERROR_NOT_FOUND) return error;
+        if (is_named && error == ILEA_ERROR_NONE) {
+            (void)snprintf(found.owner_code, sizeof found.owner_code, "%.*s", (int)owner.code.size,
+                           (const char *)owner.code.data);
+            found.name = row.name;
+        }
+    }
+    *audience = found;
+    return ILEA_ERROR_NONE;
 }
 
 static void

@@ -1,6 +1,6 @@
 /*
- * view_audience.c - closed audiences in the view: from which place in the log on an epoch counts, where members were
- * removed, and what readers are told of an audience.
+ * view_audience.c - closed audiences in the view: from which place in the log on an epoch counts, where its owner's
+ * statements stand, and what readers are told of an audience.
  */
 #include <string.h>
 
@@ -9,8 +9,8 @@
 #include "replication/record/msgpack_writer.h"
 #include "replication/store/view_rows.h"
 
-enum { PLACE_KEY = ILEA_AUDIENCE_ID_SIZE + ILEA_EPOCH_ID_SIZE + 4, REMOVAL_KEY = ILEA_AUDIENCE_ID_SIZE + 8,
-       AUDIENCE_FIELDS = 4 };
+enum { PLACE_KEY = ILEA_AUDIENCE_ID_SIZE + ILEA_EPOCH_ID_SIZE + 4, STATEMENT_KEY = ILEA_AUDIENCE_ID_SIZE + 8,
+       STATEMENT_VALUE = ILEA_ID_SIZE + 1, AUDIENCE_FIELDS = 4 };
 
 static const struct ilea_span nothing = { NULL, 0 };
 
@@ -49,39 +49,44 @@ ilea_view_epoch_place(struct ilea_transaction *txn, const struct ilea_audience_i
 }
 
 static struct ilea_span
-removal_key(uint8_t key[REMOVAL_KEY], const struct ilea_audience_id *audience, uint64_t position)
+statement_key(uint8_t key[STATEMENT_KEY], const struct ilea_audience_id *audience, uint64_t position)
 {
     memcpy(key, audience->bytes, ILEA_AUDIENCE_ID_SIZE);
     ilea_key_put_u64(key + ILEA_AUDIENCE_ID_SIZE, position);
-    return (struct ilea_span){ key, REMOVAL_KEY };
+    return (struct ilea_span){ key, STATEMENT_KEY };
 }
 
 enum ilea_error
-ilea_view_put_removal(struct ilea_transaction *txn, const struct ilea_audience_id *audience, uint64_t position,
-                      const struct ilea_commit_id *id)
+ilea_view_put_statement(struct ilea_transaction *txn, const struct ilea_audience_id *audience,
+                        const struct ilea_view_statement *statement)
 {
-    uint8_t key[REMOVAL_KEY];
-    return ilea_put_raw(txn, DB_REMOVALS, removal_key(key, audience, position),
-                        (struct ilea_span){ id->bytes, sizeof id->bytes }, nothing, false);
+    uint8_t key[STATEMENT_KEY];
+    const uint8_t removes = statement->removes;
+    return ilea_put_raw(txn, DB_STATEMENTS, statement_key(key, audience, statement->position),
+                        (struct ilea_span){ statement->id.bytes, sizeof statement->id.bytes },
+                        (struct ilea_span){ &removes, 1 }, false);
 }
 
 enum ilea_error
-ilea_view_removal_next(struct ilea_transaction *txn, const struct ilea_audience_id *audience, uint64_t *position,
-                       struct ilea_commit_id *id)
+ilea_view_statement_next(struct ilea_transaction *txn, const struct ilea_audience_id *audience,
+                         struct ilea_view_statement *statement)
 {
-    uint8_t from[REMOVAL_KEY];
+    uint8_t from[STATEMENT_KEY];
     struct ilea_span key, value;
     struct ilea_cursor *cursor = NULL;
-    enum ilea_error error = ilea_cursor_open(txn, DB_REMOVALS, &cursor);
+    enum ilea_error error = ilea_cursor_open(txn, DB_STATEMENTS, &cursor);
     if (error != ILEA_ERROR_NONE) return error;
-    error = ilea_view_row_after(cursor, removal_key(from, audience, *position), &key, &value);
-    if (error == ILEA_ERROR_NONE && value.size != sizeof id->bytes) error = ILEA_ERROR_CORRUPT;
+    error = ilea_view_row_after(cursor, statement_key(from, audience, statement->position), &key, &value);
+    if (error == ILEA_ERROR_NONE && (value.size != STATEMENT_VALUE || value.data[ILEA_ID_SIZE] > 1)) {
+        error = ILEA_ERROR_CORRUPT;
+    }
     if (error == ILEA_ERROR_NONE && memcmp(key.data, audience->bytes, sizeof audience->bytes) != 0) {
         error = ILEA_ERROR_NOT_FOUND;
     }
     if (error == ILEA_ERROR_NONE) {
-        *position = ilea_key_u64(key.data + ILEA_AUDIENCE_ID_SIZE);
-        memcpy(id->bytes, value.data, sizeof id->bytes);
+        statement->position = ilea_key_u64(key.data + ILEA_AUDIENCE_ID_SIZE);
+        memcpy(statement->id.bytes, value.data, sizeof statement->id.bytes);
+        statement->removes = value.data[ILEA_ID_SIZE] == 1;
     }
     ilea_cursor_close(cursor);
     return error;

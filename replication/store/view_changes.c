@@ -126,6 +126,25 @@ ilea_view_stray_next(struct ilea_transaction *txn, struct ilea_view_place *place
 }
 
 enum ilea_error
+ilea_view_put_stale(struct ilea_transaction *txn, struct ilea_view_meta *meta, const struct ilea_view_place *place)
+{
+    uint8_t key[PLACE_SIZE];
+    meta->stale++;
+    return ilea_put_raw(txn, DB_STALE, place_key(key, place), nothing, nothing, false);
+}
+
+enum ilea_error
+ilea_view_drop_stale(struct ilea_transaction *txn, struct ilea_view_meta *meta, const struct ilea_view_place *place)
+{
+    uint8_t key[PLACE_SIZE];
+    struct ilea_span value;
+    enum ilea_error error = ilea_get_raw(txn, DB_STALE, place_key(key, place), &value);
+    if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+    if (meta->stale > 0) meta->stale--;
+    return ilea_delete(txn, DB_STALE, place_key(key, place));
+}
+
+enum ilea_error
 ilea_view_put_orphan(struct ilea_transaction *txn, uint64_t record)
 {
     uint8_t key[8];

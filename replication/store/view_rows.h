@@ -9,7 +9,7 @@
 /* In the order of the names in view_store.c. */
 enum view_database { DB_META, DB_RECORDS, DB_IDS, DB_TYPES, DB_REFS, DB_CHANGES, DB_PARKED, DB_EPOCHS, DB_AGENCIES,
                      DB_UNREAD, DB_HISTORY, DB_RECORD_CHANGES, DB_CHANGE_RECORDS, DB_STRAYS, DB_ORPHANS,
-                     DB_CONCEALED, DB_DOCUMENTS, DB_EPOCH_PLACES, DB_REMOVALS, DB_AUDIENCES };
+                     DB_CONCEALED, DB_DOCUMENTS, DB_EPOCH_PLACES, DB_STATEMENTS, DB_AUDIENCES, DB_STALE };
 
 static inline struct ilea_span
 view_key_u64(uint8_t key[8], uint64_t value)

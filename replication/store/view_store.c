@@ -10,10 +10,11 @@
 
 static const char *const databases[] = { "meta", "records", "ids", "types", "refs", "changes", "parked",
                                          "epochs", "agencies", "unread", "history", "record_changes", "change_records",
-                                         "strays", "orphans", "concealed", "documents", "epoch_places", "removals",
-                                         "audiences", NULL };
+                                         "strays", "orphans", "concealed", "documents", "epoch_places", "statements",
+                                         "audiences", "stale", NULL };
 
 enum { META_FIELDS = 12, CHANGE_FIELDS = 7, AGENCY_FIELDS = 5, EPOCH_FIELDS = 4,
+       CLOSED = 0x80, /* beside a row's scope */
        ROW_PREFIX = 32 + 4 + 4 + 1 + 16 + 4, IDS_KEY = 16 + 4 + 4, TYPES_KEY = 4 + 4 + 8,
        REFS_KEY = 4 + 4 + 4 + 16, PARKED_KEY = 16 + 8 + 4, UNREAD_KEY = 4 + 8 + 4, HISTORY_KEY = 8 + 8,
        DOCUMENTS_KEY = ILEA_ID_SIZE + 8, DOCUMENTS_VALUE = 8 + ILEA_BLOB_KEY_SIZE };
@@ -92,8 +93,10 @@ decode_row(uint64_t number, struct ilea_span value, struct ilea_view_row *row)
     memcpy(row->hash, at, sizeof row->hash);
     row->agency = ilea_key_u32(at + 32);
     row->type = ilea_key_u32(at + 36);
-    if (at[40] < ILEA_SCOPE_AGENCY || at[40] > ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_CORRUPT;
-    row->scope = (enum ilea_scope)at[40];
+    const unsigned scope = at[40] & ~(unsigned)CLOSED;
+    if (scope < ILEA_SCOPE_AGENCY || scope > ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_CORRUPT;
+    row->scope = (enum ilea_scope)scope;
+    row->closed = scope != at[40];
     memcpy(row->id.bytes, at + 41, sizeof row->id.bytes);
     row->ref = ilea_key_u32(at + 57);
     row->state = (struct ilea_span){ at + ROW_PREFIX, value.size - ROW_PREFIX };
@@ -109,6 +112,12 @@ ilea_view_get(struct ilea_transaction *txn, uint64_t number, struct ilea_view_ro
     return error == ILEA_ERROR_NONE ? decode_row(number, value, row) : error;
 }
 
+static uint8_t
+scope_byte(const struct ilea_view_row *row)
+{
+    return (uint8_t)((unsigned)row->scope | (row->closed ? (unsigned)CLOSED : 0u));
+}
+
 static void
 hash_row(const struct ilea_view_row *row, const struct ilea_agency_id *agency,
          uint8_t hash[ILEA_HASH_SIZE])
@@ -117,7 +126,7 @@ hash_row(const struct ilea_view_row *row, const struct ilea_agency_id *agency,
     ilea_hash_begin(&hasher, ILEA_DOMAIN_RECORD);
     ilea_hash_add(&hasher, agency->bytes, sizeof agency->bytes);
     ilea_hash_add_u64(&hasher, row->type);
-    ilea_hash_add_u64(&hasher, row->scope);
+    ilea_hash_add_u64(&hasher, scope_byte(row));
     ilea_hash_add(&hasher, row->id.bytes, sizeof row->id.bytes);
     ilea_hash_add(&hasher, row->state.data, row->state.size);
     ilea_hash_end(&hasher, hash);
@@ -307,6 +316,13 @@ move_ref(struct ilea_transaction *txn, const struct ilea_view_row *row,
                         view_key_u64(number, row->number), (struct ilea_span){ NULL, 0 }, false);
 }
 
+/* All who follow the same agencies have the same of it, whatever else they are members of. */
+static bool
+is_in_digest(const struct ilea_view_row *row)
+{
+    return row->scope == ILEA_SCOPE_PEERS && !row->closed;
+}
+
 enum ilea_error
 ilea_view_put(struct ilea_transaction *txn, struct ilea_view_meta *meta,
               const struct ilea_agency_id *agency, struct ilea_view_row *row,
@@ -315,11 +331,11 @@ ilea_view_put(struct ilea_transaction *txn, struct ilea_view_meta *meta,
     bool is_new = row->number == 0;
     ilea_assert(is_new == (before == NULL));
     hash_row(row, agency, row->hash);
-    if (before != NULL && before->scope == ILEA_SCOPE_PEERS) {
+    if (before != NULL && is_in_digest(before)) {
         ilea_hash_sum_subtract(meta->digest, before->hash);
         meta->shared--;
     }
-    if (row->scope == ILEA_SCOPE_PEERS) {
+    if (is_in_digest(row)) {
         ilea_hash_sum_add(meta->digest, row->hash);
         meta->shared++;
     }
@@ -338,7 +354,7 @@ ilea_view_put(struct ilea_transaction *txn, struct ilea_view_meta *meta,
     memcpy(prefix, row->hash, 32);
     ilea_key_put_u32(prefix + 32, row->agency);
     ilea_key_put_u32(prefix + 36, row->type);
-    prefix[40] = (uint8_t)row->scope;
+    prefix[40] = scope_byte(row);
     memcpy(prefix + 41, row->id.bytes, 16);
     ilea_key_put_u32(prefix + 57, row->ref);
     return ilea_put_raw(txn, DB_RECORDS, view_key_u64(key, row->number),
@@ -349,7 +365,7 @@ enum ilea_error
 ilea_view_delete_record(struct ilea_transaction *txn, struct ilea_view_meta *meta, const struct ilea_view_row *row)
 {
     uint8_t ids[IDS_KEY], types[TYPES_KEY], refs[REFS_KEY], key[8];
-    if (row->scope == ILEA_SCOPE_PEERS) {
+    if (is_in_digest(row)) {
         ilea_hash_sum_subtract(meta->digest, row->hash);
         meta->shared--;
     }

@@ -18,11 +18,13 @@
  *   epoch_places audience 16 | epoch id 16 | feed number u32 -> position u64: where an AUDIENCE (feed 0) or a WRITER
  *                                                   stated an epoch of a closed audience first, whether or not its key
  *                                                   is ours. Epoch id zeros: the feed's first naming statement
- *   removals   audience 16 | position u64        -> commit id 32: an AUDIENCE that removes somebody
+ *   statements audience 16 | position u64        -> commit id 32 | 1 if it removes somebody: its owner's AUDIENCEs
  *   audiences  audience 16                       -> owner's number, tlp, our level, name: what readers are told
  *   record_changes record number u64 | position u64 | index u32 -> lsn u64, 0: not shown     all changes of a record
  *   change_records position u64 | index u32      -> record number u64; of a parked item: epoch id 16
  *   strays     position u64 | index u32          -> nothing: changes of our own that are to be erased, never shown
+ *   stale      position u64 | index u32          -> nothing: changes of closed audiences whose writers did not know yet
+ *                                                   that somebody was removed
  *   orphans    record number u64                 -> nothing: own records about a record that was erased: to be, too
  *   concealed  record number u64                 -> nothing: records of others about one that was erased; readers pass
  *                                                   over them until their agencies erase them. Not so after a rebuild,
@@ -56,20 +58,21 @@ struct ilea_view_meta {
     uint64_t lsn;              /* last given out */
     uint64_t record;           /* last record number */
     uint64_t records;          /* how many records there are */
-    uint64_t shared;           /* how many of them are for all peers */
+    uint64_t shared;           /* how many of them are for all peers and never were for others */
     uint64_t parked;           /* items whose key is not held */
     uint64_t hidden;           /* items that do not decode, of a newer format, or of who might not write them */
     uint64_t stale;            /* items of closed audiences whose writers lacked a removal that stood in this log before */
     uint64_t documents;        /* how often a row of documents came or went */
     uint64_t truncations;      /* ilea_log_truncations() when it was begun */
-    uint8_t digest[ILEA_HASH_SIZE]; /* sum mod 2^256 of the hashes of all records for all peers */
+    uint8_t digest[ILEA_HASH_SIZE]; /* sum mod 2^256 of the hashes of those */
 };
 
 struct ilea_view_row {
     uint64_t number;           /* 0: not in the view yet */
     uint32_t agency;           /* its number in agencies */
     uint32_t type;
-    enum ilea_scope scope;
+    enum ilea_scope scope;     /* as it says itself who it is for */
+    bool closed;               /* some of what it is made of is, or replaces what was, for a closed audience */
     struct ilea_record_id id;
     uint32_t ref;              /* number in its ref; 0: none */
     uint8_t hash[ILEA_HASH_SIZE];
@@ -118,12 +121,19 @@ struct ilea_view_epoch {
     uint8_t wrapped[ILEA_WRAPPED_KEY_SIZE];
 };
 
+/* An AUDIENCE of its owner. */
+struct ilea_view_statement {
+    uint64_t position;
+    struct ilea_commit_id id;
+    bool removes;              /* somebody */
+};
+
 /* A closed audience, as readers are told of it. */
 struct ilea_view_audience {
     struct ilea_audience_id id;
     uint32_t owner;            /* its number in agencies */
     uint32_t tlp;              /* the widest label it takes; 0: not known yet */
-    uint32_t level;            /* ours (enum ilea_access); 0: we are not allowed, as far as the view has come */
+    uint32_t level;            /* ours (enum ilea_access) by its owner's statements, as far as the view has come */
     struct ilea_span name;     /* borrowed; may be empty */
 };
 
@@ -209,6 +219,11 @@ ILEA_MUST_USE enum ilea_error ilea_view_record_change_next(struct ilea_transacti
 ILEA_MUST_USE enum ilea_error ilea_view_put_stray(struct ilea_transaction *txn, const struct ilea_view_place *place);
 ILEA_MUST_USE enum ilea_error ilea_view_drop_stray(struct ilea_transaction *txn, const struct ilea_view_place *place);
 ILEA_MUST_USE enum ilea_error ilea_view_stray_next(struct ilea_transaction *txn, struct ilea_view_place *place);
+/* A change whose writer did not know of a removal yet; dropping what is not there is success. */
+ILEA_MUST_USE enum ilea_error ilea_view_put_stale(struct ilea_transaction *txn, struct ilea_view_meta *meta,
+                                                  const struct ilea_view_place *place);
+ILEA_MUST_USE enum ilea_error ilea_view_drop_stale(struct ilea_transaction *txn, struct ilea_view_meta *meta,
+                                                   const struct ilea_view_place *place);
 ILEA_MUST_USE enum ilea_error ilea_view_put_orphan(struct ilea_transaction *txn, uint64_t record);
 ILEA_MUST_USE enum ilea_error ilea_view_orphan_next(struct ilea_transaction *txn, uint64_t *record);
 ILEA_MUST_USE enum ilea_error ilea_view_conceal(struct ilea_transaction *txn, uint64_t record);
@@ -284,19 +299,21 @@ ILEA_MUST_USE enum ilea_error ilea_view_epoch_place(struct ilea_transaction *txn
                                                     const struct ilea_audience_id *audience,
                                                     const struct ilea_epoch_id *epoch, uint32_t feed,
                                                     uint64_t *position);
-/* An AUDIENCE that removes somebody; the next one after *position (0: the first). NOT_FOUND. */
-ILEA_MUST_USE enum ilea_error ilea_view_put_removal(struct ilea_transaction *txn,
-                                                    const struct ilea_audience_id *audience, uint64_t position,
-                                                    const struct ilea_commit_id *id);
-ILEA_MUST_USE enum ilea_error ilea_view_removal_next(struct ilea_transaction *txn,
-                                                     const struct ilea_audience_id *audience, uint64_t *position,
-                                                     struct ilea_commit_id *id);
+/* The owner's next one after statement->position (0: the first). NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_view_put_statement(struct ilea_transaction *txn,
+                                                      const struct ilea_audience_id *audience,
+                                                      const struct ilea_view_statement *statement);
+ILEA_MUST_USE enum ilea_error ilea_view_statement_next(struct ilea_transaction *txn,
+                                                       const struct ilea_audience_id *audience,
+                                                       struct ilea_view_statement *statement);
+/* What readers are told. NOT_FOUND. */
 ILEA_MUST_USE enum ilea_error ilea_view_audience(struct ilea_transaction *txn, const struct ilea_audience_id *id,
                                                  struct ilea_view_audience *audience);
 ILEA_MUST_USE enum ilea_error ilea_view_put_audience(struct ilea_transaction *txn,
                                                      const struct ilea_view_audience *audience);
 
-/* Equal on two nodes exactly when the records for all peers are the same: H(VIEW, number of them || digest). */
+/* Equal on two nodes exactly when the records are the same that are for all peers and never were for a closed audience:
+ * H(VIEW, number of them || digest). */
 void ilea_view_digest(const struct ilea_view_meta *meta, uint8_t hash[ILEA_HASH_SIZE]);
 
 #endif
