@@ -206,9 +206,9 @@ def bad_commands(place):
         if not with_daemon:
             fr.stop()
         for words, code, parts in (
-                (["need", "new", "--title", "x", "--to", "all-peer"], USAGE, ["all-peer"]),
+                (["need", "new", "--title", "x", "--to", "all-peer"], NOINPUT, ["all-peer"]),
                 (["need", "new", "--title", "x", "--to", ""], USAGE, ["--to"]),
-                (["need", "new", "--title", "x", "--to", "ALL-PEERS"], USAGE, ["--to"]),
+                (["need", "new", "--title", "x", "--to", "ALL-PEERS"], NOINPUT, ["ALL-PEERS"]),
                 (["need", "new", "--title", "x", "--tot", "all-peers"], USAGE, ["--tot"]),
                 (["need", "new", "--title", ""], DATAERR, ["title"]),
                 (["need", "new", "--title", "   "], DATAERR, ["title"]),
@@ -330,7 +330,7 @@ def bad_homes(place):
     shutil.copy(log, place.path("data.mdb"))
     with open(log, "rb") as file:
         content = file.read()
-    own = b"format\0\0\0\4"
+    own = b"format\0\0\0\6"
     check(content.count(own) > 0, "no row with the format")
     for other in b"format\0\0\0\x63", b"format\0\0\0\1":
         with open(log, "r+b") as file:
