@@ -58,7 +58,7 @@ def audience_chain(place):
 @test
 @waits
 def audience_documents(place):
-    """A document in a closed audience: from its author, from a member that has it, and nothing of it at who is outside."""
+    """A document in a closed audience: of its author, of a member that has it; nothing of it at who is outside."""
     a, b, c, d = agencies = friends(place, ["AT-BK", "BE-FP", "CZ-PP", "DE-BK"])
     for agency in agencies:
         agency.start()
@@ -66,7 +66,7 @@ def audience_documents(place):
     ref, _ = a.new("With a plan", to="Plans")
     path = make_file(place, "plan", 700000)
     a.run("attach", ref, path)
-    wait_for("it at a member", lambda: "With a plan" in titles(b) and "documents" in b.json("show", ref), 30, 0.2)
+    wait_for("it at one", lambda: "With a plan" in titles(b) and "documents" in b.json("show", ref), 30, 0.2)
     fetch(b, ref, path)
     a.stop()
     wait_for("it at the other", lambda: "With a plan" in titles(c) and "documents" in c.json("show", ref), 30, 0.2)
