@@ -79,7 +79,17 @@ count_feeds(struct ilea_bundle_export *export)
     return export->feeds != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
 }
 
-/* What of the feeds counts at this moment; never more than when the export began. */
+/* Whether a link to the peer would carry a feed: one of a closed audience, if it is the peer's own or the peer is in the
+ * audience. */
+static bool
+goes(const struct ilea_bundle_export *export, const struct ilea_feed_origin *origin)
+{
+    if (!ilea_scope_is_shared(origin->scope) || !is_chosen(export, &origin->agency)) return false;
+    return origin->scope != ILEA_SCOPE_AUDIENCE || is_same(&origin->agency, &export->peer.row.id)
+        || ilea_audience_entitled(export->audiences, export->txn, &export->peer.row.id, &origin->audience);
+}
+
+/* What of the feeds counts at this moment, and may go; never more than when the export began. */
 static enum ilea_error
 look_at_feeds(struct ilea_bundle_export *export, bool first)
 {
@@ -91,10 +101,10 @@ look_at_feeds(struct ilea_bundle_export *export, bool first)
         if (error != ILEA_ERROR_NONE) return error;
         uint64_t told = row.seq < row.limit_seq ? row.seq : row.limit_seq;
         if (first || told < feed->told) feed->told = told;
+        if (first || feed->goes) feed->goes = goes(export, &row.origin);
         if (!first) continue;
         feed->id = row.id;
         feed->agency = row.origin.agency;
-        feed->goes = ilea_scope_is_open(row.origin.scope) && is_chosen(export, &row.origin.agency);
         feed->is_forked = memcmp(row.fork, none, sizeof none) != 0;
     }
     return ILEA_ERROR_NONE;
@@ -107,6 +117,7 @@ ilea_bundle_export_begin(struct ilea_bundle_export *export, struct ilea_log *log
     export->log = log;
     export->keys = keys;
     enum ilea_error error = begin_reading(export);
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(log, &export->audiences);
     if (error == ILEA_ERROR_NONE) {
         error = ilea_agency_load(export->txn, &ilea_log_identity(log)->agency, &export->own);
     }
@@ -136,7 +147,9 @@ ilea_bundle_export_end(struct ilea_bundle_export *export)
     ilea_bundle_writer_end(&export->writer);
     ilea_bundle_writer_end(&export->next);
     free(export->feeds);
+    ilea_audience_cache_free(export->audiences);
     export->txn = NULL;
+    export->audiences = NULL;
     export->feeds = NULL;
 }
 

@@ -238,6 +238,7 @@ ilea_driver_run(struct ilea_node *node, struct ilea_control_server *control, con
     node->ceremonies = NULL;
     ilea_driver_end_bundle(driver);
     ilea_driver_end_documents(driver);
+    ilea_driver_end_audiences(driver);
     free(driver->replicator);
     free(driver->archive_due);
     free(driver);
@@ -286,6 +287,7 @@ ilea_driver_alone_end(struct driver *driver)
     if (driver == NULL) return;
     ilea_driver_end_bundle(driver);
     ilea_driver_end_documents(driver);
+    ilea_driver_end_audiences(driver);
     free(driver->replicator);
     free(driver->archive_due);
     free(driver->control);

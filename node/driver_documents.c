@@ -58,15 +58,19 @@ is_within(const void *context, const char *list)
     return has_area;
 }
 
-/* Whether a record reaches an agency with this grant. */
+/* Whether a record reaches an agency with this grant: one for a closed audience, if it is in it as well. */
 static bool
-reaches(const struct ilea_view_row *row, const struct ilea_agency_row *agency)
+reaches(struct driver *driver, const struct ilea_view_row *row, const struct ilea_agency_row *agency)
 {
     struct ilea_record record;
+    struct ilea_audience_id audience;
     char list[ILEA_AGENCY_TEXT_MAX + 1];
-    if (row->scope != ILEA_SCOPE_PEERS) return false;
+    if (row->scope == ILEA_SCOPE_AGENCY) return false;
     ilea_record_init(&record);
     bool gets = ilea_record_decode(row->state, &record) == ILEA_ERROR_NONE;
+    if (gets && row->scope == ILEA_SCOPE_AUDIENCE) {
+        gets = ilea_record_audience_of(&record, &audience) && ilea_driver_entitled(driver, &agency->id, &audience);
+    }
     size_t size = agency->grant.areas.size < sizeof list ? agency->grant.areas.size : sizeof list - 1;
     if (size > 0) memcpy(list, agency->grant.areas.data, size);
     list[size] = '\0';
@@ -90,7 +94,8 @@ ilea_driver_may_have(struct driver *driver, uint32_t link, const struct ilea_doc
     if (txn != NULL && view != NULL && ilea_log_agency(txn, peer, &agency) == ILEA_ERROR_NONE) {
         while (!may && next_naming(view, &row->root, &naming)) {
             struct ilea_view_row record;
-            may = ilea_view_get(view, naming.record, &record) == ILEA_ERROR_NONE && reaches(&record, &agency);
+            may = ilea_view_get(view, naming.record, &record) == ILEA_ERROR_NONE
+                && reaches(driver, &record, &agency);
         }
     }
     ilea_transaction_abort(view);

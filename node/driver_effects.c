@@ -78,7 +78,8 @@ ilea_driver_load_replicator(struct driver *driver)
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) driver->peers[i].exists = false;
     ilea_driver_reset_receipts(driver);
     ilea_driver_reset_documents(driver);
-    error = ilea_driver_load_agencies(driver, txn);
+    error = ilea_driver_load_audiences(driver, txn);
+    if (error == ILEA_ERROR_NONE) error = ilea_driver_load_agencies(driver, txn);
     for (uint32_t number = 1; error == ILEA_ERROR_NONE; number++) {
         struct ilea_feed_row feed;
         error = ilea_log_feed(txn, number, &feed);
@@ -132,6 +133,9 @@ store_commit(struct driver *driver, const struct ilea_effect *effect)
     bool audience_changed = false;
     if (error == ILEA_ERROR_NONE) {
         error = ilea_audience_index(txn, &feed, &effect->store.id, effect->store.commit, &audience_changed);
+    }
+    if (error == ILEA_ERROR_NONE && audience_changed) {
+        error = ilea_driver_note_audience(driver, &feed.origin.audience);
     }
     if (error == ILEA_ERROR_NONE) {
         ilea_driver_note_archived(driver, &feed, was_archived, effect->store.commit);
@@ -298,14 +302,16 @@ ilea_driver_commit_turn(struct driver *driver)
     if (ilea_author_transaction(driver->node->author) != NULL) {
         bool stored = driver->stored;
         driver->stored = false;
-        enum ilea_error error = ilea_author_commit(driver->node->author, &commits, &count);
+        enum ilea_error error = ilea_driver_answer_audiences(driver);
+        if (error == ILEA_ERROR_NONE) error = ilea_author_commit(driver->node->author, &commits, &count);
         if (error != ILEA_ERROR_NONE) {
             ilea_driver_recover(driver, "log_commit", error);
             return;
         }
         driver->trouble = false;
         ilea_node_note_audit(driver->node);
-        if (stored) {
+        ilea_driver_tell_audiences(driver);
+        if (stored && driver->replicator == waiting) {
             struct ilea_event event = { .type = ILEA_EVENT_STORED };
             ilea_driver_step(driver, &event);
         }

@@ -5,6 +5,7 @@
 #define ILEA_NODE_DRIVER_STATE_H
 
 #include "node/agency.h"
+#include "node/audience_log.h"
 #include "node/blob_file.h"
 #include "node/child.h"
 #include "node/control_bundle.h"
@@ -186,6 +187,14 @@ struct documents {
     uint64_t sweep_count, sweep_disk_ms;
 };
 
+/* Closed audiences. */
+struct audiences {
+    struct ilea_audience_cache *cache;
+    uint8_t stamp[ILEA_CONTROLS_STAMP_SIZE]; /* of the log, when the replicator was last told of any */
+    struct ilea_audience_id *changed;        /* in the open transaction others became members, or may have keys */
+    uint32_t count, capacity;
+};
+
 struct driver {
     struct ilea_node *node;
     const char *listen;
@@ -229,6 +238,7 @@ struct driver {
     struct receipts receipts;
     struct gaps gaps;
     struct documents documents;
+    struct audiences audiences;
     uint8_t *message;               /* a frame being composed */
 };
 
@@ -244,6 +254,20 @@ void ilea_driver_tell_feed(struct driver *driver, const struct ilea_feed_row *fe
 /* Of the peer at the other end of a link; of ILEA_NO_LINK "bundle". */
 const char *ilea_driver_peer_code(const struct driver *driver, uint32_t link);
 enum ilea_error ilea_driver_transaction(struct driver *driver);
+
+/* driver_audience.c */
+/* The replicator is loaded: it asks from here on. */
+enum ilea_error ilea_driver_load_audiences(struct driver *driver, struct ilea_transaction *txn);
+void ilea_driver_end_audiences(struct driver *driver);
+/* A commit in the open transaction changes one. */
+enum ilea_error ilea_driver_note_audience(struct driver *driver, const struct ilea_audience_id *audience);
+/* Before the open transaction is committed: what we state in answer, as the owner, goes with it. */
+enum ilea_error ilea_driver_answer_audiences(struct driver *driver);
+/* It is durable: the replicator hears of it, before anything of it can be told to anybody. */
+void ilea_driver_tell_audiences(struct driver *driver);
+/* May an agency be told of an audience's feeds? */
+bool ilea_driver_entitled(struct driver *driver, const struct ilea_agency_id *agency,
+                          const struct ilea_audience_id *audience);
 
 /* driver_ceremony.c */
 void ilea_driver_ceremony(struct driver *driver, struct ilea_control_client *client, struct ilea_span body);

@@ -5,6 +5,7 @@
 #ifndef ILEA_NODE_RECEIPTS_H
 #define ILEA_NODE_RECEIPTS_H
 
+#include "node/audience_log.h"
 #include "node/keys.h"
 #include "replication/record/receipt.h"
 #include "replication/store/log_store.h"
@@ -25,6 +26,7 @@ struct ilea_claim {
  *   ILEA_ERROR_BUSY  the view is of another log, or shows what was cut off: wait for the next one
  */
 ILEA_MUST_USE enum ilea_error ilea_claims_make(struct ilea_transaction *log, struct ilea_transaction *view,
+                                               struct ilea_audience_cache *audiences,
                                                const struct ilea_log_identity *identity,
                                                struct ilea_claim *claims, uint32_t count);
 

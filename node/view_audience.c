@@ -255,5 +255,6 @@ enum ilea_scope
 ilea_builder_shown_scope(const struct ilea_record *record, bool is_shared)
 {
     if (!is_shared) return ILEA_SCOPE_AGENCY;
-    return ilea_record_common_value(record, ILEA_FIELD_AUDIENCE).size > 0 ? ILEA_SCOPE_AUDIENCE : ILEA_SCOPE_PEERS;
+    struct ilea_audience_id audience;
+    return ilea_record_audience_of(record, &audience) ? ILEA_SCOPE_AUDIENCE : ILEA_SCOPE_PEERS;
 }
