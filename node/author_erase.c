@@ -327,22 +327,6 @@ ilea_author_narrow(struct ilea_author *author, const struct ilea_erase_record *r
     return error;
 }
 
-enum ilea_error
-ilea_author_note_moved(struct ilea_author *author, const struct ilea_erase_record *record,
-                       const struct ilea_audience_id *audience)
-{
-    struct ilea_gone_row gone;
-    uint8_t reason[ILEA_GONE_REASON_MAX];
-    enum ilea_error error = ilea_log_gone(author->txn, record->type, &record->id, &gone);
-    if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
-    if (author->erased == NULL) return ILEA_ERROR_UNEXPECTED;
-    if (gone.reason.size > 0) memcpy(reason, gone.reason.data, gone.reason.size);
-    gone.reason.data = reason;
-    gone.audience = *audience;
-    if (gone.time_ms < author->now_ms) gone.time_ms = author->now_ms;
-    return put_gone(author, &gone);
-}
-
 bool
 ilea_erase_has_strays(struct ilea_transaction *view)
 {

@@ -590,9 +590,11 @@ check_narrowing(struct ilea_author *author, const struct ilea_put *put, const st
     if (!same_place(before, after)) {
         enum ilea_error error = who_falls_out(author, before, after, label_of(author, after->scope), code);
         if (error != ILEA_ERROR_NONE) return error;
-        *narrows = code[0] != '\0';
+        /* What was narrowed once stays in one place: anything in another is erased wherever it turns up. */
+        struct ilea_gone_row gone;
+        *narrows = code[0] != '\0' || ilea_log_gone(author->txn, put->type, &put->id, &gone) == ILEA_ERROR_NONE;
     }
-    if (*narrows && !is_wanted) {
+    if (*narrows && !is_wanted && code[0] != '\0') {
         return refuse(result, ILEA_ERROR_INVALID,
                       "%s has it and would not get it any more: what was shared is erased then; to do that, add "
                       "--confirm", code);
@@ -602,17 +604,16 @@ check_narrowing(struct ilea_author *author, const struct ilea_put *put, const st
     return author->view_position >= author->saved_position ? ILEA_ERROR_NONE : ILEA_ERROR_BUSY;
 }
 
-/* Its new state is written: what was shared before goes, or the record is known to be elsewhere. */
+/* Its new state is written: what was shared before goes. */
 static enum ilea_error
-leave_place(struct ilea_author *author, const struct ilea_put *put, const struct place *after, bool narrows)
+leave_place(struct ilea_author *author, const struct ilea_put *put, const struct place *after)
 {
-    static const char text[] = "it is for fewer agencies from now on";
+    static const char text[] = "it is for others from now on";
     const struct ilea_span reason = { (const uint8_t *)text, sizeof text - 1 };
     const struct ilea_erase_record record = { put->type, put->id };
     const struct ilea_audience_id audience = *audience_of(author, after);
     uint32_t dots;
-    enum ilea_error error = narrows ? ilea_author_narrow(author, &record, &audience, reason, &dots)
-                                    : ilea_author_note_moved(author, &record, &audience);
+    enum ilea_error error = ilea_author_narrow(author, &record, &audience, reason, &dots);
     if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
     return ilea_author_refuses(error) ? ILEA_ERROR_CORRUPT : error; /* half of it is written: all or nothing */
 }
@@ -777,7 +778,7 @@ update(struct ilea_author *author, const struct ilea_put *put, const struct ilea
     }
     add_pending(author, &result->id);
     result->outcome = ILEA_PUT_UPDATED;
-    return was_shared ? leave_place(author, put, &after, narrows) : ILEA_ERROR_NONE;
+    return narrows ? leave_place(author, put, &after) : ILEA_ERROR_NONE;
 }
 
 /* Nobody but its owner changes a record: say whose it is. */

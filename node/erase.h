@@ -61,11 +61,6 @@ ILEA_MUST_USE enum ilea_error ilea_author_narrow(struct ilea_author *author, con
                                                  const struct ilea_audience_id *audience, struct ilea_span reason,
                                                  uint32_t *dots);
 
-/* A record of ours that was narrowed once is for another audience now, without anything being erased. */
-ILEA_MUST_USE enum ilea_error ilea_author_note_moved(struct ilea_author *author,
-                                                     const struct ilea_erase_record *record,
-                                                     const struct ilea_audience_id *audience);
-
 /* Erase what the view found to be left over of erased records: changes that came later, and what we ourselves said
  * about records that are gone. At most ILEA_ERASE_STRAYS_MAX; *count: how many there were. BUSY as above. */
 ILEA_MUST_USE enum ilea_error ilea_author_erase_strays(struct ilea_author *author, uint32_t *count);
