@@ -230,13 +230,20 @@ ilea_audience_entitled(struct ilea_audience_cache *cache, struct ilea_transactio
     return member != NULL && !member->suspended;
 }
 
+static bool
+counts_here(void *context, const struct ilea_agency_id *agency)
+{
+    bool counts = true;
+    return agency_counts(context, agency, &counts) != ILEA_ERROR_NONE || counts;
+}
+
 bool
 ilea_audience_holds(struct ilea_audience_cache *cache, struct ilea_transaction *log,
                     const struct ilea_audience_id *audience, const struct ilea_commit_id *id)
 {
-    struct ilea_control_row control;
-    (void)cache;
-    return ilea_log_control(log, audience, id, &control) == ILEA_ERROR_NONE;
+    struct ilea_membership *membership;
+    return ilea_audience_get(cache, log, audience, &membership) == ILEA_ERROR_NONE
+        && ilea_membership_is_whole(membership, id, counts_here, log);
 }
 
 /* ---- Rows of what is stated ---- */

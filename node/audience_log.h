@@ -38,7 +38,7 @@ ILEA_MUST_USE enum ilea_error ilea_audience_index(struct ilea_transaction *log, 
 /* May this agency be told of the audience's feeds: is it allowed by K? Where we hold none, nobody is. */
 bool ilea_audience_entitled(struct ilea_audience_cache *cache, struct ilea_transaction *log,
                             const struct ilea_agency_id *agency, const struct ilea_audience_id *audience);
-/* Is this commit with a control statement held? */
+/* Is this commit with a control statement held, and all that it names, through what that names? */
 bool ilea_audience_holds(struct ilea_audience_cache *cache, struct ilea_transaction *log,
                          const struct ilea_audience_id *audience, const struct ilea_commit_id *id);
 

@@ -79,6 +79,15 @@ count_feeds(struct ilea_bundle_export *export)
     return export->feeds != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
 }
 
+/* Whether a link would carry it: of a closed audience, what its author or who is allowed in it may have. */
+static bool
+may_go(const struct ilea_bundle_export *export, const struct ilea_feed_row *feed)
+{
+    if (!ilea_scope_is_shared(feed->origin.scope) || !is_chosen(export, &feed->origin.agency)) return false;
+    return feed->origin.scope != ILEA_SCOPE_AUDIENCE || is_same(&feed->origin.agency, &export->peer.row.id)
+        || ilea_audience_entitled(export->audiences, export->txn, &export->peer.row.id, &feed->origin.audience);
+}
+
 /* What of the feeds counts at this moment; never more than when the export began. */
 static enum ilea_error
 look_at_feeds(struct ilea_bundle_export *export, bool first)
@@ -90,11 +99,13 @@ look_at_feeds(struct ilea_bundle_export *export, bool first)
         enum ilea_error error = ilea_log_feed(export->txn, i + 1, &row);
         if (error != ILEA_ERROR_NONE) return error;
         uint64_t told = row.seq < row.limit_seq ? row.seq : row.limit_seq;
+        bool goes = may_go(export, &row);
+        if (!goes) told = 0; /* perhaps not any more */
         if (first || told < feed->told) feed->told = told;
         if (!first) continue;
         feed->id = row.id;
         feed->agency = row.origin.agency;
-        feed->goes = ilea_scope_is_open(row.origin.scope) && is_chosen(export, &row.origin.agency);
+        feed->goes = goes;
         feed->is_forked = memcmp(row.fork, none, sizeof none) != 0;
     }
     return ILEA_ERROR_NONE;
@@ -123,6 +134,7 @@ ilea_bundle_export_begin(struct ilea_bundle_export *export, struct ilea_log *log
         (void)snprintf(reason, ILEA_REASON_SIZE, "%.80s is no approved peer; nothing was written", name);
         return ILEA_ERROR_PERMISSION;
     }
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(log, &export->audiences);
     if (error == ILEA_ERROR_NONE) error = choose_agencies(export);
     if (error == ILEA_ERROR_NONE) error = count_feeds(export);
     if (error == ILEA_ERROR_NONE) error = look_at_feeds(export, true);
@@ -136,6 +148,8 @@ ilea_bundle_export_end(struct ilea_bundle_export *export)
     ilea_bundle_writer_end(&export->writer);
     ilea_bundle_writer_end(&export->next);
     free(export->feeds);
+    ilea_audience_cache_free(export->audiences);
+    export->audiences = NULL;
     export->txn = NULL;
     export->feeds = NULL;
 }

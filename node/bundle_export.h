@@ -5,6 +5,7 @@
 #define ILEA_NODE_BUNDLE_EXPORT_H
 
 #include "node/agency.h"
+#include "node/audience_log.h"
 #include "node/bundle_file.h"
 #include "replication/core/limits.h"
 
@@ -21,7 +22,8 @@ struct ilea_bundle_export {
     struct ilea_log *log;
     const struct ilea_keys *keys;      /* borrowed */
     struct ilea_agency own, peer;
-    struct ilea_transaction *txn;      /* a short one; it is begun anew every now and then */
+    struct ilea_transaction *txn;
+    struct ilea_audience_cache *audiences;      /* a short one; it is begun anew every now and then */
     uint32_t agency_count;             /* whose feeds go */
     struct ilea_agency_id agencies[ILEA_AGENCIES_MAX + 1];
     uint32_t feed_count;

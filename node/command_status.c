@@ -92,6 +92,18 @@ add_gaps(struct ilea_transaction *txn, const struct ilea_control_status *daemon,
     json_object_set_new(status, "repaired", json_integer((json_int_t)daemon->repaired));
 }
 
+static const char *
+scope_name(enum ilea_scope scope)
+{
+    switch (scope) {
+    case ILEA_SCOPE_AGENCY: return "agency";
+    case ILEA_SCOPE_PEERS: return "all-peers";
+    case ILEA_SCOPE_AUDIENCE: return "audience";
+    case ILEA_SCOPE_CONTROL: return "control";
+    }
+    return "";
+}
+
 static json_t *
 feed_list(struct ilea_transaction *txn)
 {
@@ -107,10 +119,14 @@ feed_list(struct ilea_transaction *txn)
             (void)snprintf(code, sizeof code, "%.*s", (int)agency->manifest.code.size,
                            (const char *)agency->manifest.code.data);
         }
-        json_array_append_new(feeds, json_pack("{s:s,s:s,s:I,s:s,s:s}", "feed", id, "agency", code, "seq",
-                                               (json_int_t)feed.seq, "head", head, "scope",
-                                               feed.origin.scope == ILEA_SCOPE_PEERS ? "all-peers"
-                                                                                     : "agency"));
+        json_t *entry = json_pack("{s:s,s:s,s:I,s:s,s:s}", "feed", id, "agency", code, "seq", (json_int_t)feed.seq,
+                                  "head", head, "scope", scope_name(feed.origin.scope));
+        if (feed.origin.scope == ILEA_SCOPE_AUDIENCE) {
+            char audience[2 * ILEA_AUDIENCE_ID_SIZE + 1];
+            ilea_command_hex(feed.origin.audience.bytes, sizeof feed.origin.audience.bytes, audience);
+            json_object_set_new(entry, "audience", json_string(audience));
+        }
+        json_array_append_new(feeds, entry);
     }
     free(agency);
     return feeds;

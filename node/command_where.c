@@ -28,7 +28,7 @@ print_json(const struct ilea_where *where, const struct ilea_record_info *info)
     char id[ILEA_UUID_TEXT_SIZE];
     ilea_uuid_print(&info->id, id);
     ilea_command_print(json_pack("{s:{s:s,s:s,s:s,s:s,s:I,s:o}}", "where", "ref", info->ref, "id", id, "tlp",
-                                 ilea_grant_tlp_name(where->label), "to", where->shared ? "all-peers" : "agency",
+                                 ilea_grant_tlp_name(where->label), "to", where->to,
                                  "changes", (json_int_t)where->change_count, "agencies", agencies));
 }
 
@@ -37,7 +37,7 @@ print_text(const struct ilea_where *where, const struct ilea_record_info *info)
 {
     uint32_t readers = 0;
     if (where->shared) {
-        (void)printf("%s  %s, for all peers; changes: %u\n", info->ref, ilea_grant_tlp_name(where->label),
+        (void)printf("%s  %s, for %s; changes: %u\n", info->ref, ilea_grant_tlp_name(where->label), where->to,
                      where->change_count);
     } else {
         (void)printf("%s  for our agency alone; to share it: ilea publish %s --to all-peers\n", info->ref, info->ref);

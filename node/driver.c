@@ -201,6 +201,7 @@ ilea_driver_run(struct ilea_node *node, struct ilea_control_server *control, con
     driver->watchdog_ms = ilea_notify_watchdog_ms();
     int code = EX_OK;
     enum ilea_error error = ilea_control_server_open(control, node->home);
+    if (error == ILEA_ERROR_NONE) error = ilea_driver_begin_audiences(driver);
     if (error == ILEA_ERROR_NONE) error = ilea_driver_load_replicator(driver);
     if (error != ILEA_ERROR_NONE) {
         ilea_driver_log_error(driver, "start", error);
@@ -238,6 +239,7 @@ ilea_driver_run(struct ilea_node *node, struct ilea_control_server *control, con
     node->ceremonies = NULL;
     ilea_driver_end_bundle(driver);
     ilea_driver_end_documents(driver);
+    ilea_driver_end_audiences(driver);
     free(driver->replicator);
     free(driver->archive_due);
     free(driver);
@@ -261,7 +263,8 @@ ilea_driver_alone(struct ilea_node *node, struct driver **driver)
     alone->listen = "";
     alone->logger.is_silent = true;
     alone->link.child.fd = alone->worker.child.fd = -1;
-    enum ilea_error error = ilea_driver_load_replicator(alone);
+    enum ilea_error error = ilea_driver_begin_audiences(alone);
+    if (error == ILEA_ERROR_NONE) error = ilea_driver_load_replicator(alone);
     if (error != ILEA_ERROR_NONE) {
         ilea_driver_alone_end(alone);
         return error;
@@ -286,6 +289,7 @@ ilea_driver_alone_end(struct driver *driver)
     if (driver == NULL) return;
     ilea_driver_end_bundle(driver);
     ilea_driver_end_documents(driver);
+    ilea_driver_end_audiences(driver);
     free(driver->replicator);
     free(driver->archive_due);
     free(driver->control);

@@ -42,37 +42,33 @@ next_naming(struct ilea_transaction *view, const struct ilea_blob_id *root, stru
     return ilea_view_document_next(view, row) == ILEA_ERROR_NONE && is_root(&row->root, root);
 }
 
+/* Whether an agency is allowed in the closed audience that a record is in. */
 static bool
-is_within(const void *context, const char *list)
+is_in_audience(struct driver *driver, const struct ilea_record *record, const struct ilea_agency_id *agency)
 {
-    const struct ilea_record *record = context;
-    bool has_area = false;
-    for (uint32_t i = 0; i < record->entry_count; i++) {
-        const struct ilea_entry *entry = &record->entries[i];
-        struct ilea_msgpack_reader reader;
-        if (entry->field != ILEA_FIELD_AREAS) continue;
-        ilea_msgpack_reader_init(&reader, entry->key);
-        if (!ilea_reach_is_listed(ilea_msgpack_get_str(&reader, ILEA_KEY_SIZE_MAX), list)) return false;
-        has_area = true;
-    }
-    return has_area;
+    struct ilea_audience_id audience;
+    struct ilea_msgpack_reader reader;
+    ilea_msgpack_reader_init(&reader, ilea_record_common_value(record, ILEA_FIELD_AUDIENCE));
+    ilea_msgpack_get_bytes(&reader, audience.bytes, sizeof audience.bytes);
+    return ilea_msgpack_reader_done(&reader) && ilea_driver_is_entitled(driver, agency, &audience);
 }
 
 /* Whether a record reaches an agency with this grant. */
 static bool
-reaches(const struct ilea_view_row *row, const struct ilea_agency_row *agency)
+reaches(struct driver *driver, const struct ilea_view_row *row, const struct ilea_agency_row *agency)
 {
     struct ilea_record record;
     char list[ILEA_AGENCY_TEXT_MAX + 1];
-    if (row->scope != ILEA_SCOPE_PEERS) return false;
+    if (!ilea_scope_is_shared(row->scope)) return false;
     ilea_record_init(&record);
-    bool gets = ilea_record_decode(row->state, &record) == ILEA_ERROR_NONE;
+    bool gets = ilea_record_decode(row->state, &record) == ILEA_ERROR_NONE
+        && (row->scope == ILEA_SCOPE_PEERS || is_in_audience(driver, &record, &agency->id));
     size_t size = agency->grant.areas.size < sizeof list ? agency->grant.areas.size : sizeof list - 1;
     if (size > 0) memcpy(list, agency->grant.areas.data, size);
     list[size] = '\0';
     gets = gets
         && ilea_reach_of(agency->state, agency->grant.tlp_max, size > 0 ? list : NULL,
-                         ilea_record_label(&record, row->scope), is_within, &record) == ILEA_REACH_GETS;
+                         ilea_record_label(&record, row->scope), ilea_reach_record_within, &record) == ILEA_REACH_GETS;
     ilea_record_deinit(&record);
     return gets;
 }
@@ -90,7 +86,8 @@ ilea_driver_may_have(struct driver *driver, uint32_t link, const struct ilea_doc
     if (txn != NULL && view != NULL && ilea_log_agency(txn, peer, &agency) == ILEA_ERROR_NONE) {
         while (!may && next_naming(view, &row->root, &naming)) {
             struct ilea_view_row record;
-            may = ilea_view_get(view, naming.record, &record) == ILEA_ERROR_NONE && reaches(&record, &agency);
+            may = ilea_view_get(view, naming.record, &record) == ILEA_ERROR_NONE
+                && reaches(driver, &record, &agency);
         }
     }
     ilea_transaction_abort(view);

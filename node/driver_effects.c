@@ -133,6 +133,7 @@ store_commit(struct driver *driver, const struct ilea_effect *effect)
     if (error == ILEA_ERROR_NONE) {
         error = ilea_audience_index(txn, &feed, &effect->store.id, effect->store.commit, &audience_changed);
     }
+    if (audience_changed) ilea_driver_touch_audience(driver, &feed.origin.audience);
     if (error == ILEA_ERROR_NONE) {
         ilea_driver_note_archived(driver, &feed, was_archived, effect->store.commit);
         ilea_driver_touch_receipt(driver, &feed.origin.agency);
@@ -195,6 +196,8 @@ ilea_driver_recover(struct driver *driver, const char *what, enum ilea_error err
     ilea_driver_log_error(driver, what, error);
     ilea_author_abort(driver->node->author);
     driver->stored = false;
+    driver->audiences.due_count = 0;
+    driver->audiences.all_due = false;
     driver->trouble = true;
     driver->retry_ms = ilea_monotonic_ms() + RETRY_MS;
     for (unsigned i = 0; i < ILEA_CLIENTS_MAX; i++) { /* they were told nothing, and ask again */
@@ -298,13 +301,16 @@ ilea_driver_commit_turn(struct driver *driver)
     if (ilea_author_transaction(driver->node->author) != NULL) {
         bool stored = driver->stored;
         driver->stored = false;
-        enum ilea_error error = ilea_author_commit(driver->node->author, &commits, &count);
+        enum ilea_error error = ilea_driver_hand_over(driver);
+        if (error == ILEA_ERROR_NONE) error = ilea_author_commit(driver->node->author, &commits, &count);
         if (error != ILEA_ERROR_NONE) {
             ilea_driver_recover(driver, "log_commit", error);
             return;
         }
         driver->trouble = false;
         ilea_node_note_audit(driver->node);
+        ilea_driver_tell_audiences(driver);
+        if (driver->replicator != waiting) return; /* begun anew from the log */
         if (stored) {
             struct ilea_event event = { .type = ILEA_EVENT_STORED };
             ilea_driver_step(driver, &event);

@@ -202,7 +202,10 @@ ilea_driver_apply(struct driver *driver, const struct ilea_agency_id *id)
     }
     if (error == ILEA_ERROR_NONE) error = ilea_agency_load(txn, id, agency);
     ilea_transaction_abort(txn);
-    if (error == ILEA_ERROR_NONE) ilea_driver_apply_agency(driver, agency);
+    if (error == ILEA_ERROR_NONE) {
+        ilea_driver_apply_agency(driver, agency);
+        ilea_driver_tell_all_audiences(driver); /* what it stated counts now, or does not any more */
+    }
     free(agency);
     return error;
 }

@@ -84,19 +84,17 @@ archived(void *context, const struct ilea_feed_id *id, struct ilea_event_feed *a
 static bool
 entitled(void *context, const struct ilea_agency_id *agency, const struct ilea_audience_id *audience)
 {
-    (void)context;
-    (void)agency;
-    (void)audience;
-    return false;
+    return ilea_driver_is_entitled(context, agency, audience);
 }
 
 static bool
 holds(void *context, const struct ilea_audience_id *audience, const struct ilea_commit_id *id)
 {
-    (void)context;
-    (void)audience;
-    (void)id;
-    return false;
+    struct driver *driver = context;
+    struct ilea_transaction *own, *txn = ilea_driver_read(driver, &own);
+    bool is_held = txn != NULL && ilea_audience_holds(driver->audiences.open, txn, audience, id);
+    ilea_transaction_abort(own);
+    return is_held;
 }
 
 static bool

@@ -414,7 +414,8 @@ issue(struct driver *driver, uint64_t now)
     if (error == ILEA_ERROR_NONE) log = read_log(driver);
     if (log != NULL) count = collect(driver, log, now, claims);
     if (count > 0) {
-        error = ilea_claims_make(log, view, ilea_log_identity(driver->node->log), claims, count);
+        error = ilea_claims_make(log, view, ilea_log_identity(driver->node->log), driver->audiences.durable, claims,
+                                 count);
     }
     ilea_transaction_abort(log);
     ilea_transaction_abort(view);

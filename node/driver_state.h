@@ -5,6 +5,7 @@
 #define ILEA_NODE_DRIVER_STATE_H
 
 #include "node/agency.h"
+#include "node/audience_log.h"
 #include "node/blob_file.h"
 #include "node/child.h"
 #include "node/control_bundle.h"
@@ -32,6 +33,7 @@ enum {
     RECEIPT_OWN_MS = 30000,            /* the same, where only what we wrote ourselves is new */
     RECEIPT_DETOUR_MS = 5000,          /* an author's link is down: what it did not get goes over others */
     DOCUMENT_OUT_MAX = 1024 * 1024,    /* bytes on their way to ilea-link; more: chunks wait, and commits pass */
+    AUDIENCES_DUE_MAX = 64,            /* of which more is known since the last group commit; more: all */
     DOCUMENTS_OPEN_MAX = 4,            /* that are being served */
     DOCUMENTS_ASKED_MAX = 16,          /* that commands wait for */
     DOCUMENT_REST_MS = 5000,           /* before one that nobody has is tried again, or one that did not fit */
@@ -186,6 +188,15 @@ struct documents {
     uint64_t sweep_count, sweep_disk_ms;
 };
 
+/* Closed audiences. */
+struct audiences {
+    struct ilea_audience_cache *durable; /* by what is durable, */
+    struct ilea_audience_cache *open;    /* and by what is in the open transaction */
+    struct ilea_audience_id due[AUDIENCES_DUE_MAX]; /* more is known of them, in the open transaction */
+    uint32_t due_count;
+    bool all_due;                        /* of all, or of more than there is room for */
+};
+
 struct driver {
     struct ilea_node *node;
     const char *listen;
@@ -229,6 +240,7 @@ struct driver {
     struct receipts receipts;
     struct gaps gaps;
     struct documents documents;
+    struct audiences audiences;
     uint8_t *message;               /* a frame being composed */
 };
 
@@ -244,6 +256,21 @@ void ilea_driver_tell_feed(struct driver *driver, const struct ilea_feed_row *fe
 /* Of the peer at the other end of a link; of ILEA_NO_LINK "bundle". */
 const char *ilea_driver_peer_code(const struct driver *driver, uint32_t link);
 enum ilea_error ilea_driver_transaction(struct driver *driver);
+
+/* driver_audience.c */
+enum ilea_error ilea_driver_begin_audiences(struct driver *driver);
+void ilea_driver_end_audiences(struct driver *driver);
+/* May an agency be told of an audience's feeds? */
+bool ilea_driver_is_entitled(struct driver *driver, const struct ilea_agency_id *agency,
+                             const struct ilea_audience_id *audience);
+/* A commit that was stored says more of it. */
+void ilea_driver_touch_audience(struct driver *driver, const struct ilea_audience_id *audience);
+/* Before the group commit, in it: hand keys of ours to those who may have them by what came. */
+enum ilea_error ilea_driver_hand_over(struct driver *driver);
+/* After it, before anything of it is told: others may be told of their feeds now, or not any more. */
+void ilea_driver_tell_audiences(struct driver *driver);
+/* Who is followed has changed, or what counts of a feed. */
+void ilea_driver_tell_all_audiences(struct driver *driver);
 
 /* driver_ceremony.c */
 void ilea_driver_ceremony(struct driver *driver, struct ilea_control_client *client, struct ilea_span body);

@@ -61,6 +61,7 @@ tell_limited_feeds(struct driver *driver, const struct ilea_agency_id *agency, b
     }
     ilea_transaction_abort(txn);
     if (error != ILEA_ERROR_NOT_FOUND) ilea_driver_log_error(driver, "log_read", error);
+    ilea_driver_tell_all_audiences(driver); /* what was stated beyond an end does not count any more */
     ilea_driver_tell_archived(driver);
 }
 
@@ -206,6 +207,7 @@ judge_fork(struct driver *driver, uint32_t link, struct ilea_span proof)
     if (error == ILEA_ERROR_NONE) error = ilea_log_feed_by_id(txn, &fork.feed, &feed);
     ilea_transaction_abort(txn);
     if (error == ILEA_ERROR_NONE) ilea_driver_tell_feed(driver, &feed);
+    if (error == ILEA_ERROR_NONE) ilea_driver_tell_all_audiences(driver);
     return error;
 }
 

@@ -4,8 +4,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replication/merge/record.h"
 #include "replication/record/label.h"
 #include "replication/record/manifest.h"
+
+bool
+ilea_reach_record_within(const void *context, const char *list)
+{
+    const struct ilea_record *record = context;
+    bool has_area = false;
+    for (uint32_t i = 0; i < record->entry_count; i++) {
+        const struct ilea_entry *entry = &record->entries[i];
+        struct ilea_msgpack_reader reader;
+        if (entry->field != ILEA_FIELD_AREAS) continue;
+        ilea_msgpack_reader_init(&reader, entry->key);
+        if (!ilea_reach_is_listed(ilea_msgpack_get_str(&reader, ILEA_KEY_SIZE_MAX), list)) return false;
+        has_area = true;
+    }
+    return has_area;
+}
 
 enum ilea_reach
 ilea_reach_of(enum ilea_agency_state state, uint32_t tlp_max, const char *areas, uint32_t label,

@@ -28,6 +28,9 @@ enum ilea_reach {
 /* Whether a record has areas and all of them are in `areas`, codes separated by commas. */
 typedef bool ilea_reach_within(const void *context, const char *areas);
 
+/* That, of a struct ilea_record (context). */
+bool ilea_reach_record_within(const void *record, const char *areas);
+
 /* Does what bears `label` reach an agency with this state and grant? `areas`: of the grant, NULL if it names none;
  * `is_within` NULL: of no record in particular, so who is restricted to areas is left out. */
 enum ilea_reach ilea_reach_of(enum ilea_agency_state state, uint32_t tlp_max, const char *areas, uint32_t label,

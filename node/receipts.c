@@ -30,6 +30,7 @@ struct draft {
 struct drafting {
     struct ilea_transaction *log, *view;
     const struct ilea_agency_id *own;
+    struct ilea_audience_cache *audiences;
     uint64_t position;              /* the view has come to */
     struct draft *drafts;           /* by author */
     uint32_t count;
@@ -108,10 +109,11 @@ list_feed(struct draft *draft, const struct ilea_feed_row *feed, uint64_t seen)
 
 /* Whether a feed of ours is for an agency: who it tells of is then told how long it is. */
 static bool
-is_offered(const struct ilea_feed_row *feed, const struct ilea_agency_id *agency)
+is_offered(const struct drafting *drafting, const struct ilea_feed_row *feed, const struct ilea_agency_id *agency)
 {
-    (void)agency; /* what is open goes to all that follow us; of what is closed nobody is told in this way */
-    return ilea_scope_is_open(feed->origin.scope);
+    return ilea_scope_is_open(feed->origin.scope)
+        || (feed->origin.scope == ILEA_SCOPE_AUDIENCE
+            && ilea_audience_entitled(drafting->audiences, drafting->log, agency, &feed->origin.audience));
 }
 
 /* A feed of ours, as far as it counts, in the claims for those who may have it. */
@@ -121,7 +123,7 @@ offer_feed(const struct drafting *drafting, const struct ilea_feed_row *feed)
     uint64_t seq = feed->seq < feed->limit_seq ? feed->seq : feed->limit_seq;
     for (uint32_t i = 0; i < drafting->count && seq > 0; i++) {
         struct draft *draft = &drafting->drafts[i];
-        if (!is_offered(feed, &draft->claim->author)) continue;
+        if (!is_offered(drafting, feed, &draft->claim->author)) continue;
         if (draft->own_count == OWN_TOLD) { /* the oldest is left out */
             memmove(draft->own, draft->own + 1, (OWN_TOLD - 1) * sizeof draft->own[0]);
             draft->own_count--;
@@ -285,9 +287,10 @@ write_body(const struct drafting *drafting, struct draft *draft)
 
 enum ilea_error
 ilea_claims_make(struct ilea_transaction *log, struct ilea_transaction *view, const struct ilea_log_identity *identity,
-                 struct ilea_claim *claims, uint32_t count)
+                 struct ilea_audience_cache *audiences, struct ilea_claim *claims, uint32_t count)
 {
-    struct drafting drafting = { .log = log, .view = view, .own = &identity->agency, .count = count };
+    struct drafting drafting = { .log = log, .view = view, .own = &identity->agency, .audiences = audiences,
+                                 .count = count };
     struct ilea_view_meta meta;
     uint64_t truncations = 0;
     for (uint32_t i = 0; i < count; i++) {

@@ -5,6 +5,7 @@
 #ifndef ILEA_NODE_RECEIPTS_H
 #define ILEA_NODE_RECEIPTS_H
 
+#include "node/audience_log.h"
 #include "node/keys.h"
 #include "replication/record/receipt.h"
 #include "replication/store/log_store.h"
@@ -26,7 +27,8 @@ struct ilea_claim {
  */
 ILEA_MUST_USE enum ilea_error ilea_claims_make(struct ilea_transaction *log, struct ilea_transaction *view,
                                                const struct ilea_log_identity *identity,
-                                               struct ilea_claim *claims, uint32_t count);
+                                               struct ilea_audience_cache *audiences, struct ilea_claim *claims,
+                                               uint32_t count);
 
 /* Seal, sign and put a claim in place of our last receipt for that author, inside a write transaction. */
 ILEA_MUST_USE enum ilea_error ilea_receipts_issue(struct ilea_transaction *txn,

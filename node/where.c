@@ -6,6 +6,7 @@
 
 #include "node/agency.h"
 #include "node/grant.h"
+#include "node/reach.h"
 #include "replication/record/receipt.h"
 
 /* One of our shared feeds that the record has changes in. */
@@ -40,6 +41,10 @@ struct finding {
     uint32_t epoch_count, epoch_capacity;
     bool has_held;
     struct ilea_control_held held;
+    const struct ilea_record *record;
+    struct ilea_audience_cache *audiences;
+    bool is_closed;                 /* it is in a closed audience: */
+    struct ilea_audience_found audience;
 };
 
 const char *
@@ -159,19 +164,35 @@ find_epoch(struct finding *finding, const struct where_dot *dot)
     return ILEA_ERROR_NONE;
 }
 
-/* Which epochs they are, and who reads them. One that came back after a restore does not say for whom it was. */
+/* The audience that its newest change is for. */
 static enum ilea_error
-find_epochs(struct finding *finding)
+find_audience(struct finding *finding)
+{
+    struct ilea_where *where = finding->where;
+    (void)snprintf(where->to, sizeof where->to, "%s", where->shared ? "all-peers" : "agency");
+    if (finding->dot_count == 0) return ILEA_ERROR_NONE;
+    const struct ilea_feed_origin *origin = &finding->feeds[finding->dots[0].feed].row.origin;
+    if (origin->scope != ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_NONE;
+    enum ilea_error error = ilea_audience_cache_new(NULL, &finding->audiences);
+    if (error == ILEA_ERROR_NONE) {
+        error = ilea_audience_load(finding->audiences, finding->log, &origin->audience, &finding->audience);
+    }
+    if (error != ILEA_ERROR_NONE) return error;
+    finding->is_closed = true;
+    where->label = ilea_record_label(finding->record, origin->scope);
+    ilea_audience_text(&finding->audience, &finding->identity->agency, where->to);
+    return ILEA_ERROR_NONE;
+}
+
+/* Which epochs of an audience they are, and who reads them. One that came back after a restore, or that is not ours,
+ * does not say for whom it was. */
+static enum ilea_error
+match_epochs(struct finding *finding, const struct ilea_audience_id *audience)
 {
     enum ilea_error error = ILEA_ERROR_NONE;
-    for (uint32_t i = 0; i < finding->dot_count && error == ILEA_ERROR_NONE; i++) {
-        error = find_epoch(finding, &finding->dots[i]);
-    }
-    struct ilea_audience_id peers;
-    ilea_audience_of_peers(&finding->identity->network, &finding->identity->agency, &peers);
     for (uint32_t index = 0; error == ILEA_ERROR_NONE; index++) {
         struct ilea_epoch_row row;
-        error = ilea_log_epoch(finding->log, &peers, index, &row);
+        error = ilea_log_epoch(finding->log, audience, index, &row);
         if (error == ILEA_ERROR_NOT_FOUND) return ILEA_ERROR_NONE;
         for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < finding->epoch_count; i++) {
             struct where_epoch *epoch = &finding->epochs[i];
@@ -183,6 +204,18 @@ find_epochs(struct finding *finding)
         }
     }
     return error;
+}
+
+static enum ilea_error
+find_epochs(struct finding *finding)
+{
+    struct ilea_audience_id peers;
+    enum ilea_error error = ILEA_ERROR_NONE;
+    for (uint32_t i = 0; i < finding->dot_count && error == ILEA_ERROR_NONE; i++) {
+        error = find_epoch(finding, &finding->dots[i]);
+    }
+    ilea_audience_of_peers(&finding->identity->network, &finding->identity->agency, &peers);
+    return error == ILEA_ERROR_NONE ? match_epochs(finding, &peers) : error;
 }
 
 static bool
@@ -344,6 +377,26 @@ say_blocked(struct ilea_where_agency *entry, const struct ilea_agency_row *row, 
     entry->state = ILEA_WHERE_BLOCKED;
 }
 
+/* What the rules of a closed audience say of an agency, before any receipt; false: nothing against it. */
+static bool
+say_closed(const struct finding *finding, const struct ilea_agency_row *row, struct ilea_where_agency *entry)
+{
+    const struct ilea_member *member = ilea_membership_find(&finding->audience.state, &row->id);
+    char list[ILEA_AGENCY_TEXT_MAX + 1];
+    (void)snprintf(list, sizeof list, "%.*s", (int)row->grant.areas.size, (const char *)row->grant.areas.data);
+    if (member == NULL || member->suspended) {
+        (void)snprintf(entry->why, sizeof entry->why, "%s%s", member == NULL ? "no member" : "suspended in it",
+                       entry->held ? "; holds what came before" : "");
+        entry->state = ILEA_WHERE_NOT_IN_AUDIENCE;
+        return true;
+    }
+    enum ilea_reach reach = ilea_reach_of(row->state, row->grant.tlp_max, list[0] != '\0' ? list : NULL,
+                                          finding->where->label, ilea_reach_record_within, finding->record);
+    if (reach == ILEA_REACH_GETS) return false;
+    say(entry, ILEA_WHERE_BLOCKED, ilea_reach_text(reach));
+    return true;
+}
+
 static void
 say_state(const struct finding *finding, const struct ilea_agency_row *row, const struct reach *reach,
           struct ilea_where_agency *entry)
@@ -357,6 +410,8 @@ say_state(const struct finding *finding, const struct ilea_agency_row *row, cons
         (void)snprintf(entry->why, sizeof entry->why, "%s%s", ilea_agency_state_name(row->state),
                        entry->held ? "; holds the record" : "");
         entry->state = ILEA_WHERE_NOT_APPROVED;
+    } else if (finding->is_closed && say_closed(finding, row, entry)) {
+        return;
     } else if (reach->held && reach->seen && (int)reach->why == 0) {
         say(entry, ILEA_WHERE_READABLE, "");
     } else if (closed != NULL) {
@@ -440,14 +495,17 @@ ilea_where_make(struct ilea_transaction *log, const struct ilea_log_identity *id
     finding->log = log;
     finding->identity = identity;
     finding->where = where;
+    finding->record = ilea_snapshot_record(snapshot);
     enum ilea_error error = ILEA_ERROR_NONE;
     if (info->shared) error = find_changes(finding, snapshot, info);
+    if (error == ILEA_ERROR_NONE) error = find_audience(finding);
     if (error == ILEA_ERROR_NONE) error = find_epochs(finding);
     if (error == ILEA_ERROR_NONE) ask_links(finding, home);
     if (error == ILEA_ERROR_NONE) error = add_agencies(finding);
     free(finding->feeds);
     free(finding->dots);
     free(finding->epochs);
+    ilea_audience_cache_free(finding->audiences);
     free(finding);
     return error;
 }

@@ -62,7 +62,7 @@ class World:
             for other in self.agencies.values():
                 if one is not other:
                     one.add(other)
-                    one.approve(other)
+                    one.run("peer", "approve", other.code, "--yes", "--tlp-max", "amber")
         self.closed, self.items, self.feeds = [], {}, {}
         self.texts = 0
 
@@ -291,6 +291,10 @@ def five_agencies(place):
     must = sum(len(world.expected(code)[0]) for code in CODES)
     erased = sum(item["erased"] for item in world.items.values())
     changes = sum(len(closed.acts) for closed in world.closed)
+    withheld = sum(code in item["closed"].allowed(len(item["closed"].acts))
+                   for item in world.items.values() if item["closed"] and not item["erased"]
+                   for code in CODES if item["closed"].verdict(code, item["known"]) == "never")
+    place.note(f"{withheld} written before a member came, or while it was out, and not given")
     place.note(f"seed {Options.seed}: {len(world.closed)} audiences, {changes} changes, "
                f"{len(world.items)} records, {erased} erased, {must} to be read")
 
@@ -305,7 +309,7 @@ def removed_while_connected(place):
         for other in agencies:
             if one is not other:
                 one.add(other)
-                one.approve(other)
+                one.run("peer", "approve", other.code, "--yes", "--tlp-max", "amber")
         one.start()
     wait_converged(agencies)
     a.run("audience", "new", "GANGS", "--members", "BE-FP,CZ-PP")

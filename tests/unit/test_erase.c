@@ -721,7 +721,10 @@ claimed(struct ilea_test_home *home, struct ilea_test_home *author, bool *seen)
     ilea_test_home_build(home);
     ILEA_TEST_OK(ilea_transaction_begin(home->view, false, &view));
     ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(home->log), false, &log));
-    ILEA_TEST_OK(ilea_claims_make(log, view, ilea_log_identity(home->log), &claim, 1));
+    struct ilea_audience_cache *audiences = NULL;
+    ILEA_TEST_OK(ilea_audience_cache_new(home->log, &audiences));
+    ILEA_TEST_OK(ilea_claims_make(log, view, ilea_log_identity(home->log), audiences, &claim, 1));
+    ilea_audience_cache_free(audiences);
     ILEA_TEST_OK(ilea_receipt_body_decode((struct ilea_span){ claim.body, claim.size }, &body));
     for (uint32_t i = 0; i < body.feed_count; i++) {
         struct ilea_receipt_feed feed;

@@ -47,7 +47,10 @@ make_claim(struct ilea_receipt_body *body, enum ilea_error expected)
     struct ilea_claim claim = { .author = author.own.card.agency };
     ILEA_TEST_OK(ilea_transaction_begin(holder.view, false, &view));
     ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(holder.log), false, &log));
-    assert_int_equal(ilea_claims_make(log, view, ilea_log_identity(holder.log), &claim, 1), expected);
+    struct ilea_audience_cache *audiences = NULL;
+    ILEA_TEST_OK(ilea_audience_cache_new(holder.log, &audiences));
+    assert_int_equal(ilea_claims_make(log, view, ilea_log_identity(holder.log), audiences, &claim, 1), expected);
+    ilea_audience_cache_free(audiences);
     ilea_transaction_abort(log);
     ilea_transaction_abort(view);
     if (expected == ILEA_ERROR_NONE) {
