@@ -290,8 +290,8 @@ do_suspend(struct changing *changing)
     }
     enum ilea_error error =
         ilea_author_state_suspend(changing->author, &request->audience, subject, request->reason);
-    if (error == ILEA_ERROR_NONE) error = note(changing, "audience.suspend", "suspend");
-    return error;
+    if (error == ILEA_ERROR_NONE) error = finish(changing); /* what was known of members is of before */
+    return error == ILEA_ERROR_NONE ? note(changing, "audience.suspend", "suspend") : error;
 }
 
 /* What the owner does about one member. */

@@ -289,11 +289,24 @@ index_writer(struct ilea_transaction *log, const struct ilea_audience_row *row, 
     return ilea_log_put_epoch(log, epoch);
 }
 
-static enum ilea_error
-index_control(struct ilea_transaction *log, const struct ilea_control_row *control, bool *changed)
+bool
+ilea_audience_is_control(const struct ilea_audience_row *row, const struct ilea_agency_id *author,
+                         struct ilea_span content)
 {
-    *changed = true;
-    return ilea_log_put_control(log, control);
+    struct ilea_audience_statement audience;
+    struct ilea_suspend_statement suspend;
+    enum ilea_statement_kind kind;
+    const struct ilea_audience_id *named = NULL;
+    const bool is_owner = same_agency(author, &row->owner);
+    if (ilea_statement_kind_of(content, &kind) != ILEA_ERROR_NONE) return false;
+    if (kind == ILEA_STATEMENT_AUDIENCE && is_owner
+        && ilea_audience_statement_decode(content, &audience) == ILEA_ERROR_NONE) {
+        named = &audience.audience;
+    }
+    if (kind == ILEA_STATEMENT_SUSPEND && !is_owner && ilea_suspend_decode(content, &suspend) == ILEA_ERROR_NONE) {
+        named = &suspend.audience;
+    }
+    return named != NULL && memcmp(named->bytes, row->audience.bytes, sizeof named->bytes) == 0;
 }
 
 enum ilea_error
@@ -309,22 +322,11 @@ ilea_audience_index(struct ilea_transaction *log, const struct ilea_feed_row *fe
     if (error == ILEA_ERROR_NONE) error = ilea_log_audience(log, &feed->origin.audience, &row);
     if (error != ILEA_ERROR_NONE) return error;
     const struct ilea_span content = ilea_naming_statement(&commit);
-    const bool is_owner = same_agency(&feed->origin.agency, &row.owner);
-    const struct ilea_control_row control = { feed->origin.audience, *id, feed->number, commit.header.seq };
-    struct ilea_audience_statement audience;
-    struct ilea_suspend_statement suspend;
-    enum ilea_statement_kind kind;
-    if (ilea_statement_kind_of(content, &kind) != ILEA_ERROR_NONE) return ILEA_ERROR_NONE;
-    if (kind == ILEA_STATEMENT_AUDIENCE && is_owner
-        && ilea_audience_statement_decode(content, &audience) == ILEA_ERROR_NONE
-        && memcmp(audience.audience.bytes, row.audience.bytes, sizeof row.audience.bytes) == 0) {
-        return index_control(log, &control, changed);
+    if (ilea_audience_is_control(&row, &feed->origin.agency, content)) {
+        const struct ilea_control_row control = { feed->origin.audience, *id, feed->number, commit.header.seq };
+        *changed = true;
+        return ilea_log_put_control(log, &control);
     }
-    if (kind == ILEA_STATEMENT_SUSPEND && !is_owner && ilea_suspend_decode(content, &suspend) == ILEA_ERROR_NONE
-        && memcmp(suspend.audience.bytes, row.audience.bytes, sizeof row.audience.bytes) == 0) {
-        return index_control(log, &control, changed);
-    }
-    if (kind != ILEA_STATEMENT_WRITER) return ILEA_ERROR_NONE;
     struct ilea_epoch_row epoch = { .audience = row.audience, .statement = *id, .agency = feed->origin.agency,
                                     .feed = feed->number, .seq = commit.header.seq };
     return index_writer(log, &row, content, &epoch, changed);

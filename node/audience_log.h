@@ -35,6 +35,10 @@ ILEA_MUST_USE enum ilea_error ilea_audience_index(struct ilea_transaction *log, 
                                                   const struct ilea_commit_id *id, struct ilea_span commit,
                                                   bool *changed);
 
+/* Whether content of a naming slot in a feed of `author` is a control statement that counts. */
+bool ilea_audience_is_control(const struct ilea_audience_row *audience, const struct ilea_agency_id *author,
+                              struct ilea_span content);
+
 /* May this agency be told of the audience's feeds: is it allowed by K? Where we hold none, nobody is. */
 bool ilea_audience_entitled(struct ilea_audience_cache *cache, struct ilea_transaction *log,
                             const struct ilea_agency_id *agency, const struct ilea_audience_id *audience);

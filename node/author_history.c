@@ -275,6 +275,7 @@ ilea_author_audience_changed(struct ilea_author *author, const struct ilea_audie
         if (error == ILEA_ERROR_NONE) error = ilea_author_membership(author, audience, &membership);
     }
     free(acts);
+    if (error == ILEA_ERROR_NONE) error = ilea_membership_state(membership, &state);
     if (error == ILEA_ERROR_NONE) error = hand_over_all(author, audience, membership, &state);
     /* Frozen, or of too many heads or members: until its owner has ended that nothing is handed over. */
     return error == ILEA_ERROR_LIMIT || error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;

@@ -5,7 +5,9 @@
 
 #include "node/command_place.h"
 #include "node/date.h"
+#include "replication/reader/snapshot.h"
 #include "replication/record/label.h"
+#include "replication/store/view_store.h"
 
 /* What is looked at: end with end_look(). */
 struct look {
@@ -85,7 +87,7 @@ members_json(const struct look *look)
         char id[2 * ILEA_ID_SIZE + 1], code[ILEA_CODE_SIZE_MAX + 1], by[ILEA_CODE_SIZE_MAX + 1] = "";
         ilea_command_hex(member->agency.bytes, ILEA_ID_SIZE, id);
         member_code(look, member, code);
-        json_t *suspended = json_null();
+        json_t *suspended = member->suspended ? NULL : json_null();
         if (member->suspended) {
             const struct ilea_member *admin = ilea_membership_find(state, &member->suspended_by);
             if (admin != NULL) member_code(look, admin, by);
@@ -96,6 +98,23 @@ members_json(const struct look *look)
                                               "suspended_by", suspended));
     }
     return list;
+}
+
+/* Items of closed audiences here whose writers lacked a removal that we had; 0: the view cannot be read. */
+static uint64_t
+count_stale(const struct ilea_command *command)
+{
+    struct ilea_replica *replica = NULL;
+    struct ilea_snapshot *snapshot = NULL;
+    struct ilea_view_meta meta = { .stale = 0 };
+    if (ilea_replica_open(command->home, &replica) == ILEA_ERROR_NONE
+        && ilea_snapshot_begin(replica, &snapshot) == ILEA_ERROR_NONE
+        && ilea_view_load_meta(ilea_snapshot_transaction(snapshot), &meta) != ILEA_ERROR_NONE) {
+        meta.stale = 0;
+    }
+    ilea_snapshot_end(snapshot);
+    ilea_replica_close(replica);
+    return meta.stale;
 }
 
 static json_t *
@@ -188,8 +207,13 @@ audience_show(const struct ilea_command *command)
     if (command->word_count != 3) return ilea_command_usage("audience show takes one audience");
     int code = begin_look(&look, command);
     if (code == 0) code = ilea_command_find_audience(look.cache, look.log, look.txn, command->words[2], &look.found);
-    if (code == 0 && command->json) ilea_command_print(json_pack("{s:o}", "audience", audience_json(&look)));
-    else if (code == 0) print_audience(&look);
+    if (code == 0 && command->json) {
+        json_t *json = audience_json(&look);
+        json_object_set_new(json, "stale", json_integer((json_int_t)count_stale(command)));
+        ilea_command_print(json_pack("{s:o}", "audience", json));
+    } else if (code == 0) {
+        print_audience(&look);
+    }
     end_look(&look);
     return code;
 }

@@ -175,6 +175,7 @@ ilea_command_send_put(struct ilea_command_send *send, uint64_t tag, struct ilea_
     if (kept == NULL) return ILEA_ERROR_NO_MEMORY;
     *kept = (struct ilea_command_kept){ .type = put->type, .publishes = goes_out(send) };
     if (kept->publishes) put->scope = 0;
+    if (kept->publishes && put->mode == ILEA_PUT_NARROW) put->mode = ILEA_PUT_UPDATE; /* what is asked for narrows */
     enum ilea_put_mode mode = put->mode;
     if (put->has_id) put->mode = ILEA_PUT_UPDATE; /* if it waits, it is of a record that is there */
     enum ilea_error error = ilea_put_encode(put, kept->bytes, ILEA_CHANGE_SIZE_MAX, &kept->size);

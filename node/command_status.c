@@ -193,9 +193,8 @@ collect(const struct ilea_command *command, struct ilea_log *log, struct ilea_re
             "view", view_hex, "position", (json_int_t)position, "view_position",
             (json_int_t)view.position, "waiting_for_keys", (json_int_t)view.parked, "unreadable",
             (json_int_t)view.hidden, "stale", (json_int_t)view.stale, "link_restarts",
-            running ? (json_int_t)daemon.link_restarts : 0, "feeds", feed_list(txn),
-            "peers", ilea_command_peers(log, running ? &daemon : NULL),
-            "attention", ilea_command_attention(command));
+            running ? (json_int_t)daemon.link_restarts : 0, "feeds", feed_list(txn), "peers",
+            ilea_command_peers(log, running ? &daemon : NULL), "attention", ilea_command_attention(command));
         if (*status == NULL) error = ILEA_ERROR_NO_MEMORY;
         if (!running) daemon = (struct ilea_control_status){ .link_count = 0 };
         if (*status != NULL) add_gaps(txn, &daemon, *status);

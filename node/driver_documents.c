@@ -47,10 +47,7 @@ static bool
 is_in_audience(struct driver *driver, const struct ilea_record *record, const struct ilea_agency_id *agency)
 {
     struct ilea_audience_id audience;
-    struct ilea_msgpack_reader reader;
-    ilea_msgpack_reader_init(&reader, ilea_record_common_value(record, ILEA_FIELD_AUDIENCE));
-    ilea_msgpack_get_bytes(&reader, audience.bytes, sizeof audience.bytes);
-    return ilea_msgpack_reader_done(&reader) && ilea_driver_is_entitled(driver, agency, &audience);
+    return ilea_record_audience_of(record, &audience) && ilea_driver_is_entitled(driver, agency, &audience);
 }
 
 /* Whether a record reaches an agency with this grant. */

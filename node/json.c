@@ -172,8 +172,7 @@ add_group(json_t *object, const struct group *group)
 {
     const struct ilea_field *field = group->field;
     if (field == NULL) return add_unknown(object, group);
-    /* Printed as people write them. */
-    if (field->number == ILEA_FIELD_REF || field->number == ILEA_FIELD_AUDIENCE) return true;
+    if (field->number == ILEA_FIELD_REF || field->number == ILEA_FIELD_AUDIENCE) return true; /* as text */
     if (!ilea_field_has_key(field)) {
         json_t *value = ilea_value_to_json(field, group->shown);
         return json_object_set_new_nocheck(object, field->name, value) == 0;

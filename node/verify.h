@@ -23,6 +23,9 @@ void ilea_verify_fault(struct ilea_verify *verify, const char *format, ...)
 /* Everything in the log, inside verify->txn. */
 void ilea_verify_log(struct ilea_verify *verify);
 
+/* Of the log: closed audiences, what is stated about them, and epochs. */
+void ilea_verify_audiences(struct ilea_verify *verify);
+
 /* Every document that records of the view name and that is here. */
 ILEA_MUST_USE enum ilea_error ilea_verify_documents(struct ilea_verify *verify, struct ilea_transaction *view);
 

@@ -301,5 +301,6 @@ ilea_verify_log(struct ilea_verify *verify)
     verify_agencies(verify);
     verify_receipts(verify);
     verify_erased(verify);
+    ilea_verify_audiences(verify);
     verify_audit(verify);
 }

@@ -54,7 +54,7 @@ struct ilea_view_builder {
     uint32_t dirty_count;
     struct ilea_record_id fallen[ILEA_FALLEN_MAX]; /* records that lost all */
     uint32_t fallen_count;
-    struct ilea_builder_audience audiences[ILEA_BUILDER_AUDIENCES]; /* whichever was used longest ago makes room */
+    struct ilea_builder_audience audiences[ILEA_BUILDER_AUDIENCES]; /* of what was asked for lately */
     uint64_t clock;
     struct ilea_judged judged[ILEA_JUDGED_MAX];  /* during a run, until a statement changes them */
     uint8_t plaintext[ILEA_CHANGE_SIZE_MAX + ILEA_AEAD_OVERHEAD];

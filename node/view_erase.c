@@ -286,7 +286,7 @@ note_documents(struct ilea_view_builder *builder, uint64_t number, struct ilea_b
     return error == ILEA_ERROR_MALFORMED ? ILEA_ERROR_CORRUPT : error;
 }
 
-/* The changes that are left of a record and count: all shared ones, or those for the agency alone if there is none. */
+/* The changes that are left of a record and count: all shared ones, or, if there is none, those of the agency alone. */
 struct left {
     bool is_shared, has_closed;
     uint32_t count;

@@ -13,7 +13,7 @@
 enum ilea_where_state {
     ILEA_WHERE_NOT_APPROVED = 0,
     ILEA_WHERE_NOT_IN_AUDIENCE,
-    ILEA_WHERE_BLOCKED,    /* by its ceiling, as the epochs were chosen; of what is ours in another's audience, as it is */
+    ILEA_WHERE_BLOCKED,    /* by its ceiling: as the epochs were chosen, or as it is where they do not say */
     ILEA_WHERE_QUEUED,     /* it is not known to be there, or not all of it */
     ILEA_WHERE_DELIVERED,  /* durable there */
     ILEA_WHERE_READABLE,   /* and shown in its view */
@@ -32,7 +32,7 @@ struct ilea_where_agency {
 
 struct ilea_where {
     bool shared;
-    char to[ILEA_AUDIENCE_TEXT_SIZE]; /* "agency", "all-peers", or the name of the closed audience of its newest change */
+    char to[ILEA_AUDIENCE_TEXT_SIZE]; /* "agency", "all-peers", or the closed audience of its newest change */
     uint32_t label;        /* of its newest change; 0: not known */
     uint32_t change_count; /* that others may have */
     uint32_t count;

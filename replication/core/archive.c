@@ -365,7 +365,7 @@ static bool
 is_to_go(const struct ilea_replicator *r, uint32_t at)
 {
     const struct feed *feed = &r->feeds[at];
-    if (feed->current || feed->touched || feed->durable != feed->seq || is_to_come(r, at)) return false;
+    if (feed->current || feed->touched || feed->durable != feed->seq || is_behind(r, at)) return false;
     if (feed->archived) return !is_in_use(r, at) || r->now_ms >= feed->archived_ms + ILEA_ARCHIVE_MS;
     return feed->seq == feed->closed_seq && feed->limit_seq == ILEA_SEQ_NEVER && !is_in_use(r, at);
 }

@@ -103,6 +103,15 @@ is_to_come(const struct ilea_replicator *r, uint32_t at)
     return best_source(r, at) != NO_INDEX;
 }
 
+bool
+is_behind(const struct ilea_replicator *r, uint32_t at)
+{
+    for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
+        if (is_usable(r, i, at) && is_wanted(&r->feeds[at], r->link_feeds[i][at].remote_seq)) return true;
+    }
+    return false;
+}
+
 /* The link to the feed's author, which pushes it unasked; NO_INDEX: there is none, or it did not lately. */
 static uint32_t
 author_link(const struct ilea_replicator *r, uint32_t at)

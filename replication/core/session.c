@@ -46,6 +46,7 @@ clear_session(struct ilea_replicator *r, uint32_t index)
     memset(r->link_agencies[index], 0, r->agency_count * sizeof r->link_agencies[index][0]);
     for (uint32_t i = 0; i < r->feed_count; i++) {
         struct link_feed *state = &r->link_feeds[index][i];
+        if (state->paused) state->shunned_ms = 0; /* asked anew: what it waits for may come first */
         state->out_eager = state->note_due = state->credit_due = state->refused = false;
         state->fork_known = state->in_archive = state->withheld = state->paused = state->urged = state->doubted = false;
         state->sent_seq = state->probed_back = 0;

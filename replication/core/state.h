@@ -363,7 +363,8 @@ void on_import(struct ilea_replicator *r, const struct ilea_event *event);
 /* fanout.c */
 void begin_fanout(struct ilea_replicator *r, uint32_t link); /* the link has just become synced */
 void end_fanout(struct ilea_replicator *r, uint32_t link);   /* its session is over */
-bool is_to_come(const struct ilea_replicator *r, uint32_t feed); /* a peer holds more of it than we do */
+bool is_to_come(const struct ilea_replicator *r, uint32_t feed); /* a peer holds more of it, and may be asked now */
+bool is_behind(const struct ilea_replicator *r, uint32_t feed);  /* a peer holds more of it, asked now or later */
 void choose_source(struct ilea_replicator *r, uint32_t feed);
 void shun_sources(struct ilea_replicator *r, uint32_t feed); /* what we held of it was of the wrong branch */
 void announce(struct ilea_replicator *r, uint32_t feed);     /* its durable position rose */

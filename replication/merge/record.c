@@ -318,6 +318,17 @@ ilea_record_common_value(const struct ilea_record *record, uint32_t field)
     return record->entries[ilea_record_shown(record, ilea_field_by_number(NULL, field), first, count)].value;
 }
 
+bool
+ilea_record_audience_of(const struct ilea_record *record, struct ilea_audience_id *audience)
+{
+    struct ilea_msgpack_reader reader;
+    struct ilea_span value = ilea_record_common_value(record, ILEA_FIELD_AUDIENCE);
+    if (value.size == 0) return false;
+    ilea_msgpack_reader_init(&reader, value);
+    ilea_msgpack_get_bytes(&reader, audience->bytes, sizeof audience->bytes);
+    return ilea_msgpack_reader_done(&reader);
+}
+
 uint32_t
 ilea_record_label(const struct ilea_record *record, enum ilea_scope scope)
 {

@@ -72,6 +72,9 @@ uint32_t ilea_record_shown(const struct ilea_record *record, const struct ilea_f
 /* The value shown of a field without keys that all types have; empty: none. */
 struct ilea_span ilea_record_common_value(const struct ilea_record *record, uint32_t field);
 
+/* The closed audience that it says it is for; false: it names none. */
+bool ilea_record_audience_of(const struct ilea_record *record, struct ilea_audience_id *audience);
+
 /* Its label (enum ilea_label): the one that it says, else the usual one of those who may read it. */
 uint32_t ilea_record_label(const struct ilea_record *record, enum ilea_scope scope);
 

@@ -61,7 +61,7 @@ struct ilea_view_meta {
     uint64_t shared;           /* how many of them are for all peers and never were for others */
     uint64_t parked;           /* items whose key is not held */
     uint64_t hidden;           /* items that do not decode, of a newer format, or of who might not write them */
-    uint64_t stale;            /* changes of closed audiences whose writers lacked a removal that stood here before */
+    uint64_t stale;            /* items of closed audiences whose writers lacked a removal that was here before */
     uint64_t documents;        /* how often a row of documents came or went */
     uint64_t truncations;      /* ilea_log_truncations() when it was begun */
     uint8_t digest[ILEA_HASH_SIZE]; /* sum mod 2^256 of the hashes of those */

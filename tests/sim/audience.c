@@ -471,7 +471,7 @@ is_ended(const struct sim_world *world, const struct sim_set *known, uint32_t nu
     return false;
 }
 
-/* Is what this commit's author knew against the node taken back elsewhere? Then who sent it may have known that, too. */
+/* Is what this commit's author knew against the node taken back elsewhere? Who sent it may have known that, too. */
 static bool
 is_taken_back(const struct sim_world *world, const struct sim_set *known, uint32_t audience, uint32_t node)
 {

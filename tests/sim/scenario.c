@@ -287,7 +287,7 @@ held_by_others(const struct sim_world *world, const struct sim_node *node,
     return held;
 }
 
-/* Its disk is that of an earlier day. Only what others hold goes: it must come back. */
+/* Its disk is that of an earlier day. Only what others hold goes, and must come back; and what it will state again. */
 void
 sim_fault_restore(struct sim_world *world, const struct sim_event *event)
 {
@@ -297,11 +297,13 @@ sim_fault_restore(struct sim_world *world, const struct sim_event *event)
     sim_node_stop(node);
     bool unnoticed = sim_chance(random, 500), lost_own = false;
     for (uint32_t i = 0; i < world->feed_count; i++) {
-        const struct sim_feed *feed = world->feeds[i];
+        struct sim_feed *feed = world->feeds[i];
         const struct sim_log *log = &node->storage.logs[i];
         if (log->durable == 0 || feed->origin.scope == ILEA_SCOPE_AUDIENCE || sim_chance(random, 300)) continue;
-        if (held_by_others(world, node, feed) < log->durable) continue;
+        bool states_again = feed->origin.scope == ILEA_SCOPE_CONTROL && feed->author == node->index;
+        if (!states_again && held_by_others(world, node, feed) < log->durable) continue;
         sim_storage_cut(node, feed, (uint32_t)sim_below(random, log->durable));
+        if (states_again) feed->acknowledged = log->durable;
         if (feed == node->writer.feed) lost_own = true;
     }
     sim_audience_restore(node);

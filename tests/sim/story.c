@@ -848,6 +848,42 @@ erased_late(struct sim_world *world)
     expect_agreement(world, 10 * SECOND);
 }
 
+/* A forgot the end of its feed and named what it had left of it: C, which holds as much, archives the feed, though B
+ * holds more, and asks for the rest when B has said why an item of the next commit is gone. */
+static void
+archived_short(struct sim_world *world)
+{
+    sim_add_nodes(world, 3);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_start(world);
+    struct sim_node *a = &world->nodes[0], *b = &world->nodes[1], *c = &world->nodes[2];
+    write_some(a, 2, 100);
+    expect_agreement(world, 2 * SECOND);
+    const struct sim_feed *feed = world->feeds[0];
+    uint32_t left = durable(c, feed);
+    sever(world, 1, 2);
+    write_some(a, 3, 100);
+    expect_agreement(world, 2 * SECOND);
+    sever(world, 0, 1);
+    sim_node_stop(a);
+    sim_storage_cut(a, feed, left);
+    sim_writer_abandon(a);
+    sim_node_start(a);
+    write_some(a, 1, 100);
+    mend(world, 0, 1);
+    expect_agreement(world, 10 * SECOND);
+    expect(world, durable(a, feed) == left + 3, "A has its commits back");
+    b->storage.latency_min = b->storage.latency_max = 8 * SECOND;
+    while (!feed->commits[left]->has_erased) sim_erase_act(a);
+    sim_run_until(world, world->now + SECOND);
+    mend(world, 1, 2);
+    sim_run_until(world, world->now + 4 * SECOND);
+    expect(world, c->storage.logs[feed->index].archived && durable(c, feed) == left, "C has archived the feed");
+    expect(world, ilea_replicator_withholds(c->replicator, 1, &a->agency), "and waits");
+    expect_agreement(world, 30 * SECOND);
+}
+
 struct story {
     const char *name;
     void (*tell)(struct sim_world *world);
@@ -885,6 +921,7 @@ static const struct story stories[] = {
     { "side-asked", side_asked },
     { "own-comes-first", own_comes_first },
     { "erased-late", erased_late },
+    { "archived-short", archived_short },
 };
 
 bool

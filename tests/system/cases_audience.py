@@ -1,4 +1,5 @@
 """Closed audiences: who is in them, what is written into them, what is refused."""
+from cases_review import add_admin, set_four_eyes
 from support import (DATAERR, NOINPUT, NOPERM, USAGE, check, same, test, wait_for)
 
 
@@ -184,3 +185,34 @@ def audience_narrow(place):
     for agency in agencies:
         agency.stop()
         agency.verify()
+
+
+@test
+def audience_review(place):
+    """With four eyes what goes to an audience waits, too, and says for whom; updates of several places make several."""
+    one, two, three = friends(place, ["FR-PN", "NL-PO", "BE-FP"])
+    one.run("audience", "new", "GANGS", "--members", "NL-PO,BE-FP")
+    shared, _ = one.new("there already", to="GANGS")
+    key = add_admin(one)
+    set_four_eyes(one)
+    draft, _ = one.new("a draft", to=None)
+    preview = one.json("publish", draft, "--to", "GANGS", "--dry-run")["publish"]
+    same((len(preview["reviewers"]), len(preview["gets"])), (2, 2), "who approves and who gets it")
+    answer = one.json("publish", draft, "--to", "GANGS")
+    same(len(answer["releases"]), 1, "what was asked for")
+    listed = one.json("review", "list")
+    same([entry["to"] for entry in listed], ["GANGS"], "what waits")
+    check(sorted(got["code"] for got in listed[0]["gets"]) == ["BE-FP", "NL-PO"], "who would get it", listed)
+    one.run("review", "approve", listed[0]["release"], "--admin", key)
+    # A change of what is shared in it, asked for by a plain set.
+    one.run("set", shared, "title=changed")
+    listed = one.json("review", "list")
+    same([entry["to"] for entry in listed], ["GANGS"], "where the change would go")
+    one.run("review", "approve", listed[0]["release"], "--admin", key)
+    same(one.json("show", shared)["title"], "changed", "what was approved")
+    # To fewer: approving says so.
+    one.run("publish", draft, "--to", "NL-PO", "--confirm")
+    listed = one.json("review", "list")
+    one.run("review", "approve", listed[0]["release"], "--admin", key)
+    same(len([entry for entry in one.json("erasures")["erasures"] if entry["narrowed"]]), 1, "narrowings")
+    one.verify()

@@ -206,9 +206,9 @@ def bad_commands(place):
         if not with_daemon:
             fr.stop()
         for words, code, parts in (
-                (["need", "new", "--title", "x", "--to", "all-peer"], USAGE, ["all-peer"]),
+                (["need", "new", "--title", "x", "--to", "all-peer"], NOINPUT, ["all-peer"]),
                 (["need", "new", "--title", "x", "--to", ""], USAGE, ["--to"]),
-                (["need", "new", "--title", "x", "--to", "ALL-PEERS"], USAGE, ["--to"]),
+                (["need", "new", "--title", "x", "--to", "ALL-PEERS"], NOINPUT, ["ALL-PEERS"]),
                 (["need", "new", "--title", "x", "--tot", "all-peers"], USAGE, ["--tot"]),
                 (["need", "new", "--title", ""], DATAERR, ["title"]),
                 (["need", "new", "--title", "   "], DATAERR, ["title"]),

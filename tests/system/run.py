@@ -26,6 +26,7 @@ import cases_lobby  # noqa: E402,F401
 import cases_trust  # noqa: E402,F401
 import cases_bundle  # noqa: E402,F401
 import cases_audience  # noqa: E402,F401
+import cases_audience_ways  # noqa: E402,F401
 import cases_review  # noqa: E402,F401
 import cases_documents  # noqa: E402,F401
 import cases_erase  # noqa: E402,F401

@@ -360,6 +360,92 @@ test_audience_move(void **state)
     assert_true(reads(FR, "changed in it"));
 }
 
+/* Take back every commit of our own feeds of the audience, as the driver does when they come from others. */
+static void
+take_all_back(unsigned home)
+{
+    static uint8_t copy[ILEA_COMMIT_SIZE_MAX];
+    const struct ilea_author_commit *commits;
+    struct ilea_feed_row feed;
+    uint32_t count;
+    ILEA_TEST_OK(ilea_author_begin(homes[home].author, 1700000000000));
+    struct ilea_transaction *txn = ilea_author_transaction(homes[home].author);
+    for (uint32_t i = 1; ilea_log_feed(txn, i, &feed) == ILEA_ERROR_NONE; i++) {
+        if (feed.origin.scope != ILEA_SCOPE_AUDIENCE
+            || memcmp(feed.origin.agency.bytes, homes[home].own.card.agency.bytes, ILEA_ID_SIZE) != 0) {
+            continue;
+        }
+        for (uint64_t seq = 1; seq <= feed.seq; seq++) {
+            struct ilea_chain_row chain;
+            struct ilea_log_commit row;
+            ILEA_TEST_OK(ilea_log_chain(txn, feed.number, seq, &chain));
+            ILEA_TEST_OK(ilea_log_commit_at(txn, chain.position, &row));
+            const struct ilea_span bytes = { copy, row.bytes.size };
+            memcpy(copy, row.bytes.data, row.bytes.size);
+            ILEA_TEST_OK(ilea_author_take_back(homes[home].author, bytes, &chain.id));
+        }
+    }
+    ILEA_TEST_OK(ilea_author_commit(homes[home].author, &commits, &count));
+}
+
+/* The owner is put back to before its audience, gets it back from a member, and goes on with it. */
+static void
+test_audience_restored(void **state)
+{
+    (void)state;
+    char data[ILEA_PATH_SIZE], backup[ILEA_PATH_SIZE];
+    ilea_home_path(homes[FR].path, "log/data.mdb", data);
+    ilea_home_path(homes[FR].path, "backup", backup);
+    ilea_test_home_close(&homes[FR]);
+    ilea_test_copy_file(data, backup);
+    ilea_test_home_open(&homes[FR]);
+    ilea_test_home_build(&homes[FR]);
+    begin_audience(ILEA_HISTORY_ALL, NL, ILEA_ACCESS_WRITE);
+    ILEA_TEST_OK(write_record(FR, "before the restore", NULL));
+    carry(FR, NL);
+    ilea_test_home_close(&homes[FR]);
+    ilea_test_copy_file(backup, data);
+    ilea_test_home_open(&homes[FR]);
+    assert_int_equal(write_record(FR, "too early", NULL), ILEA_ERROR_NOT_FOUND);
+    carry(NL, FR);
+    take_all_back(FR);
+    /* It knows to whom the key went, and hands it to who comes. */
+    ILEA_TEST_OK(change(FR, ILEA_AUDIENCE_ADD, BE, ILEA_ACCESS_WRITE));
+    assert_int_equal(count_statements(FR, ILEA_STATEMENT_HISTORY), 1);
+    ILEA_TEST_OK(write_record(FR, "after the restore", NULL));
+    carry(FR, BE);
+    assert_true(reads(BE, "before the restore") && reads(BE, "after the restore"));
+    carry(FR, NL);
+    assert_true(reads(NL, "after the restore"));
+}
+
+/* A member that has another reading key by its manifest is added anew, and gets all keys for it. */
+static void
+test_audience_reading_key(void **state)
+{
+    (void)state;
+    const struct ilea_author_commit *commits;
+    uint32_t count;
+    begin_audience(ILEA_HISTORY_ALL, NL, ILEA_ACCESS_WRITE);
+    ILEA_TEST_OK(write_record(FR, "for the old key", NULL));
+    const struct ilea_agency_id nl = homes[NL].own.card.agency;
+    struct ilea_reading_secret *old = homes[NL].own.keys.reading;
+    ILEA_TEST_OK(ilea_reading_generate(&homes[NL].own.keys.reading, &homes[NL].own.manifest.reading));
+    ilea_test_agency_remake(&homes[NL].own);
+    struct ilea_span manifest = { homes[NL].own.signed_manifest, homes[NL].own.signed_size };
+    ILEA_TEST_OK(ilea_author_begin(homes[FR].author, 1700000000000));
+    struct ilea_transaction *txn = ilea_author_transaction(homes[FR].author);
+    ILEA_TEST_OK(ilea_log_put_manifest(txn, &nl, 1, manifest));
+    ILEA_TEST_OK(ilea_author_readers_changed(homes[FR].author));
+    const struct ilea_audience_id *told = ilea_author_changed(homes[FR].author, &count);
+    assert_int_equal(count, 1);
+    assert_memory_equal(told->bytes, audience.bytes, sizeof audience.bytes);
+    ILEA_TEST_OK(ilea_author_commit(homes[FR].author, &commits, &count));
+    assert_int_equal(count_statements(FR, ILEA_STATEMENT_AUDIENCE), 2);
+    assert_int_equal(count_statements(FR, ILEA_STATEMENT_HISTORY), 1);
+    ilea_reading_secret_free(old);
+}
+
 int
 main(void)
 {
@@ -370,6 +456,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_audience_restricted, make_homes, remove_homes),
         cmocka_unit_test_setup_teardown(test_audience_requests, make_homes, remove_homes),
         cmocka_unit_test_setup_teardown(test_audience_move, make_homes, remove_homes),
+        cmocka_unit_test_setup_teardown(test_audience_restored, make_homes, remove_homes),
+        cmocka_unit_test_setup_teardown(test_audience_reading_key, make_homes, remove_homes),
     };
     if (ilea_crypto_init() != ILEA_ERROR_NONE) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

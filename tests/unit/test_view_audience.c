@@ -501,8 +501,7 @@ test_hidden(void **state)
     check_view(2, 1, 6, 0, true);
 }
 
-/* By position: who may only read, and who was removed, writes nothing; who did not know it yet counts, and is
- * counted. */
+/* By position: who may only read, and who was removed, writes nothing; who did not know it yet counts. */
 static void
 test_removed_and_stale(void **state)
 {
