@@ -216,3 +216,33 @@ def audience_review(place):
     one.run("review", "approve", listed[0]["release"], "--admin", key)
     same(len([entry for entry in one.json("erasures")["erasures"] if entry["narrowed"]]), 1, "narrowings")
     one.verify()
+
+
+@test
+def audience_stale(place):
+    """Who had not heard of a removal wrote under the old key: it is shown, and everybody is told how much of it there is."""
+    one, two, three = agencies = friends(place, ["FR-PN", "NL-PO", "BE-FP"])
+    for agency in agencies:
+        agency.start()
+    one.run("audience", "new", "GANGS", "--members", "NL-PO,BE-FP")
+    one.new("first", to="GANGS")
+    for agency in (two, three):
+        wait_for("the record at a member", lambda agency=agency: titles(agency) == ["first"])
+    three.stop()
+    one.run("audience", "remove", "GANGS", "BE-FP")
+    one.new("without it", to="GANGS")
+    wait_for("the removal at a member", lambda: titles(two) == ["first", "without it"])
+    late, _ = three.new("too late", to="FR-PN/GANGS")
+    three.start()
+    for agency in (one, two):
+        wait_for("what was written too late", lambda agency=agency: "too late" in titles(agency))
+        same(agency.status()["stale"], 1, "stale changes")
+        check("stale     1 " in agency.run("status").out, "status", agency.run("status").out)
+    check("without it" not in titles(three), "what the removed one reads")
+    shown = two.run("show", late).out
+    check("for FR-PN/GANGS" in shown, "for whom it is", shown)
+    check("FR-PN/GANGS" in two.run("need", "list").out, "in a list", two.run("need", "list").out)
+    same({record["audience"] for record in two.export().values()}, {"FR-PN/GANGS"}, "in an export")
+    for agency in agencies:
+        agency.stop()
+        agency.verify()
