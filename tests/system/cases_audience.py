@@ -220,7 +220,7 @@ def audience_review(place):
 
 @test
 def audience_stale(place):
-    """Who had not heard of a removal wrote under the old key: it is shown, and everybody is told how much of it there is."""
+    """Who had not heard of its removal wrote under the old key: it is shown, and people are told how much there is."""
     one, two, three = agencies = friends(place, ["FR-PN", "NL-PO", "BE-FP"])
     for agency in agencies:
         agency.start()
