@@ -137,6 +137,31 @@ ilea_audience_find_list(struct ilea_audience_cache *cache, struct ilea_transacti
     return error;
 }
 
+enum ilea_error
+ilea_audience_recipients(struct ilea_transaction *log, const struct ilea_audience_found *found, uint32_t *sealed,
+                         uint32_t *allowed)
+{
+    struct ilea_control_row control;
+    struct ilea_chain_row chain;
+    struct ilea_log_commit row;
+    struct ilea_commit commit;
+    struct ilea_audience_statement statement;
+    *sealed = *allowed = 0;
+    if (!found->state.has_epoch) return ILEA_ERROR_NONE;
+    enum ilea_error error = ilea_log_control(log, &found->row.audience, &found->state.epoch, &control);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_chain(log, control.feed, control.seq, &chain);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(log, chain.position, &row);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_check_commit(log, &row, &commit);
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_statement_decode(ilea_naming_statement(&commit), &statement);
+    if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_MALFORMED) return ILEA_ERROR_CORRUPT;
+    if (error != ILEA_ERROR_NONE) return error;
+    *sealed = statement.wrapped_count;
+    for (uint32_t i = 0; i < found->state.member_count; i++) {
+        if (!found->state.members[i].suspended) (*allowed)++;
+    }
+    return ILEA_ERROR_NONE;
+}
+
 void
 ilea_audience_text(const struct ilea_audience_found *found, const struct ilea_agency_id *own,
                    char text[ILEA_AUDIENCE_TEXT_SIZE])

@@ -32,6 +32,14 @@ ILEA_MUST_USE enum ilea_error ilea_audience_find_list(struct ilea_audience_cache
                                                       const struct ilea_agency_id *members, uint32_t count,
                                                       struct ilea_audience_found *found);
 
+/*
+ * How many keys its current epoch was sealed to, and to how many that should be: to all who are allowed. More of them
+ * than that: its owner lets somebody read who is no member. Both 0 where no epoch is current.
+ *   ILEA_ERROR_CORRUPT  the statement is damaged on the disk */
+ILEA_MUST_USE enum ilea_error ilea_audience_recipients(struct ilea_transaction *log,
+                                                       const struct ilea_audience_found *found, uint32_t *sealed,
+                                                       uint32_t *allowed);
+
 /* How people write it: NAME of ours, else OWNER/NAME. */
 enum { ILEA_AUDIENCE_TEXT_SIZE = ILEA_CODE_SIZE_MAX + 1 + ILEA_AUDIENCE_NAME_MAX + 1 };
 void ilea_audience_text(const struct ilea_audience_found *found, const struct ilea_agency_id *own,

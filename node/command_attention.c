@@ -126,6 +126,44 @@ add_keys(struct ilea_command_act *act, json_t *list)
     json_decref(facts);
 }
 
+/* Of one audience: what its owner has to decide, and what a member has to ask. */
+static void
+add_audience(struct ilea_command_act *act, const struct ilea_audience_found *found, json_t *list)
+{
+    const struct ilea_agency_id *own = &ilea_log_identity(act->log)->agency;
+    const struct ilea_membership_state *state = &found->state;
+    char name[ILEA_AUDIENCE_TEXT_SIZE];
+    uint32_t sealed, allowed;
+    ilea_audience_text(found, own, name);
+    bool is_ours = memcmp(found->row.owner.bytes, own->bytes, sizeof own->bytes) == 0;
+    for (uint32_t i = 0; is_ours && i < state->member_count; i++) {
+        const struct ilea_member *member = &state->members[i];
+        if (!member->suspended) continue;
+        add(list, "audience", "ilea audience confirm", "%s is suspended in %s: confirm or lift it", member->code, name);
+    }
+    bool is_known = ilea_audience_recipients(act->txn, found, &sealed, &allowed) == ILEA_ERROR_NONE;
+    if (is_known && sealed > allowed) {
+        add(list, "audience", "ilea audience show", "the key of %s was sealed to %u, and %u are allowed", name, sealed,
+            allowed);
+    }
+}
+
+static void
+add_audiences(struct ilea_command_act *act, json_t *list)
+{
+    struct ilea_audience_cache *cache = NULL;
+    struct ilea_audience_found found;
+    struct ilea_audience_id last;
+    const struct ilea_audience_id *after = NULL;
+    if (ilea_audience_cache_new(act->log, &cache) != ILEA_ERROR_NONE) return;
+    while (ilea_audience_next(cache, act->txn, after, &found) == ILEA_ERROR_NONE) {
+        last = found.row.audience;
+        after = &last;
+        add_audience(act, &found, list);
+    }
+    ilea_audience_cache_free(cache);
+}
+
 json_t *
 ilea_command_attention(const struct ilea_command *command)
 {
@@ -138,6 +176,7 @@ ilea_command_attention(const struct ilea_command *command)
         add_agencies(&act, now_ms, list);
         add_forks(&act, list);
         add_keys(&act, list);
+        add_audiences(&act, list);
     }
     ilea_command_act_end(&act);
     return list;

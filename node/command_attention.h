@@ -7,7 +7,7 @@
 #include "node/command.h"
 
 /* An array of { what, text, command } (new reference): what: proposals, review, returned, requests, fork, suspended,
- * expires, clock, keys. Empty where nothing is to be done. */
+ * expires, clock, keys, audience. Empty where nothing is to be done. */
 json_t *ilea_command_attention(const struct ilea_command *command);
 
 #endif

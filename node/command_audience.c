@@ -125,12 +125,14 @@ audience_json(const struct look *look)
     char id[2 * ILEA_AUDIENCE_ID_SIZE + 1], history[ILEA_DATE_SIZE];
     ilea_command_hex(found->row.audience.bytes, ILEA_AUDIENCE_ID_SIZE, id);
     history_text(state->history_ms, history);
-    return json_pack("{s:s,s:s%,s:s,s:s,s:s,s:b,s:b,s:b,s:I,s:I,s:o}", "id", id, "name", state->name.data,
+    uint32_t sealed, allowed;
+    if (ilea_audience_recipients(look->txn, found, &sealed, &allowed) != ILEA_ERROR_NONE) sealed = 0;
+    return json_pack("{s:s,s:s%,s:s,s:s,s:s,s:b,s:b,s:b,s:I,s:I,s:I,s:o}", "id", id, "name", state->name.data,
                      state->name.size, "owner", found->owner_code, "tlp", ilea_label_name(state->tlp), "history",
                      history, "list", state->list ? 1 : 0, "usable", state->has_epoch && !found->is_frozen ? 1 : 0,
                      "frozen", found->is_frozen ? 1 : 0, "epoch",
-                     (json_int_t)(state->has_epoch ? state->epoch_number : 0), "statements",
-                     (json_int_t)state->statement_count, "members", members_json(look));
+                     (json_int_t)(state->has_epoch ? state->epoch_number : 0), "sealed", (json_int_t)sealed,
+                     "statements", (json_int_t)state->statement_count, "members", members_json(look));
 }
 
 static void
@@ -154,6 +156,11 @@ print_audience(const struct look *look)
         bool is_owner = memcmp(member->agency.bytes, found->row.owner.bytes, ILEA_ID_SIZE) == 0;
         (void)printf("%-16s %s%s%s\n", code, is_owner ? "owner" : levels[member->level],
                      member->suspended ? ", suspended by " : "", by);
+    }
+    uint32_t sealed, allowed;
+    if (ilea_audience_recipients(look->txn, found, &sealed, &allowed) == ILEA_ERROR_NONE && sealed > allowed) {
+        (void)printf("Its key was sealed to %u, and %u are allowed: ask %s who the others are.\n", sealed, allowed,
+                     found->owner_code);
     }
     if (found->is_frozen) {
         (void)puts("Frozen: too many statements about its members; begin a new audience.");

@@ -8,7 +8,7 @@
 #include "replication/record/receipt.h"
 
 /* One agency that states epochs without end must not use up the room of the others. */
-enum { KEYS_MAX = 32768, AGENCY_KEYS_MAX = 1024, STATE_SIZE_START = 256 * 1024 };
+enum { KEYS_MAX = 32768, AGENCY_KEYS_MAX = 4096, STATE_SIZE_START = 256 * 1024 };
 
 /* The keys this view was built with so far. */
 static enum ilea_error

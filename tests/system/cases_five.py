@@ -4,7 +4,7 @@ import os
 from support import (Line, Options, Agency, check, folder_contains, same, test, wait_converged, wait_for)
 
 CODES = ("AT-BK", "BE-FP", "CZ-PP", "DE-BK", "ES-GC")
-ROUNDS = int(os.environ.get("ILEA_FIVE_ROUNDS", "60"))
+ROUNDS = int(os.environ.get("ILEA_FIVE_ROUNDS", "120"))
 
 
 class Closed:
@@ -231,6 +231,10 @@ class World:
         for closed in self.closed:
             for code in sorted(closed.allowed(len(closed.acts))):
                 self.wait_known(code, closed)
+                shown = self.show(code, closed)
+                allowed = {one["code"] for one in shown["members"] if one["allowed"]}
+                same(allowed, closed.allowed(len(closed.acts)), f"who is allowed in {closed.name}, as {code} knows it")
+                check(shown["sealed"] == len(allowed) or not shown["usable"], f"keys at {code}:", shown)
         for code in CODES:
             must, may = self.expected(code)
             wait_for(f"what {code} must read", lambda: must <= self.reads(code), 60, 0.3)
