@@ -165,6 +165,8 @@ fail_open(const char *path, enum ilea_error error)
     }
 }
 
+enum { PASSES_MAX = 8 };
+
 /* Bundles being taken in. */
 struct importing {
     struct ilea_writer *writer;
@@ -291,6 +293,39 @@ say_imported(const struct ilea_command *command, const struct importing *importi
     }
 }
 
+/* All files, once: what stands in them, as counted in this pass. */
+static int
+import_files(struct importing *importing, const struct ilea_command *command)
+{
+    int code = 0;
+    importing->counts = (struct ilea_imported){ .taken = 0 };
+    importing->parts = 0;
+    importing->bytes = 0;
+    for (int i = 2; code == 0 && i < command->word_count; i++) {
+        code = import_file(importing, command->words[i]);
+        ilea_bundle_reader_close(&importing->reader);
+    }
+    return code;
+}
+
+/* Commits that come before what they name, as feeds do that their own author got back, or before the erasure of what
+ * they leave out: again, as long as that brings anything. */
+static int
+import_all(struct importing *importing, const struct ilea_command *command)
+{
+    uint64_t taken = 0, known = 0;
+    int code = 0;
+    for (unsigned pass = 0; code == 0 && pass < PASSES_MAX; pass++) {
+        code = import_files(importing, command);
+        if (pass == 0) known = importing->counts.known;
+        taken += importing->counts.taken;
+        if (importing->counts.waiting == 0 || importing->counts.taken == 0) break;
+    }
+    importing->counts.taken = taken;
+    importing->counts.known = known;
+    return code;
+}
+
 static int
 bundle_import(const struct ilea_command *command)
 {
@@ -305,10 +340,7 @@ bundle_import(const struct ilea_command *command)
     }
     if (code == 0) code = ilea_command_writer(command, NULL, NULL, &importing->writer);
     ilea_progress_begin(&importing->progress);
-    for (int i = 2; code == 0 && i < command->word_count; i++) {
-        code = import_file(importing, command->words[i]);
-        ilea_bundle_reader_close(&importing->reader);
-    }
+    if (code == 0) code = import_all(importing, command);
     if (code == 0) say_imported(command, importing);
     ilea_writer_close(importing->writer);
     free(importing);

@@ -13,6 +13,7 @@
 struct where_feed {
     struct ilea_feed_row row;
     uint64_t first, last;           /* the record's changes in it */
+    bool counts;                    /* it is for the same as the newest change; else the record was moved since */
 };
 
 /* A change that makes up what the record says now. */
@@ -126,11 +127,18 @@ find_changes(struct finding *finding, struct ilea_snapshot *snapshot, const stru
         finding->where->change_count++;
     }
     if (error != ILEA_ERROR_NOT_FOUND) return error;
+    for (uint32_t i = 0; i < finding->feed_count; i++) {
+        const struct ilea_feed_origin *one = &finding->feeds[i].row.origin;
+        const struct ilea_feed_origin *other = &finding->feeds[newest.feed].row.origin;
+        finding->feeds[i].counts =
+            one->scope == other->scope && memcmp(&one->audience, &other->audience, sizeof one->audience) == 0;
+    }
     error = newest.seq != 0 ? add_dot(finding, newest.feed, newest.seq, newest.index) : ILEA_ERROR_NONE;
     const struct ilea_record *record = ilea_snapshot_record(snapshot);
     for (uint32_t i = 0; i < record->entry_count && error == ILEA_ERROR_NONE; i++) {
         const struct ilea_dot *dot = &record->entries[i].dot;
         error = find_feed(finding, dot->feed, &at);
+        if (error == ILEA_ERROR_NONE && !finding->feeds[at].counts) continue;
         if (error == ILEA_ERROR_NONE) error = add_dot(finding, at, dot->seq, dot->index);
         if (error == ILEA_ERROR_NOT_FOUND) error = ILEA_ERROR_NONE;
     }
@@ -180,7 +188,8 @@ find_audience(struct finding *finding)
     if (error != ILEA_ERROR_NONE) return error;
     finding->is_closed = true;
     where->label = ilea_record_label(finding->record, origin->scope);
-    ilea_audience_text(&finding->audience, &finding->identity->agency, where->to);
+    (void)snprintf(where->to, sizeof where->to, "%s/%.*s", finding->audience.owner_code,
+                   (int)finding->audience.state.name.size, (const char *)finding->audience.state.name.data);
     return ILEA_ERROR_NONE;
 }
 
@@ -321,6 +330,7 @@ read_receipt(const struct finding *finding, struct ilea_span bytes, struct reach
     *reach = (struct reach){ .held = true, .seen = true };
     for (uint32_t i = 0; i < finding->feed_count && error == ILEA_ERROR_NONE; i++) {
         const struct where_feed *feed = &finding->feeds[i];
+        if (!feed->counts) continue;
         const struct ilea_receipt_feed said = said_of(&body, &feed->row, archive);
         if (said.held >= feed->first) reach->some = true;
         if (said.held < feed->last) reach->held = false;
@@ -339,7 +349,7 @@ is_acknowledged(const struct finding *finding, const struct ilea_agency_id *agen
         if (memcmp(finding->held.links[i].agency.bytes, agency->bytes, sizeof agency->bytes) != 0) continue;
         bool all = true;
         for (uint32_t j = 0; j < finding->feed_count; j++) {
-            if (finding->held.links[i].seqs[j] < finding->feeds[j].last) all = false;
+            if (finding->feeds[j].counts && finding->held.links[i].seqs[j] < finding->feeds[j].last) all = false;
         }
         return all;
     }

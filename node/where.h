@@ -32,7 +32,7 @@ struct ilea_where_agency {
 
 struct ilea_where {
     bool shared;
-    char to[ILEA_AUDIENCE_TEXT_SIZE]; /* "agency", "all-peers", or the closed audience of its newest change */
+    char to[ILEA_AUDIENCE_TEXT_SIZE]; /* "agency", "all-peers", or OWNER/NAME as of its newest change */
     uint32_t label;        /* of its newest change; 0: not known */
     uint32_t change_count; /* that others may have */
     uint32_t count;
