@@ -5,6 +5,7 @@
 
 #include "node/command_place.h"
 #include "node/date.h"
+#include "node/grant.h"
 #include "replication/reader/snapshot.h"
 #include "replication/record/label.h"
 #include "replication/store/view_store.h"
@@ -77,6 +78,16 @@ member_code(const struct look *look, const struct ilea_member *member, char code
     }
 }
 
+/* The highest label that we give a member; 0: none, for it is not approved here. Ourselves: all. */
+static uint32_t
+member_ceiling(const struct look *look, const struct ilea_member *member)
+{
+    struct ilea_agency_row row;
+    if (ilea_log_agency(look->txn, &member->agency, &row) != ILEA_ERROR_NONE) return 0;
+    if (row.state == ILEA_AGENCY_SELF) return ILEA_LABEL_RED;
+    return row.state == ILEA_AGENCY_APPROVED ? row.grant.tlp_max : 0;
+}
+
 static json_t *
 members_json(const struct look *look)
 {
@@ -93,9 +104,11 @@ members_json(const struct look *look)
             if (admin != NULL) member_code(look, admin, by);
             suspended = json_string(by);
         }
-        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:b,s:o}", "agency", id, "code", code, "level",
+        const uint32_t ceiling = member_ceiling(look, member);
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:b,s:o,s:o}", "agency", id, "code", code, "level",
                                               levels[member->level], "allowed", member->suspended ? 0 : 1,
-                                              "suspended_by", suspended));
+                                              "suspended_by", suspended, "ceiling",
+                                              ceiling != 0 ? json_string(ilea_grant_tlp_name(ceiling)) : json_null()));
     }
     return list;
 }
@@ -154,8 +167,13 @@ print_audience(const struct look *look)
         member_code(look, member, code);
         if (admin != NULL) member_code(look, admin, by);
         bool is_owner = memcmp(member->agency.bytes, found->row.owner.bytes, ILEA_ID_SIZE) == 0;
-        (void)printf("%-16s %s%s%s\n", code, is_owner ? "owner" : levels[member->level],
+        const uint32_t ceiling = member_ceiling(look, member);
+        (void)printf("%-16s %s%s%s", code, is_owner ? "owner" : levels[member->level],
                      member->suspended ? ", suspended by " : "", by);
+        if (ceiling == 0) (void)printf("; not approved here: it gets nothing of ours");
+        else if (ceiling < state->tlp) (void)printf("; of ours up to %s (peer approve --tlp-max)",
+                                                    ilea_grant_tlp_name(ceiling));
+        (void)putchar('\n');
     }
     uint32_t sealed, allowed;
     if (ilea_audience_recipients(look->txn, found, &sealed, &allowed) == ILEA_ERROR_NONE && sealed > allowed) {
