@@ -274,7 +274,10 @@ static enum ilea_error
 hide(struct ilea_view_builder *builder, const struct ilea_log_commit *commit, uint32_t index, enum ilea_error why)
 {
     builder->meta.hidden++;
-    return note_unread(builder, commit, index, why == ILEA_ERROR_UNKNOWN ? ILEA_UNREAD_NEWER : ILEA_UNREAD_BROKEN);
+    return note_unread(builder, commit, index,
+                       why == ILEA_ERROR_UNKNOWN      ? ILEA_UNREAD_NEWER
+                       : why == ILEA_ERROR_PERMISSION ? ILEA_UNREAD_REFUSED
+                                                      : ILEA_UNREAD_BROKEN);
 }
 
 /* One encrypted item: readable, parked until its key comes, or never readable. */
@@ -304,8 +307,9 @@ take_item(struct ilea_view_builder *builder, const struct ilea_item *item,
     if (error == ILEA_ERROR_NONE && builder->feed.origin.scope == ILEA_SCOPE_AUDIENCE) {
         enum ilea_error judged = ilea_builder_judge(builder, &item->epoch, commit->position, &counts, &is_stale);
         if (judged != ILEA_ERROR_NONE) return judged;
+        if (!counts) error = ILEA_ERROR_PERMISSION;
     }
-    if (error != ILEA_ERROR_NONE || !counts) return hide(builder, commit, index, error);
+    if (error != ILEA_ERROR_NONE) return hide(builder, commit, index, error);
     error = ilea_builder_catch_stray(builder, &change, &at, &is_stray);
     if (error != ILEA_ERROR_NONE || is_stray) return error;
     if (is_stale) error = ilea_view_put_stale(builder->view_txn, &builder->meta, &at);

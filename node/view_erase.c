@@ -105,7 +105,7 @@ drop_unread(struct ilea_view_builder *builder, const struct ilea_log_commit *row
     struct ilea_view_unread item = { .feed = row->feed, .seq = row->seq, .index = row->index };
     enum ilea_error error = ilea_view_get_unread(builder->view_txn, &item);
     if (error != ILEA_ERROR_NONE) return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
-    bool is_hidden = item.why == ILEA_UNREAD_NEWER || item.why == ILEA_UNREAD_BROKEN;
+    bool is_hidden = item.why != ILEA_UNREAD_KEY;
     if (is_hidden && builder->meta.hidden > 0) builder->meta.hidden--;
     return ilea_view_drop_unread(builder->view_txn, row->feed, row->seq, row->index);
 }
