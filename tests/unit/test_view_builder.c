@@ -333,7 +333,7 @@ test_view_builder_hides_foreign_audiences(void **state)
 static void
 test_view_builder_bounds_keys(void **state)
 {
-    enum { KEPT = 1024, MORE = 6 };
+    enum { KEPT = 4096, MORE = 6 };
     struct ilea_test_home *home = *state;
     static struct ilea_test_agency b;
     static struct ilea_epoch_id epochs[KEPT + MORE];
