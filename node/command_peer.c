@@ -137,6 +137,7 @@ peer_json(const struct ilea_agency *agency, const struct ilea_control_status *st
                   agency->row.endpoint.size > 0 ? (const char *)agency->row.endpoint.data : "",
                   agency->row.endpoint.size, "fingerprint", fingerprint, "manifest_index",
                   (json_int_t)manifest->index);
+    json_object_set_new(json, "waiting_feeds", json_integer(link != NULL ? (json_int_t)link->waiting : 0));
     add_decision(&agency->row, json);
     return json;
 }

@@ -299,7 +299,11 @@ print_status(const json_t *status)
         (void)printf("peer      %-16s %-22s link %-5s ", text(peer, "agency"), text(peer, "state_text"),
                      text(peer, "link"));
         if (known) {
-            (void)printf("%lld to go\n", number(peer, "lag_commits"));
+            (void)printf("%lld to go", number(peer, "lag_commits"));
+            if (number(peer, "waiting_feeds") > 0) {
+                (void)printf("; feeds that wait for what they name: %lld", number(peer, "waiting_feeds"));
+            }
+            (void)printf("\n");
         } else {
             (void)printf("holdings not known\n");
         }

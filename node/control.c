@@ -12,7 +12,7 @@
 #include "replication/record/change.h"
 
 enum { RESULT_FIELDS = 10, AGENCY_FIELDS = 6, DECISION_FIELDS = 11, REQUEST_FIELDS = 3, STATUS_FIELDS = 8,
-       BEHIND_FIELDS = 3, WITHHELD_FIELDS = 3, LINK_FIELDS = 5, COMPACTED_FIELDS = 5 };
+       BEHIND_FIELDS = 3, WITHHELD_FIELDS = 3, LINK_FIELDS = 6, COMPACTED_FIELDS = 5 };
 
 void
 ilea_control_put_text(struct ilea_msgpack_writer *writer, const char *text)
@@ -246,6 +246,7 @@ ilea_control_put_status(struct ilea_msgpack_writer *writer, const struct ilea_co
         ilea_msgpack_put_uint(writer, status->links[i].known ? 1 : 0);
         ilea_msgpack_put_uint(writer, status->links[i].lag_commits);
         ilea_msgpack_put_uint(writer, status->links[i].missing_commits);
+        ilea_msgpack_put_uint(writer, status->links[i].waiting);
     }
 }
 
@@ -282,6 +283,7 @@ ilea_control_get_status(struct ilea_span body, struct ilea_control_status *statu
         status->links[i].known = ilea_msgpack_get_uint32(&reader, 1) == 1;
         status->links[i].lag_commits = ilea_msgpack_get_uint(&reader);
         status->links[i].missing_commits = ilea_msgpack_get_uint(&reader);
+        status->links[i].waiting = ilea_msgpack_get_uint32(&reader, UINT32_MAX);
     }
     return ilea_msgpack_reader_done(&reader) ? ILEA_ERROR_NONE : ILEA_ERROR_MALFORMED;
 }

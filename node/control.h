@@ -142,6 +142,7 @@ struct ilea_control_link {
     struct ilea_agency_id agency;
     bool up, known;          /* known: what it holds; else the counts say nothing */
     uint64_t lag_commits, missing_commits;
+    uint32_t waiting;        /* feeds of which it brought commits too early */
 };
 /* An agency says that it has so many commits for us, of which we hold so many. */
 struct ilea_control_behind {

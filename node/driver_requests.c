@@ -79,7 +79,8 @@ answer_status(struct driver *driver, struct ilea_control_client *client)
         ilea_replicator_link_status(driver->replicator, i, &link);
         if (!link.exists) continue;
         status.links[status.link_count++] = (struct ilea_control_link){
-            link.agency, link.ready, link.known, link.lag_commits, link.missing_commits };
+            link.agency, link.ready, link.known, link.lag_commits, link.missing_commits,
+            link.waiting };
     }
     ilea_control_put_status(&client->answer, &status);
 }

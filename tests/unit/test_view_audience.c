@@ -13,6 +13,7 @@
 #include "node/home.h"
 #include "replication/record/commit.h"
 #include "replication/record/label.h"
+#include "replication/record/receipt.h"
 #include "replication/record/schema.h"
 #include "replication/reader/snapshot.h"
 #include "tests/support/home.h"
@@ -457,6 +458,18 @@ test_late_joiner(void **state)
     check_view(3, 0, 1, 0, true);
 }
 
+/* The last commit's item: why it cannot be read, as its author is told. */
+static void
+expect_refused(const struct line *line, uint32_t index)
+{
+    struct ilea_transaction *txn;
+    struct ilea_view_unread item = { .feed = line->feed.number, .seq = line->feed.seq, .index = index };
+    ILEA_TEST_OK(ilea_transaction_begin(reader.view, false, &txn));
+    ILEA_TEST_OK(ilea_view_get_unread(txn, &item));
+    assert_int_equal(item.why, ILEA_UNREAD_REFUSED);
+    ilea_transaction_abort(txn);
+}
+
 /* Items of those who might not write them, under what is no epoch of theirs, or before they named what they knew. */
 static void
 test_hidden(void **state)
@@ -475,6 +488,7 @@ test_hidden(void **state)
     put_record(&owners, &own, 3); /* another feed's epoch */
     (void)end(&owners);
     check_view(1, 0, 2, 0, true);
+    expect_refused(&owners, 0);
     const struct key none = make_key(&audience);
     begin(&owners);
     put_history(&owners, &none);
