@@ -189,6 +189,10 @@ print_preview(const struct ilea_record_info *info, const struct preview *preview
     } else {
         (void)printf("%zu get it, %zu do not. Nothing was written.\n", json_array_size(preview->gets),
                      json_array_size(preview->not));
+        if (info->shared && json_array_size(preview->not) > 0) {
+            ilea_command_say(stdout, "Where somebody has it who does not get it any more, it is erased; that needs "
+                                     "--confirm.");
+        }
     }
 }
 
