@@ -330,18 +330,18 @@ copy_shown(struct ilea_author *author, const struct ilea_type *type, bool is_fir
     return ILEA_ERROR_NONE;
 }
 
-/* The record says which closed audience it is shared in. */
+/* The record says which closed audience it is shared in; with each change, for who joined later may have no other, and
+ * what said so before may be erased. */
 static enum ilea_error
 name_place(struct ilea_author *author, const struct place *place)
 {
     struct ilea_msgpack_writer writer;
-    struct ilea_span value = nothing;
-    if (place->scope == ILEA_SCOPE_AUDIENCE) {
-        ilea_msgpack_writer_init(&writer, author->audience_value, sizeof author->audience_value);
-        ilea_msgpack_put_bin(&writer, place->audience.bytes, sizeof place->audience.bytes);
-        value = ilea_msgpack_written(&writer);
-    }
-    return change_value(author, ILEA_FIELD_AUDIENCE, nothing, value);
+    uint32_t first;
+    if (place->scope != ILEA_SCOPE_AUDIENCE) return change_value(author, ILEA_FIELD_AUDIENCE, nothing, nothing);
+    ilea_msgpack_writer_init(&writer, author->audience_value, sizeof author->audience_value);
+    ilea_msgpack_put_bin(&writer, place->audience.bytes, sizeof place->audience.bytes);
+    uint32_t siblings = ilea_record_find(&author->record, ILEA_FIELD_AUDIENCE, nothing, &first);
+    return add_op(author, ILEA_FIELD_AUDIENCE, nothing, ilea_msgpack_written(&writer), first, siblings);
 }
 
 /* Where a record of ours is now. */
@@ -767,6 +767,8 @@ update(struct ilea_author *author, const struct ilea_put *put, const struct ilea
         result->outcome = ILEA_PUT_UNCHANGED;
         return ILEA_ERROR_NONE;
     }
+    if (!moves && !again && after.scope == ILEA_SCOPE_AUDIENCE) error = name_place(author, &after);
+    if (error != ILEA_ERROR_NONE) return error;
     bool was_shared = before.scope != ILEA_SCOPE_AGENCY && (moves || again);
     if (was_shared) error = check_narrowing(author, put, &before, &after, &narrows, result);
     if (error == ILEA_ERROR_NONE) error = write_ops(author, put, &after, moves, result);

@@ -256,3 +256,32 @@ def audience_document_left(place):
         agency.stop()
         agency.verify()
 
+
+
+@test
+def audience_left_behind(place):
+    """Removed with --erase: for those who are left it is the record it was, in the audience, and can be changed."""
+    a, b, c, d = agencies = friends(place, ["AT-BK", "BE-FP", "CZ-PP", "DE-BK"])
+    for agency in agencies:
+        agency.start()
+    a.run("audience", "new", "Left", "--members", "BE-FP,CZ-PP", "--history", "none")
+    ref, record = a.new("Kept for one", to="Left")
+    wait_for("it at both", lambda: titles(b) == titles(c) == {"Kept for one"}, 30, 0.2)
+    a.run("audience", "remove", "Left", "CZ-PP", "--erase", "--confirm")
+    wait_for("it gone where it is not for", lambda: not titles(c), 40, 0.3)
+    a.run("set", ref, "problem=written later")
+    wait_for("the change", lambda: b.json("show", ref).get("problem") == "written later", 30, 0.2)
+    for agency in (a, b):
+        shown = agency.json("show", ref)
+        same((shown["audience"], shown["label"], shown["title"]), ("AT-BK/Left", "amber", "Kept for one"), "the record")
+    same(a.json("where", ref)["where"]["to"], "AT-BK/Left", "where it is")
+    same(a.run("publish", ref, "--to", "Left").code, 0, "published where it is")
+    # Who joins without history reads later changes alone, and for whom they are.
+    a.run("audience", "add", "Left", "DE-BK")
+    a.run("set", ref, "problem=written last")
+    wait_for("the last change", lambda: record in d.export(), 30, 0.2)
+    part = d.export()[record]
+    same((part["audience"], part["label"], part["problem"], part.get("title")),
+         ("AT-BK/Left", "amber", "written last", None), "what who came later reads")
+    for agency in agencies:
+        agency.verify()
