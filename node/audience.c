@@ -304,13 +304,20 @@ make_act(struct changing *changing, const char **what)
     const char *code = code_of(changing, subject);
     if (request->verb == ILEA_AUDIENCE_ADD) {
         *what = member != NULL ? "level" : "add";
+        if (member != NULL && request->members[0].level == ILEA_ACCESS_NONE) {
+            return refuse(changing, ILEA_ERROR_INVALID, "%s is a member already (%s): to change that, --level", code,
+                          member->level == ILEA_ACCESS_READ        ? "read"
+                              : member->level == ILEA_ACCESS_WRITE ? "write"
+                                                                   : "admin");
+        }
         if (member != NULL && member->level == request->members[0].level && !is_own(changing, subject)) {
             return refuse(changing, ILEA_ERROR_INVALID, "%s is a member already, with that level", code);
         }
         if (member != NULL && member->suspended) {
             return refuse(changing, ILEA_ERROR_INVALID, "%s is suspended: confirm or lift that first", code);
         }
-        return make_adds(changing, ILEA_ACCESS_NONE);
+        return make_adds(changing,
+                         request->members[0].level == ILEA_ACCESS_NONE ? ILEA_ACCESS_WRITE : ILEA_ACCESS_NONE);
     }
     if (member == NULL) return refuse(changing, ILEA_ERROR_NOT_FOUND, "%s is no member of %s", code, changing->name);
     if (is_own(changing, subject)) {

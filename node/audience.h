@@ -31,7 +31,7 @@ struct ilea_audience_request {
     uint32_t member_count;             /* NEW, LIST: at least one; else exactly one */
     struct ilea_audience_member {
         struct ilea_agency_id agency;
-        enum ilea_access level;        /* NEW, ADD */
+        enum ilea_access level;        /* NEW, ADD; of ADD also NONE: the usual one, for who is no member yet */
     } members[ILEA_MEMBER_ACTS_MAX];
 };
 

@@ -99,10 +99,28 @@ is_reader(const struct ilea_epoch_row *row, const uint8_t key[ILEA_EPOCH_READER_
     return false;
 }
 
-/* Whether the member lacks the key of an epoch and may have it. */
+/* Whether a member may have keys from before it came at all: whatever label the audience takes may be under them, and
+ * with four eyes nobody has seen that it goes to this member. */
+static enum ilea_error
+may_have_older(struct ilea_author *author, const struct ilea_membership_state *state,
+               const struct ilea_member *member, bool *may)
+{
+    const struct ilea_reach_agencies *agencies;
+    const struct ilea_reach_what what = { ILEA_SCOPE_AUDIENCE, state, state->tlp, NULL, NULL };
+    enum ilea_error error = ilea_author_agencies(author, &agencies);
+    *may = false;
+    for (uint32_t i = 0; error == ILEA_ERROR_NONE && !author->four_eyes && i < agencies->count; i++) {
+        const struct ilea_reach_agency *agency = &agencies->rows[i];
+        if (memcmp(agency->id.bytes, member->agency.bytes, sizeof agency->id.bytes) != 0) continue;
+        *may = ilea_reach_to(agency, &what) == ILEA_REACH_GETS;
+    }
+    return error;
+}
+
+/* Whether the member lacks the key of an epoch and may have it; `older`: one from before it came, too. */
 static bool
 is_due(const struct ilea_membership *membership, const struct known_epoch *epoch, const struct ilea_member *member,
-       const uint8_t key[ILEA_EPOCH_READER_SIZE], const struct ilea_agency_id *own)
+       const uint8_t key[ILEA_EPOCH_READER_SIZE], const struct ilea_agency_id *own, bool older)
 {
     enum ilea_access level;
     if (is_reader(&epoch->row, key)) return false;
@@ -114,7 +132,11 @@ is_due(const struct ilea_membership *membership, const struct known_epoch *epoch
         && level != ILEA_ACCESS_NONE) {
         return false;
     }
-    return ilea_membership_may_have(membership, epoch->ids, epoch->id_count, &member->agency);
+    bool was_member = ilea_membership_at(membership, epoch->ids, epoch->id_count, false, &member->agency, &level)
+            == ILEA_ERROR_NONE
+        && level != ILEA_ACCESS_NONE;
+    return (was_member || older)
+        && ilea_membership_may_have(membership, epoch->ids, epoch->id_count, &member->agency);
 }
 
 /* Whether we have the key; if it was sealed to us, we do from now on. */
@@ -180,7 +202,7 @@ add_reader(struct ilea_author *author, struct known_epoch *epoch, const uint8_t 
 /* What one member lacks. */
 static enum ilea_error
 hand_over(struct ilea_author *author, uint32_t line, const struct ilea_membership *membership,
-          struct known_epochs *known, const struct ilea_member *member, struct known_epoch **due)
+          struct known_epochs *known, const struct ilea_member *member, bool older, struct known_epoch **due)
 {
     uint8_t key[ILEA_EPOCH_READER_SIZE];
     uint32_t count = 0;
@@ -190,7 +212,7 @@ hand_over(struct ilea_author *author, uint32_t line, const struct ilea_membershi
     for (uint32_t i = 0; i < known->count && error == ILEA_ERROR_NONE; i++) {
         struct known_epoch *epoch = &known->epochs[i];
         bool holds = false;
-        if (!is_due(membership, epoch, member, key, &author->identity->agency)) continue;
+        if (!is_due(membership, epoch, member, key, &author->identity->agency, older)) continue;
         error = hold(author, epoch, &holds);
         if (holds) due[count++] = epoch;
     }
@@ -223,7 +245,9 @@ hand_over_all(struct ilea_author *author, const struct ilea_audience_id *audienc
         if (member->suspended || memcmp(member->agency.bytes, author->identity->agency.bytes, ILEA_ID_SIZE) == 0) {
             continue;
         }
-        error = hand_over(author, line, membership, &known, member, due);
+        bool older = false;
+        error = may_have_older(author, state, member, &older);
+        if (error == ILEA_ERROR_NONE) error = hand_over(author, line, membership, &known, member, older, due);
     }
     free(due);
     free_epochs(&known);

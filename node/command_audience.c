@@ -465,15 +465,39 @@ renew(const struct ilea_command *command, const struct ilea_audience_id *audienc
     return 0;
 }
 
-/* In words what was done. */
+/* Why one who was added gets no keys from before, though the audience has a history to give; NULL: it gets them. */
+static const char *
+why_no_history(const struct ilea_command *command, const struct look *look, const struct ilea_member *member)
+{
+    struct ilea_config config = { .four_eyes = false };
+    char reason[ILEA_REASON_SIZE];
+    if (ilea_home_config(command->home, &config, reason) == ILEA_ERROR_NONE && config.four_eyes) {
+        return "with four_eyes nobody has approved that it goes to them";
+    }
+    if (member_ceiling(look, member) >= look->found.state.tlp) return NULL;
+    return "its approval here allows less than the audience takes";
+}
+
+/* In words what was done; `before`: the level it had, NONE of who was no member. */
 static void
-print_done(const struct ilea_command *command, const struct look *look, const char *name, const char *code)
+print_done(const struct ilea_command *command, const struct look *look, const char *name,
+           const struct ilea_agency_id *agency, enum ilea_access before)
 {
     struct records records = { .count = 0 };
     const struct ilea_membership_state *state = &look->found.state;
+    const struct ilea_member *member = ilea_membership_find(state, agency);
+    const char *code = command->words[3];
     char line[400], history[ILEA_DATE_SIZE];
     history_text(state->history_ms, history);
-    if (strcmp(command->words[1], "add") == 0 && state->history_ms == 0) {
+    bool adds = strcmp(command->words[1], "add") == 0 && member != NULL;
+    const char *why = adds && before == ILEA_ACCESS_NONE ? why_no_history(command, look, member) : NULL;
+    if (adds && before != ILEA_ACCESS_NONE) {
+        (void)snprintf(line, sizeof line, "%s has the level %s in %s now; it had %s.", code, levels[member->level],
+                       name, levels[before]);
+    } else if (adds && why != NULL) {
+        (void)snprintf(line, sizeof line, "%s is in %s. What was written before stays closed to it: %s. One by one: "
+                                          "ilea publish REF --to %s --confirm", code, name, why, name);
+    } else if (strcmp(command->words[1], "add") == 0 && state->history_ms == 0) {
         (void)snprintf(line, sizeof line, "%s is in %s: it reads what is written from now on.", code, name);
     } else if (strcmp(command->words[1], "add") == 0) {
         bool all = state->history_ms >= ILEA_HISTORY_ALL;
@@ -534,7 +558,7 @@ audience_change(const struct ilea_command *command, enum ilea_audience_verb verb
 {
     struct look look;
     char name[ILEA_AUDIENCE_TEXT_SIZE] = "";
-    enum ilea_access level = verb == ILEA_AUDIENCE_ADD ? ILEA_ACCESS_WRITE : ILEA_ACCESS_NONE;
+    enum ilea_access level = ILEA_ACCESS_NONE;
     if (command->word_count != 4) return ilea_command_usage("an audience and an agency are wanted");
     if (command->level != NULL && !parse_level(command->level, strlen(command->level), &level)) {
         return ilea_command_fail(EX_DATAERR, "a level is read, write or admin, not %.40s", command->level);
@@ -551,6 +575,7 @@ audience_change(const struct ilea_command *command, enum ilea_audience_verb verb
     if (verb == ILEA_AUDIENCE_SUSPEND) {
         request->reason = (struct ilea_span){ (const uint8_t *)command->reason, strlen(command->reason) };
     }
+    enum ilea_access before = ILEA_ACCESS_NONE;
     int code = begin_look(&look, command);
     if (code == 0) code = ilea_command_find_audience(look.cache, look.log, look.txn, command->words[2], &look.found);
     if (code == 0) {
@@ -558,13 +583,17 @@ audience_change(const struct ilea_command *command, enum ilea_audience_verb verb
         ilea_audience_text(&look.found, own_id(&look), name);
         code = ilea_command_members(look.log, look.txn, command->words[3], level, request);
     }
+    if (code == 0) {
+        const struct ilea_member *member = ilea_membership_find(&look.found.state, &request->members[0].agency);
+        if (member != NULL) before = member->level;
+    }
     const bool only_plan = command->erase && !command->confirm;
     if (code == 0 && only_plan) code = print_erase_plan(command, &look, name);
     end_look(&look);
     if (code == 0 && !only_plan) {
         code = carry_out(command, request, &look);
         if (code == 0 && command->json) ilea_command_print(json_pack("{s:o}", "audience", audience_json(&look)));
-        else if (code == 0) print_done(command, &look, name, command->words[3]);
+        else if (code == 0) print_done(command, &look, name, &request->members[0].agency, before);
         const struct ilea_agency_id own = code == 0 ? *own_id(&look) : (struct ilea_agency_id){ { 0 } };
         end_look(&look);
         if (code == 0 && command->erase) code = erase_there(command, &request->audience, &own);
