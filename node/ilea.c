@@ -221,6 +221,22 @@ finish(int code)
     return code != 0 ? code : ilea_command_fail(EX_IOERR, "the output could not be written");
 }
 
+/* Options by which people keep something from being done, or let it be done, given to a command that does not look at
+ * them: it would do what they do not expect. */
+static const char *
+find_misplaced(const struct ilea_command *command)
+{
+    const char *word = command->words[0];
+    bool is_audience = strcmp(word, "audience") == 0, is_publish = strcmp(word, "publish") == 0;
+    if (command->dry_run && !is_publish) return "--dry-run";
+    if (command->confirm && !is_publish && !is_audience && strcmp(word, "erase") != 0 && strcmp(word, "import") != 0) {
+        return "--confirm";
+    }
+    if (command->erase && !is_audience) return "--erase";
+    bool makes_one = is_audience && command->word_count > 1 && strcmp(command->words[1], "new") == 0;
+    return command->history != NULL && !makes_one ? "--history" : NULL;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -238,6 +254,11 @@ main(int argc, char **argv)
         return ilea_command_fail(EX_CONFIG, "this libsodium fails its self-test; upgrade the package");
     }
     ilea_damage_watch("ilea", command.home);
+    const char *misplaced = find_misplaced(&command);
+    if (misplaced != NULL) {
+        return ilea_command_fail(EX_USAGE, "%s takes no %s; nothing was done; see ilea --help", command.words[0],
+                                 misplaced);
+    }
     for (unsigned i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(commands[i].name, command.words[0]) == 0) return finish(commands[i].run(&command));
     }

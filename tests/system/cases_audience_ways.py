@@ -2,7 +2,7 @@
 import os
 import time
 
-from support import DATAERR, check, folder_contains, same, test, wait_for, waits
+from support import DATAERR, USAGE, check, folder_contains, same, test, wait_for, waits
 from cases_documents import blobs, fetch, make_file
 
 
@@ -276,6 +276,13 @@ def audience_left_behind(place):
         same((shown["audience"], shown["label"], shown["title"]), ("AT-BK/Left", "amber", "Kept for one"), "the record")
     same(a.json("where", ref)["where"]["to"], "AT-BK/Left", "where it is")
     same(a.run("publish", ref, "--to", "Left").code, 0, "published where it is")
+    same(a.run("audience", "add", "Left", "BE-FP", check_code=False).code, DATAERR, "a member, without a level")
+    for words in (("need", "new", "--title", "x", "--to", "all-peers", "--dry-run"),
+                  ("erase", ref, "--reason", "x", "--confirm", "--dry-run"),
+                  ("retract", ref, "--reason", "x", "--dry-run"),
+                  ("audience", "add", "Left", "DE-BK", "--history", "none"), ("set", ref, "problem=x", "--confirm")):
+        same(a.run(*words, check_code=False).code, USAGE, "an option that the command does not look at")
+    same(titles(a), {"Kept for one"}, "what is there after all that")
     # Who joins without history reads later changes alone, and for whom they are.
     a.run("audience", "add", "Left", "DE-BK")
     a.run("set", ref, "problem=written last")
