@@ -99,22 +99,27 @@ count_comments(struct ilea_transaction *view, const struct ilea_record_info *inf
     return error;
 }
 
+int
+ilea_command_was_erased(struct ilea_log *log, struct ilea_transaction *txn, const char *ref)
+{
+    struct ilea_gone_row gone;
+    char time[ILEA_TIME_SIZE];
+    if (ilea_erasure_find(txn, ilea_log_identity(log), ref, &gone) != ILEA_ERROR_NONE) return 0;
+    ilea_time_format(gone.time_ms, time);
+    return ilea_command_fail(EX_NOINPUT, "%s was erased on %s; see: ilea erasures", ref, time);
+}
+
 static int
 find_one(const struct ilea_command *command, struct ilea_log *log, struct ilea_transaction *txn,
          struct ilea_snapshot *snapshot, const char *ref, struct ilea_record_info *info)
 {
-    struct ilea_gone_row gone;
     enum ilea_error error = ilea_snapshot_by_ref(snapshot, ref, info);
     if (error == ILEA_ERROR_INVALID) {
         return ilea_command_fail(EX_USAGE, "%s is neither a ref such as FR-PN-N42 nor a record id", ref);
     }
     if (error == ILEA_ERROR_NOT_FOUND) {
-        if (ilea_erasure_find(txn, ref, &gone) == ILEA_ERROR_NONE) {
-            char time[ILEA_TIME_SIZE];
-            ilea_time_format(gone.time_ms, time);
-            return ilea_command_fail(EX_NOINPUT, "%s was erased on %s; see: ilea erasures", ref, time);
-        }
-        return ilea_command_fail(EX_NOINPUT, "no record %s here; nothing was erased", ref);
+        int code = ilea_command_was_erased(log, txn, ref);
+        return code != 0 ? code : ilea_command_fail(EX_NOINPUT, "no record %s here; nothing was erased", ref);
     }
     if (error != ILEA_ERROR_NONE) return read_fault(command, error);
     if (memcmp(info->agency.bytes, ilea_log_identity(log)->agency.bytes, ILEA_ID_SIZE) != 0) {
@@ -398,7 +403,7 @@ ilea_command_erasures(const struct ilea_command *command)
     if (error == ILEA_ERROR_NOT_FOUND && command->json) {
         ilea_command_print(json_pack("{s:O}", "erasures", list));
     } else if (error == ILEA_ERROR_NOT_FOUND && count == 0) {
-        (void)puts("nothing was erased");
+        (void)fputs("We have erased nothing.\n", stderr);
     }
     json_decref(list);
     if (error == ILEA_ERROR_NOT_FOUND) return 0;

@@ -162,8 +162,16 @@ print_preview(const struct ilea_record_info *info, const struct preview *preview
 {
     size_t i;
     json_t *entry;
-    (void)printf("%s to %s, %s%s\n", info->ref, preview->place->text, ilea_label_name(preview->label),
-                 info->shared ? " (it is published already)" : "");
+    char readers[ILEA_AUDIENCE_TEXT_SIZE];
+    (void)printf("%s to %s, %s", info->ref, preview->place->text, ilea_label_name(preview->label));
+    if (ilea_command_readers(preview->snapshot, readers) != ILEA_SCOPE_AGENCY) {
+        (void)printf(" (it is published already, to %s)", readers);
+    }
+    (void)putchar('\n');
+    if (preview->refused[0] != '\0') { /* why stands in the message */
+        (void)puts("Nobody gets it: publishing is refused.");
+        return;
+    }
     json_array_foreach(preview->gets, i, entry) {
         (void)printf("%-16s gets it\n", json_string_value(json_object_get(entry, "code")));
     }
@@ -180,9 +188,7 @@ print_preview(const struct ilea_record_info *info, const struct preview *preview
         }
         ilea_command_say(stdout, line);
     }
-    if (preview->refused[0] != '\0') {
-        (void)printf("Nobody gets it: publishing is refused.\n");
-    } else if (preview->place->scope == ILEA_SCOPE_PEERS) {
+    if (preview->place->scope == ILEA_SCOPE_PEERS) {
         (void)printf("%zu get it, %zu do not; whoever is approved later gets it, too, as far as\n"
                      "the approval allows. Nothing was written.\n",
                      json_array_size(preview->gets), json_array_size(preview->not));

@@ -5,6 +5,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "node/command_erase.h"
 #include "node/command_review.h"
 #include "node/command_send.h"
 #include "node/json.h"
@@ -249,6 +250,21 @@ ilea_command_type(const struct ilea_command *command)
     return ilea_command_usage("a type takes new or list");
 }
 
+/* Nothing here has that ref or id: it never was, or was erased. */
+static int
+not_found(const struct ilea_command *command, const char *ref)
+{
+    struct ilea_log *log = NULL;
+    struct ilea_transaction *txn = NULL;
+    int code = ilea_command_log(command, &log);
+    if (code == 0 && ilea_transaction_begin(ilea_log_environment(log), false, &txn) == ILEA_ERROR_NONE) {
+        code = ilea_command_was_erased(log, txn, ref);
+    }
+    ilea_transaction_abort(txn);
+    ilea_log_close(log);
+    return code != 0 ? code : ilea_command_fail(EX_NOINPUT, "no record %s here", ref);
+}
+
 int
 ilea_command_find_record(const struct ilea_command *command, const char *ref, struct ilea_replica **replica,
             struct ilea_snapshot **snapshot, struct ilea_record_info *info)
@@ -260,9 +276,7 @@ ilea_command_find_record(const struct ilea_command *command, const char *ref, st
     if (error == ILEA_ERROR_INVALID) {
         return ilea_command_fail(EX_USAGE, "%s is neither a ref such as FR-PN-N42 nor a record id", ref);
     }
-    if (error == ILEA_ERROR_NOT_FOUND) {
-        return ilea_command_fail(EX_NOINPUT, "no record %s here", ref);
-    }
+    if (error == ILEA_ERROR_NOT_FOUND) return not_found(command, ref);
     return ilea_command_view_fault(command, error);
 }
 

@@ -82,7 +82,7 @@ show_erased(const struct ilea_command *command, struct ilea_log *log)
     struct ilea_erasure erasure = { .count = 0 };
     char since[ILEA_TIME_SIZE], heard[ILEA_TIME_SIZE];
     enum ilea_error error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
-    if (error == ILEA_ERROR_NONE) error = ilea_erasure_find(txn, command->words[1], &gone);
+    if (error == ILEA_ERROR_NONE) error = ilea_erasure_find(txn, ilea_log_identity(log), command->words[1], &gone);
     if (error == ILEA_ERROR_NONE) error = ilea_erasure_make(txn, ilea_log_identity(log), &gone, &erasure);
     if (error == ILEA_ERROR_NONE && command->json) {
         ilea_command_print(ilea_command_where_erased(&erasure));

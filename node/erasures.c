@@ -85,18 +85,33 @@ ilea_erasure_free(struct ilea_erasure *erasure)
     erasure->agencies = NULL;
 }
 
+/* Whether a ref names records of ours. */
+static enum ilea_error
+is_own_code(struct ilea_transaction *log, const struct ilea_log_identity *identity, struct ilea_span code, bool *is_own)
+{
+    struct ilea_agency *own = malloc(sizeof *own);
+    enum ilea_error error = own != NULL ? ilea_agency_load(log, &identity->agency, own) : ILEA_ERROR_NO_MEMORY;
+    *is_own = error == ILEA_ERROR_NONE && own->manifest.code.size == code.size
+        && memcmp(own->manifest.code.data, code.data, code.size) == 0;
+    free(own);
+    return error;
+}
+
 enum ilea_error
-ilea_erasure_find(struct ilea_transaction *log, const char *name, struct ilea_gone_row *gone)
+ilea_erasure_find(struct ilea_transaction *log, const struct ilea_log_identity *identity, const char *name,
+                  struct ilea_gone_row *gone)
 {
     const struct ilea_span text = { (const uint8_t *)name, strlen(name) };
     struct ilea_record_id id;
     struct ilea_span code;
     char letter = 0;
     uint32_t number = 0, index = 0;
-    bool is_id = ilea_uuid_parse(text, &id);
+    bool is_id = ilea_uuid_parse(text, &id), is_own = is_id;
     if (!is_id && !ilea_ref_parse(name, &code, &letter, &number, &index)) return ILEA_ERROR_NOT_FOUND;
     const struct ilea_type *type = is_id ? NULL : ilea_type_by_letter(letter);
-    enum ilea_error error = ilea_log_gone_next(log, NULL, gone);
+    enum ilea_error error = is_id ? ILEA_ERROR_NONE : is_own_code(log, identity, code, &is_own);
+    if (error == ILEA_ERROR_NONE && !is_own) error = ILEA_ERROR_NOT_FOUND;
+    if (error == ILEA_ERROR_NONE) error = ilea_log_gone_next(log, NULL, gone);
     for (; error == ILEA_ERROR_NONE; error = ilea_log_gone_next(log, gone, gone)) {
         if (ilea_erasure_is_narrowing(gone)) continue;
         if (is_id && memcmp(gone->record.bytes, id.bytes, sizeof id.bytes) == 0) return ILEA_ERROR_NONE;

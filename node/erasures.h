@@ -26,9 +26,9 @@ ILEA_MUST_USE enum ilea_error ilea_erasure_make(struct ilea_transaction *log, co
                                                 const struct ilea_gone_row *gone, struct ilea_erasure *erasure);
 void ilea_erasure_free(struct ilea_erasure *erasure);
 
-/* The erased record that a ref or id names. NOT_FOUND. */
-ILEA_MUST_USE enum ilea_error ilea_erasure_find(struct ilea_transaction *log, const char *name,
-                                                struct ilea_gone_row *gone);
+/* The erased record of ours that a ref or id names. NOT_FOUND. */
+ILEA_MUST_USE enum ilea_error ilea_erasure_find(struct ilea_transaction *log, const struct ilea_log_identity *identity,
+                                                const char *name, struct ilea_gone_row *gone);
 /* Narrowed: it is still there, for fewer. */
 bool ilea_erasure_is_narrowing(const struct ilea_gone_row *gone);
 
