@@ -7,12 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "crypto/random.h"
 #include "node/agency.h"
 #include "node/command.h"
 #include "node/damage.h"
 #include "node/verify.h"
 #include "node/view.h"
+#include "node/view_compare.h"
 
 void
 ilea_verify_fault(struct ilea_verify *verify, const char *format, ...)
@@ -27,29 +27,13 @@ ilea_verify_fault(struct ilea_verify *verify, const char *format, ...)
     json_array_append_new(verify->list, json_string(line));
 }
 
-static bool
-same_documents(struct ilea_transaction *ours, struct ilea_transaction *rebuilt)
-{
-    struct ilea_view_document one = { .record = 0 }, other = { .record = 0 };
-    for (;;) {
-        enum ilea_error error = ilea_view_document_next(ours, &one);
-        if (ilea_view_document_next(rebuilt, &other) != error) return false;
-        if (error == ILEA_ERROR_NOT_FOUND) return true;
-        if (error != ILEA_ERROR_NONE || memcmp(one.root.bytes, other.root.bytes, sizeof one.root.bytes) != 0
-            || one.record != other.record || one.size != other.size
-            || !ilea_equal_secret(one.key.bytes, other.key.bytes, sizeof one.key.bytes)) {
-            return false;
-        }
-    }
-}
-
 /* One record of ours against the same one of the rebuilt view. */
 static enum ilea_error
 compare_record(struct ilea_transaction *ours, struct ilea_transaction *rebuilt, const struct ilea_view_row *one)
 {
     struct ilea_view_row other;
     struct ilea_view_agency agency;
-    enum ilea_error error = ilea_view_find(rebuilt, one->agency, one->type, &one->id, &other);
+    enum ilea_error error = ilea_view_same_record(rebuilt, one, &other);
     if (error == ILEA_ERROR_NONE) error = ilea_view_agency(ours, one->agency, &agency);
     if (error == ILEA_ERROR_NONE) error = ilea_view_check(one, &agency.id);
     if (error == ILEA_ERROR_NONE && memcmp(one->hash, other.hash, sizeof one->hash) != 0) error = ILEA_ERROR_BAD_HASH;
@@ -72,7 +56,9 @@ compare_views(struct ilea_verify *verify, struct ilea_transaction *ours, struct 
                           (unsigned long long)a.records, (unsigned long long)a.lsn,
                           (unsigned long long)b.records, (unsigned long long)b.lsn);
     }
-    if (!same_documents(ours, rebuilt)) ilea_verify_fault(verify, "the view's documents differ from a rebuild");
+    if (!ilea_view_same_documents(ours, rebuilt)) {
+        ilea_verify_fault(verify, "the view's documents differ from a rebuild");
+    }
     struct ilea_view_row row = { .number = 0 };
     uint64_t seen = 0;
     enum ilea_error error;
@@ -139,7 +125,7 @@ verify_view_once(struct ilea_verify *verify, const struct ilea_keys *keys)
     if (error == ILEA_ERROR_NONE) error = ilea_transaction_begin(rebuilt, false, &theirs);
     if (error == ILEA_ERROR_NONE && is_behind(verify, position)) error = ILEA_ERROR_BUSY;
     if (error == ILEA_ERROR_NONE) compare_views(verify, ours, theirs);
-    if (error == ILEA_ERROR_NONE) error = ilea_verify_documents(verify, theirs);
+    if (error == ILEA_ERROR_NONE) error = ilea_verify_documents(verify, ours);
     ilea_transaction_abort(ours);
     ilea_transaction_abort(theirs);
     ilea_view_builder_free(builder);

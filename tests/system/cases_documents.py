@@ -412,3 +412,23 @@ def document_input(place):
     b.stop()
     result = b.run("fetch", ref, "--out", place.path("out"), check_code=TEMPFAIL)
     check("ilea-node" in result.err, "what to do", result)
+
+
+@test
+def documents_verified(place):
+    """`verify` after an erasure: a rebuild numbers the records behind it otherwise, and that is no fault."""
+    a, b = federation(place, ["AT-BK", "BE-FP"])
+    for agency in (a, b):
+        agency.start()
+    first, _ = a.new("To be erased")
+    second, _ = a.new("With a plan")
+    path = make_file(place, "plan", 300000)
+    a.run("attach", second, path)
+    wait_for("both at the other", lambda: len(b.export()) == 2, 30, 0.2)
+    wait_for("the plan at the other", lambda: percent(b, second, "plan") is not None, 30, 0.2)
+    fetch(b, second, path)
+    a.run("erase", first, "--reason", "an error", "--confirm")
+    wait_for("it gone at the other", lambda: len(b.export()) == 1, 30, 0.2)
+    for agency in (a, b):
+        said = agency.json("verify")
+        same((said["ok"], said["documents"], said["faults"]), (True, 1, []), "verify at " + agency.code)
