@@ -6,11 +6,13 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
 
-from support import (DATAERR, TEMPFAIL, USAGE, Failure, check, federation, make_rows, real_or_made, same, test,
-                     wait_converged, wait_for)
+from support import (DATAERR, ROOT, TEMPFAIL, USAGE, Failure, Skip, check, federation, make_rows, program,
+                     real_or_made, same, test, wait_converged, wait_for)
 
 
 @test
@@ -424,3 +426,20 @@ def compact(place):
     fr.stop()
     fr.verify()
     fr.run("audit", "verify")
+
+
+@test
+def benchmarks(place):
+    """bench/run.py goes through, small: what it sends is what the daemon takes."""
+    build = os.path.dirname(os.path.dirname(os.path.abspath(program("ilea"))))
+    if not os.path.exists(os.path.join(build, "bench", "floor")):
+        raise Skip("the benchmarks are not built here")
+    words = ["--records", "300", "--rounds", "1", "--members", "3", "--document", "2"]
+    done = subprocess.run([sys.executable, os.path.join(ROOT, "bench", "run.py"), *words], capture_output=True,
+                          text=True, check=False, timeout=240,
+                          env={**os.environ, "BENCH_BUILD": build, "BENCH_TMP": place.folder})
+    same(done.returncode, 0, "exit status of run.py: " + done.stderr[-300:])
+    told = {json.loads(line)["figure"] for line in done.stdout.splitlines()}
+    missing = {"import", "first_sync_until_readable", "write_visible_at_peer_p99", "revoke_one_of_many",
+               "audience_epoch_sealed", "audience_member_removed", "fetch"} - told
+    same(missing, set(), "figures that were not told")
