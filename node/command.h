@@ -15,13 +15,16 @@
 #include "node/writer.h"
 #include "replication/reader/snapshot.h"
 
-enum { ILEA_ARGUMENTS_MAX = 64, ILEA_SETS_MAX = 256, ILEA_ROOT_FOLDERS_MAX = 16, ILEA_LAST_GOOD_MAX = 64 };
+enum { ILEA_ARGUMENTS_MAX = 64, ILEA_OPTIONS_MAX = 512, ILEA_SETS_MAX = 256, ILEA_ROOT_FOLDERS_MAX = 16,
+       ILEA_LAST_GOOD_MAX = 64 };
 
 /* The command line, parsed. Options may stand anywhere. */
 struct ilea_command {
     char home[ILEA_PATH_SIZE];
     const char *words[ILEA_ARGUMENTS_MAX]; /* what is no option, the command's own words first */
     int word_count;
+    const char *options[ILEA_OPTIONS_MAX]; /* names of those that were given, without dashes */
+    int option_count;
     const char *sets[ILEA_SETS_MAX];       /* --set, in order */
     int sets_count;
     const char *roots[ILEA_ROOT_FOLDERS_MAX];     /* --roots, in order */

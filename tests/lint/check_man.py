@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 
-NOUNS = {"peer", "admin", "audit", "key", "fork", "bundle"}  # with verbs of their own
+NOUNS = {"peer", "admin", "audience", "audit", "key", "fork", "bundle", "review"}  # with verbs of their own
 ALWAYS = {"--help", "--version", "-h"}  # of every program; the usage text need not name them
 
 
@@ -61,6 +61,23 @@ def commands_in_page(page):
             noun, verb = found.groups()
             commands.add(f"{noun} {verb}" if noun in NOUNS and verb else noun)
     return commands
+
+
+def headers_in_page(page):
+    """Of each .It that names a command: (its words, the options in it), over the lines of .Xo to .Xc."""
+    for found in re.finditer(r"^\.It (Xo )?(?:Ar type )?Cm ([a-z]+)(?: ([a-z]+))?", page, re.M):
+        several, noun, verb = found.groups()
+        end = page.index(".Xc" if several else "\n", found.end())
+        yield [noun, verb] if verb and noun in NOUNS else [noun], options_in_page(page[found.start():end])
+
+
+def check_options(ilea, page, faults):
+    """Each command's own options: what the page's header says is what `ilea COMMAND --help` says."""
+    for words, options in headers_in_page(page[:page.index(".Sh ENVIRONMENT")]):
+        kind = ["need"] if words[0] in ("new", "list") else []
+        text = subprocess.run([ilea, *kind, *words, "--help"], capture_output=True, text=True, check=True).stdout
+        own = "\n".join(line for line in text.splitlines() if not line.startswith(("Usage", "All", "Signed", "Where")))
+        compare("ilea.1, " + " ".join(words), options, options_in_help(own), faults, "the page", "its --help")
 
 
 def words_after(usage, head):
@@ -127,6 +144,8 @@ def main():
 
     usage = synopsis(ilea)
     page = pages["ilea.1"]
+    faults += [f"--help: more than 80 columns: {line}" for line in usage.splitlines() if len(line) > 80]
+    check_options(ilea, page, faults)
     compare("ilea.1", options_in_page(page) - ALWAYS, options_in_help(usage) - ALWAYS, faults, "the page", "--help")
     compare("ilea.1", commands_in_page(page), commands_in_help(usage), faults, "the page", "--help")
     for word in sorted(words_after(usage, "TYPE") | words_after(usage, "NAME")):
