@@ -531,21 +531,6 @@ audience_of(const struct ilea_author *author, const struct place *place)
     return place->scope == ILEA_SCOPE_PEERS ? &author->lines[ILEA_LINE_PEERS].audience : &place->audience;
 }
 
-/* Whether an agency has a key by which it reads what we wrote there. */
-static enum ilea_error
-has_keys(struct ilea_author *author, const struct place *place, const struct ilea_agency_id *agency, bool *has)
-{
-    struct ilea_epoch_row row;
-    enum ilea_error error = ILEA_ERROR_NONE;
-    for (uint32_t i = 0; !*has && error == ILEA_ERROR_NONE; i++) {
-        error = ilea_log_epoch(author->txn, audience_of(author, place), i, &row);
-        for (size_t at = 0; error == ILEA_ERROR_NONE && at < row.readers.size; at += ILEA_EPOCH_READER_SIZE) {
-            *has = *has || memcmp(row.readers.data + at, agency->bytes, sizeof agency->bytes) == 0;
-        }
-    }
-    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
-}
-
 /* An agency that could read a record where it was and does not get it where it goes; empty: there is none. */
 static enum ilea_error
 who_falls_out(struct ilea_author *author, const struct place *before, const struct place *after, uint32_t label,
@@ -564,10 +549,9 @@ who_falls_out(struct ilea_author *author, const struct place *before, const stru
     if (error == ILEA_ERROR_NONE && then.members != NULL) error = ilea_reach_add_members(&agencies, then.members);
     for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < agencies.count && code[0] == '\0'; i++) {
         const struct ilea_reach_agency *agency = &agencies.rows[i];
-        bool had = ilea_reach_to(agency, &then) == ILEA_REACH_GETS;
+        bool had = false;
         if (agency->state == ILEA_AGENCY_SELF && agency->is_known) continue;
-        if (then.members != NULL) had = had || ilea_membership_find(then.members, &agency->id) != NULL;
-        error = has_keys(author, before, &agency->id, &had);
+        error = ilea_reach_could_read(author->txn, agency, &then, audience_of(author, before), &had);
         if (!had || error != ILEA_ERROR_NONE) continue;
         error = what_at(author, after, label, &is, &now); /* the other one may have taken its place */
         if (error == ILEA_ERROR_NONE && ilea_reach_to(agency, &now) != ILEA_REACH_GETS) {
@@ -595,9 +579,7 @@ check_narrowing(struct ilea_author *author, const struct ilea_put *put, const st
         *narrows = code[0] != '\0' || ilea_log_gone(author->txn, put->type, &put->id, &gone) == ILEA_ERROR_NONE;
     }
     if (*narrows && !is_wanted && code[0] != '\0') {
-        return refuse(result, ILEA_ERROR_INVALID,
-                      "%s has it and would not get it any more: what was shared is erased then; to do that, add "
-                      "--confirm", code);
+        return refuse(result, ILEA_ERROR_INVALID, ILEA_REACH_FALLS_OUT, code);
     }
     if (!*narrows) return ILEA_ERROR_NONE;
     if (author->erased == NULL) return refuse(result, ILEA_ERROR_INVALID, "nothing can be erased here");

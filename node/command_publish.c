@@ -15,6 +15,8 @@ struct preview {
     struct ilea_snapshot *snapshot;
     struct ilea_command_place *place;
     uint32_t label;
+    bool confirmed;                   /* who falls out may lose it */
+    char loses[ILEA_CODE_SIZE_MAX + 1]; /* one who does; empty: nobody */
     char refused[ILEA_REASON_SIZE];   /* why publishing would write nothing; empty: it would */
     int code;                         /* what it would exit with */
     json_t *gets, *not;
@@ -88,13 +90,57 @@ imagine_list(const struct ilea_log_identity *identity, const struct ilea_audienc
     return error;
 }
 
-/* One line an agency: whether it gets it, by the rule that seals keys. */
+/* Where a shared record is now; members NULL in scope AUDIENCE: nobody can say any more who they are. */
+struct origin {
+    struct ilea_audience_id audience; /* implicit ones, too */
+    struct ilea_audience_cache *cache;
+    struct ilea_audience_found found;
+    struct ilea_reach_what what;      /* scope AGENCY: nobody else has it */
+};
+
 static enum ilea_error
-judge_all(struct ilea_transaction *txn, const struct ilea_reach_what *what, struct preview *preview)
+load_origin(struct ilea_log *log, struct ilea_transaction *txn, const struct preview *preview, struct origin *origin)
+{
+    const struct ilea_log_identity *identity = ilea_log_identity(log);
+    struct ilea_audience_name name;
+    *origin = (struct origin){ .what = { .scope = ilea_snapshot_row(preview->snapshot)->scope,
+                                         .label = ILEA_LABEL_CLEAR, .is_within = is_within, .context = preview } };
+    if (origin->what.scope == ILEA_SCOPE_PEERS) {
+        ilea_audience_of_peers(&identity->network, &identity->agency, &origin->audience);
+    }
+    if (origin->what.scope != ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_NONE;
+    enum ilea_error error = ilea_record_audience(preview->snapshot, &name);
+    if (error != ILEA_ERROR_NONE) return error;
+    memcpy(origin->audience.bytes, name.id, sizeof origin->audience.bytes);
+    error = ilea_audience_cache_new(log, &origin->cache);
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_load(origin->cache, txn, &origin->audience, &origin->found);
+    if (error == ILEA_ERROR_NONE) origin->what.members = &origin->found.state;
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+}
+
+/* Whether it goes elsewhere than it is. */
+static bool
+moves_from(const struct preview *preview, const struct origin *origin)
+{
+    const struct ilea_command_place *place = preview->place;
+    if (origin->what.scope == ILEA_SCOPE_AGENCY) return false;
+    if (origin->what.scope != place->scope || place->list != NULL) return true;
+    return place->scope == ILEA_SCOPE_AUDIENCE
+        && memcmp(place->audience.bytes, origin->audience.bytes, sizeof place->audience.bytes) != 0;
+}
+
+/* One line an agency: whether it gets it, by the rule that seals keys, and whether it loses it. */
+static enum ilea_error
+judge_all(struct ilea_transaction *txn, const struct ilea_reach_what *what, const struct origin *origin,
+          struct preview *preview)
 {
     struct ilea_reach_agencies agencies;
+    const bool moves = moves_from(preview, origin);
     enum ilea_error error = ilea_reach_load(txn, false, &agencies);
     if (error == ILEA_ERROR_NONE && what->members != NULL) error = ilea_reach_add_members(&agencies, what->members);
+    if (error == ILEA_ERROR_NONE && moves && origin->what.members != NULL) {
+        error = ilea_reach_add_members(&agencies, origin->what.members);
+    }
     for (uint32_t i = 0; error == ILEA_ERROR_NONE && i < agencies.count; i++) {
         const struct ilea_reach_agency *agency = &agencies.rows[i];
         char id[2 * ILEA_ID_SIZE + 1];
@@ -105,6 +151,10 @@ judge_all(struct ilea_transaction *txn, const struct ilea_reach_what *what, stru
         if (reach != ILEA_REACH_GETS) {
             json_object_set_new(entry, "why", json_string(ilea_reach_name(reach)));
             json_object_set_new(entry, "text", json_string(ilea_reach_text(reach)));
+            bool could = false;
+            if (moves) error = ilea_reach_could_read(txn, agency, &origin->what, &origin->audience, &could);
+            json_object_set_new(entry, "loses", json_boolean(could));
+            if (could) (void)snprintf(preview->loses, sizeof preview->loses, "%s", agency->code);
         }
         json_array_append_new(reach == ILEA_REACH_GETS ? preview->gets : preview->not, entry);
     }
@@ -131,6 +181,7 @@ collect(struct ilea_log *log, struct preview *preview)
     struct ilea_membership *list = NULL;
     struct ilea_membership_state state;
     struct ilea_audience_found found;
+    struct origin origin = { .cache = NULL };
     const struct ilea_command_place *place = preview->place;
     struct ilea_reach_what what = { place->scope, NULL, preview->label, is_within, preview };
     enum ilea_error error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
@@ -146,11 +197,16 @@ collect(struct ilea_log *log, struct preview *preview)
     }
     const char *why = error == ILEA_ERROR_NONE ? ilea_reach_refusal(&what) : NULL;
     if (why != NULL) refuse(preview, EX_DATAERR, "it is %s: %s", ilea_label_name(preview->label), why);
-    if (error == ILEA_ERROR_NONE) error = judge_all(txn, &what, preview);
+    if (error == ILEA_ERROR_NONE) error = load_origin(log, txn, preview, &origin);
+    if (error == ILEA_ERROR_NONE) error = judge_all(txn, &what, &origin, preview);
     if (error == ILEA_ERROR_NONE && preview->refused[0] == '\0' && place->scope == ILEA_SCOPE_AUDIENCE
         && json_array_size(preview->gets) == 0) {
         refuse(preview, EX_DATAERR, "nobody would get it");
     }
+    if (error == ILEA_ERROR_NONE && preview->refused[0] == '\0' && preview->loses[0] != '\0' && !preview->confirmed) {
+        refuse(preview, EX_DATAERR, ILEA_REACH_FALLS_OUT, preview->loses);
+    }
+    ilea_audience_cache_free(origin.cache);
     ilea_membership_free(list);
     ilea_audience_cache_free(cache);
     ilea_transaction_abort(txn);
@@ -168,7 +224,7 @@ print_preview(const struct ilea_record_info *info, const struct preview *preview
         (void)printf(" (it is published already, to %s)", readers);
     }
     (void)putchar('\n');
-    if (preview->refused[0] != '\0') { /* why stands in the message */
+    if (preview->refused[0] != '\0' && preview->loses[0] == '\0') { /* why stands in the message */
         (void)puts("Nobody gets it: publishing is refused.");
         return;
     }
@@ -176,7 +232,8 @@ print_preview(const struct ilea_record_info *info, const struct preview *preview
         (void)printf("%-16s gets it\n", json_string_value(json_object_get(entry, "code")));
     }
     json_array_foreach(preview->not, i, entry) {
-        (void)printf("%-16s does not: %s\n", json_string_value(json_object_get(entry, "code")),
+        (void)printf("%-16s %s: %s\n", json_string_value(json_object_get(entry, "code")),
+                     json_is_true(json_object_get(entry, "loses")) ? "loses it" : "does not",
                      json_string_value(json_object_get(entry, "text")));
     }
     if (preview->reviewers != NULL) {
@@ -195,9 +252,9 @@ print_preview(const struct ilea_record_info *info, const struct preview *preview
     } else {
         (void)printf("%zu get it, %zu do not. Nothing was written.\n", json_array_size(preview->gets),
                      json_array_size(preview->not));
-        if (info->shared && json_array_size(preview->not) > 0) {
-            ilea_command_say(stdout, "Where somebody has it who does not get it any more, it is erased; that needs "
-                                     "--confirm.");
+        if (preview->loses[0] != '\0') {
+            ilea_command_say(stdout, "Who loses it erases it, and its own comments and links about it; what "
+                                     "somebody copied elsewhere stays there.");
         }
     }
 }
@@ -232,7 +289,7 @@ preview_publish(const struct ilea_command *command, struct ilea_command_place *p
     struct ilea_replica *replica = NULL;
     struct ilea_record_info info;
     struct ilea_log *log = NULL;
-    struct preview preview = { .place = place, .gets = json_array(), .not = json_array() };
+    struct preview preview = { .place = place, .confirmed = command->confirm, .gets = json_array(), .not = json_array() };
     int code = ilea_command_find_record(command, command->words[1], &replica, &preview.snapshot, &info);
     if (code == 0) code = choose_label(command, &preview);
     if (code == 0) code = ilea_command_log(command, &log);

@@ -147,9 +147,11 @@ usage_words(const struct ilea_command *command)
 static int
 print_help(const struct ilea_command *command)
 {
-    const struct ilea_usage_words words = command->word_count > 0 ? usage_words(command) : (struct ilea_usage_words){ 0 };
-    bool printed = command->word_count > 0 && ilea_usage_print(&words);
-    return printed || ilea_usage_print_all() ? 0 : EX_IOERR;
+    if (command->word_count > 0) {
+        const struct ilea_usage_words words = usage_words(command);
+        if (ilea_usage_print(&words)) return 0;
+    }
+    return ilea_usage_print_all() ? 0 : EX_IOERR;
 }
 
 /* A command that does not look at an option would do what was not asked for: --dry-run, and it would not be dry. */

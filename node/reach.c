@@ -151,6 +151,23 @@ ilea_reach_to(const struct ilea_reach_agency *agency, const struct ilea_reach_wh
     return ilea_reach_of(agency->state, agency->tlp_max, agency->areas, what->label, what->is_within, what->context);
 }
 
+enum ilea_error
+ilea_reach_could_read(struct ilea_transaction *log, const struct ilea_reach_agency *agency,
+                      const struct ilea_reach_what *what, const struct ilea_audience_id *audience, bool *could)
+{
+    struct ilea_epoch_row row;
+    enum ilea_error error = ILEA_ERROR_NONE;
+    *could = ilea_reach_to(agency, what) == ILEA_REACH_GETS
+        || (what->members != NULL && ilea_membership_find(what->members, &agency->id) != NULL);
+    for (uint32_t i = 0; !*could && error == ILEA_ERROR_NONE; i++) {
+        error = ilea_log_epoch(log, audience, i, &row);
+        for (size_t at = 0; error == ILEA_ERROR_NONE && at < row.readers.size; at += ILEA_EPOCH_READER_SIZE) {
+            *could = *could || memcmp(row.readers.data + at, agency->id.bytes, sizeof agency->id.bytes) == 0;
+        }
+    }
+    return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
+}
+
 const char *
 ilea_reach_refusal(const struct ilea_reach_what *what)
 {

@@ -70,6 +70,18 @@ struct ilea_reach_what {
 };
 enum ilea_reach ilea_reach_to(const struct ilea_reach_agency *agency, const struct ilea_reach_what *what);
 
+/* Whether an agency can have read what was written where *what says, whatever its label, now or at some time: it gets
+ * it (say CLEAR there), is a member, or a key of an epoch of `audience`, which may be an implicit one, was sealed to
+ * it. */
+ILEA_MUST_USE enum ilea_error ilea_reach_could_read(struct ilea_transaction *log,
+                                                    const struct ilea_reach_agency *agency,
+                                                    const struct ilea_reach_what *what,
+                                                    const struct ilea_audience_id *audience, bool *could);
+
+/* Why a record is not taken from somebody (a code) unasked. */
+#define ILEA_REACH_FALLS_OUT \
+    "%s has it and would not get it any more: what was shared is erased then; to do that, add --confirm"
+
 /* Whether what bears a label may go to a scope, and to an audience, at all: NULL, or in words why not. */
 const char *ilea_reach_refusal(const struct ilea_reach_what *what);
 

@@ -156,13 +156,20 @@ is_of(const struct usage *usage, const struct ilea_usage_words *words)
     return usage->command != NULL && strcmp(usage->command, words->is_type ? "TYPE" : words->command) == 0;
 }
 
+/* No command, but what explains the lines before it, and stands further in. */
+static bool
+explains(const struct usage *usage)
+{
+    return usage->verbs == NULL && strncmp(usage->text, "   ", 3) == 0;
+}
+
 /* The line of exactly this verb; else the one without verbs; NULL: none. */
 static const struct usage *
 find(const struct ilea_usage_words *words)
 {
     const struct usage *found = NULL;
     for (unsigned i = 0; i < USAGES; i++) {
-        if (!is_of(&usages[i], words)) continue;
+        if (!is_of(&usages[i], words) || explains(&usages[i])) continue;
         if (usages[i].verbs == NULL) {
             found = &usages[i];
         } else if (words->verb != NULL && stands_in(usages[i].verbs, "", words->verb)) {
@@ -202,9 +209,8 @@ ilea_usage_print(const struct ilea_usage_words *words)
     bool one = found != NULL && found->verbs != NULL, printed = true;
     bool any = false, decides = false, takes_roots = false;
     for (unsigned i = 0; i < USAGES && printed; i++) {
-        /* Of one verb its own line, and what explains all, which stands further in. */
-        bool explains = usages[i].verbs == NULL && strncmp(usages[i].text, "   ", 3) == 0;
-        if (!is_of(&usages[i], words) || (one && &usages[i] != found && !explains)) continue;
+        /* Of one verb its own line, and what explains all. */
+        if (!is_of(&usages[i], words) || (one && &usages[i] != found && !explains(&usages[i]))) continue;
         if (!any) printed = fputs("Usage: ilea [--home DIR] [--json] COMMAND ...\n", stdout) >= 0;
         printed = printed && fputs(usages[i].text, stdout) >= 0;
         decides = decides || strstr(usages[i].more, DECISION) != NULL;

@@ -1,4 +1,6 @@
 """Closed audiences: who is in them, what is written into them, what is refused."""
+import json
+
 from cases_review import add_admin, set_four_eyes
 from support import (DATAERR, NOINPUT, NOPERM, USAGE, check, same, test, wait_for)
 
@@ -160,6 +162,13 @@ def audience_narrow(place):
     ref, _ = one.new("for all")
     for agency in (two, three):
         wait_for("the record at a peer", lambda agency=agency: "for all" in titles(agency))
+    for words, refused in ((("--dry-run",), True), (("--dry-run", "--confirm"), False)):
+        result = one.run("publish", ref, "--to", "NL-PO", "--json", *words, check_code=False)
+        preview = json.loads(result.out)["publish"]
+        same([(entry["code"], entry["why"], entry["loses"]) for entry in preview["not"]],
+             [("BE-FP", "not-member", True)], "who loses it")
+        same((result.code, preview["refused"] is not None), (DATAERR if refused else 0, refused), "the preview")
+    same(one.json("audience", "list")["audiences"], [], "lists that a preview made")
     result = one.run("publish", ref, "--to", "NL-PO", check_code=False)
     same(result.code, DATAERR, "who falls out, unconfirmed")
     check("BE-FP" in result.err and "--confirm" in result.err, "who falls out", result.err)
@@ -169,7 +178,9 @@ def audience_narrow(place):
     same(titles(one), ["for all"], "at its owner")
     narrowed = [entry for entry in one.json("erasures")["erasures"] if entry["narrowed"]]
     same(len(narrowed), 1, "narrowings")
-    # Wider again, without a trace.
+    # Wider again, without a trace: nobody loses it.
+    preview = one.json("publish", ref, "--to", "all-peers", "--dry-run")["publish"]
+    same((preview["not"], preview["refused"]), ([], None), "who does not get it then")
     one.run("publish", ref, "--to", "all-peers")
     wait_for("the record at all again", lambda: "for all" in titles(three))
     # And out of an audience, with what is there.

@@ -118,6 +118,7 @@ def backed_up(place):
     lost_draft = fr.new("A new draft", to="agency")[1]
     wait_converged(agencies)
     fr.run("peer", "revoke", "DE-BK", "--reason", "left the network")
+    wait_converged([fr, nl])  # what no peer has yet is lost with the log
     for words in (["restore", folder], ["restore", folder, "--yes"]):
         result = fr.run(*words, check_code=CANTCREAT if len(words) == 2 else TEMPFAIL)
         same(result.err.count("\n"), 1, f"lines of a refused restore: {result.err!r}")

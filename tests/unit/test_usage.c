@@ -43,7 +43,7 @@ test_usage_takes(void **unused)
         { { "admin", "policy", false }, "roots", false },
         { { "nothing", NULL, false }, "home", true },
         { { "nothing", NULL, false }, "to", true },              /* it says itself that it is none */
-        { { "peer", "nothing", false }, "tlp", false },
+        { { "peer", "nothing", false }, "tlp", true },
     };
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (ilea_usage_takes(&rows[i].words, rows[i].option) == rows[i].takes) continue;
