@@ -289,7 +289,8 @@ preview_publish(const struct ilea_command *command, struct ilea_command_place *p
     struct ilea_replica *replica = NULL;
     struct ilea_record_info info;
     struct ilea_log *log = NULL;
-    struct preview preview = { .place = place, .confirmed = command->confirm, .gets = json_array(), .not = json_array() };
+    struct preview preview = { .place = place, .confirmed = command->confirm,
+                               .gets = json_array(), .not = json_array() };
     int code = ilea_command_find_record(command, command->words[1], &replica, &preview.snapshot, &info);
     if (code == 0) code = choose_label(command, &preview);
     if (code == 0) code = ilea_command_log(command, &log);
