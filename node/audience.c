@@ -185,7 +185,7 @@ do_new(struct changing *changing)
     enum ilea_error error = ilea_audience_find(changing->author->audiences, changing->author->txn, own_id(changing),
                                                name, &changing->found);
     if (error == ILEA_ERROR_NONE || error == ILEA_ERROR_EXISTS) {
-        return refuse(changing, ILEA_ERROR_INVALID, "there is an audience %s already", name);
+        return refuse(changing, ILEA_ERROR_EXISTS, "there is an audience %s already", name);
     }
     if (error != ILEA_ERROR_NOT_FOUND) return error;
     changing->found.membership = NULL;

@@ -137,22 +137,52 @@ ilea_audience_find_list(struct ilea_audience_cache *cache, struct ilea_transacti
     return error;
 }
 
+/* The statement of a control row; what it gives borrows the transaction. */
+static enum ilea_error
+read_control(struct ilea_transaction *log, const struct ilea_control_row *control, struct ilea_span *statement)
+{
+    struct ilea_chain_row chain;
+    struct ilea_log_commit row;
+    struct ilea_commit commit;
+    enum ilea_error error = ilea_log_chain(log, control->feed, control->seq, &chain);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(log, chain.position, &row);
+    if (error == ILEA_ERROR_NONE) error = ilea_log_check_commit(log, &row, &commit);
+    if (error == ILEA_ERROR_NONE) *statement = ilea_naming_statement(&commit);
+    return error;
+}
+
+void
+ilea_audience_suspension(struct ilea_transaction *log, const struct ilea_audience_found *found,
+                         const struct ilea_member *member, char reason[ILEA_REASON_SIZE])
+{
+    struct ilea_control_row control;
+    struct ilea_span statement;
+    struct ilea_suspend_statement suspend;
+    reason[0] = '\0';
+    if (!member->suspended
+        || ilea_log_control(log, &found->row.audience, &member->suspension, &control) != ILEA_ERROR_NONE
+        || read_control(log, &control, &statement) != ILEA_ERROR_NONE
+        || ilea_suspend_decode(statement, &suspend) != ILEA_ERROR_NONE) {
+        return;
+    }
+    (void)snprintf(reason, ILEA_REASON_SIZE, "%.*s", (int)suspend.reason.size, (const char *)suspend.reason.data);
+    for (char *at = reason; *at != '\0'; at++) { /* another agency wrote it */
+        if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = ' ';
+    }
+}
+
 enum ilea_error
 ilea_audience_recipients(struct ilea_transaction *log, const struct ilea_audience_found *found, uint32_t *sealed,
                          uint32_t *allowed)
 {
     struct ilea_control_row control;
-    struct ilea_chain_row chain;
-    struct ilea_log_commit row;
-    struct ilea_commit commit;
+    struct ilea_span content;
     struct ilea_audience_statement statement;
     *sealed = *allowed = 0;
     if (!found->state.has_epoch) return ILEA_ERROR_NONE;
     enum ilea_error error = ilea_log_control(log, &found->row.audience, &found->state.epoch, &control);
-    if (error == ILEA_ERROR_NONE) error = ilea_log_chain(log, control.feed, control.seq, &chain);
-    if (error == ILEA_ERROR_NONE) error = ilea_log_commit_at(log, chain.position, &row);
-    if (error == ILEA_ERROR_NONE) error = ilea_log_check_commit(log, &row, &commit);
-    if (error == ILEA_ERROR_NONE) error = ilea_audience_statement_decode(ilea_naming_statement(&commit), &statement);
+    if (error == ILEA_ERROR_NONE) error = read_control(log, &control, &content);
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_statement_decode(content, &statement);
     if (error == ILEA_ERROR_NOT_FOUND || error == ILEA_ERROR_MALFORMED) return ILEA_ERROR_CORRUPT;
     if (error != ILEA_ERROR_NONE) return error;
     *sealed = statement.wrapped_count;

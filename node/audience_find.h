@@ -32,6 +32,11 @@ ILEA_MUST_USE enum ilea_error ilea_audience_find_list(struct ilea_audience_cache
                                                       const struct ilea_agency_id *members, uint32_t count,
                                                       struct ilea_audience_found *found);
 
+/* The reason of the suspension that state.members says of a member, on one line; empty: there is none, or it cannot be
+ * read. */
+void ilea_audience_suspension(struct ilea_transaction *log, const struct ilea_audience_found *found,
+                              const struct ilea_member *member, char reason[ILEA_REASON_SIZE]);
+
 /*
  * How many keys its current epoch was sealed to, and to how many that should be: to all who are allowed. More of them
  * than that: its owner lets somebody read who is no member. Both 0 where no epoch is current.

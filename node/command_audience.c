@@ -96,6 +96,7 @@ members_json(const struct look *look)
     for (uint32_t i = 0; i < state->member_count; i++) {
         const struct ilea_member *member = &state->members[i];
         char id[2 * ILEA_ID_SIZE + 1], code[ILEA_CODE_SIZE_MAX + 1], by[ILEA_CODE_SIZE_MAX + 1] = "";
+        char reason[ILEA_REASON_SIZE];
         ilea_command_hex(member->agency.bytes, ILEA_ID_SIZE, id);
         member_code(look, member, code);
         json_t *suspended = member->suspended ? NULL : json_null();
@@ -104,10 +105,12 @@ members_json(const struct look *look)
             if (admin != NULL) member_code(look, admin, by);
             suspended = json_string(by);
         }
+        ilea_audience_suspension(look->txn, &look->found, member, reason);
         const uint32_t ceiling = member_ceiling(look, member);
-        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:b,s:o,s:o}", "agency", id, "code", code, "level",
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:b,s:o,s:o,s:o}", "agency", id, "code", code, "level",
                                               levels[member->level], "allowed", member->suspended ? 0 : 1,
-                                              "suspended_by", suspended, "ceiling",
+                                              "suspended_by", suspended, "reason",
+                                              reason[0] != '\0' ? json_string(reason) : json_null(), "ceiling",
                                               ceiling != 0 ? json_string(ilea_grant_tlp_name(ceiling)) : json_null()));
     }
     return list;
@@ -174,6 +177,10 @@ print_audience(const struct look *look)
         else if (ceiling < state->tlp) (void)printf("; of ours up to %s (peer approve --tlp-max)",
                                                     ilea_grant_tlp_name(ceiling));
         (void)putchar('\n');
+        char reason[ILEA_REASON_SIZE], line[ILEA_REASON_SIZE + 40];
+        ilea_audience_suspension(look->txn, found, member, reason);
+        (void)snprintf(line, sizeof line, "  reason: %s", reason);
+        if (reason[0] != '\0') ilea_command_say(stdout, line);
     }
     uint32_t sealed, allowed;
     if (ilea_audience_recipients(look->txn, found, &sealed, &allowed) == ILEA_ERROR_NONE && sealed > allowed) {
@@ -544,9 +551,10 @@ print_erase_plan(const struct ilea_command *command, const struct look *look, co
                                      "records", (json_int_t)records.count, "confirmed", 0));
     } else {
         char line[300];
-        (void)snprintf(line, sizeof line, "%s would be out of %s, and %u records of ours would be erased there and "
-                                          "written anew for those who are left. Nothing was changed; to do it, add "
-                                          "--confirm.", command->words[3], name, records.count);
+        (void)snprintf(line, sizeof line, "%s would be out of %s, and %u record%s of ours would be erased there "
+                                          "and written anew for those who are left. Nothing was changed; to do it, add "
+                                          "--confirm.", command->words[3], name, records.count,
+                                          records.count == 1 ? "" : "s");
         ilea_command_say(stdout, line);
     }
     return 0;

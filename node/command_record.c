@@ -184,7 +184,7 @@ headline(struct ilea_snapshot *snapshot)
 static void
 print_line(struct ilea_snapshot *snapshot, const struct ilea_record_info *info)
 {
-    enum { AUDIENCE_MIN = 9, AUDIENCE_MAX = 30 };
+    enum { AUDIENCE_MIN = 14, AUDIENCE_MAX = 30 };
     char title[256], audience[ILEA_AUDIENCE_TEXT_SIZE];
     struct ilea_value withdrawn;
     bool is_withdrawn = ilea_snapshot_value(snapshot, "withdrawn", 0, &withdrawn) == ILEA_ERROR_NONE;

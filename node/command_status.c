@@ -282,8 +282,9 @@ print_status(const json_t *status)
     (void)printf("feeds     %zu\n", json_array_size(json_object_get(status, "feeds")));
     const json_t *documents = json_object_get(status, "documents");
     if (documents != NULL) {
-        (void)printf("documents %lld here, %lld KiB of %lld%s", number(documents, "held"),
-                     number(documents, "bytes") / 1024, number(documents, "max") / 1024,
+        enum { MIB = 1024 * 1024 };
+        (void)printf("documents %lld here, %.1f MiB of %lld%s", number(documents, "held"),
+                     (double)number(documents, "bytes") / MIB, number(documents, "max") / MIB,
                      number(documents, "wanted") > 0 ? "; " : "\n");
         if (number(documents, "wanted") > 0) (void)printf("%lld to come\n", number(documents, "wanted"));
     }

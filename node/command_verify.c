@@ -184,10 +184,11 @@ ilea_command_verify(const struct ilea_command *command)
                                          (json_int_t)verify.commits, "documents", (json_int_t)verify.documents,
                                          "faults", verify.list));
         } else if (verify.faults == 0 && !is_blind) {
-            (void)printf("ok: %llu commits, every hash, signature and link; the view equals a rebuild\n",
-                         (unsigned long long)verify.commits);
+            (void)printf("ok: %llu commit%s, every hash, signature and link; the view equals a rebuild\n",
+                         (unsigned long long)verify.commits, verify.commits == 1 ? "" : "s");
             if (verify.documents > 0) {
-                (void)printf("ok: %llu documents, every chunk\n", (unsigned long long)verify.documents);
+                (void)printf("ok: %llu document%s, every chunk\n", (unsigned long long)verify.documents,
+                             verify.documents == 1 ? "" : "s");
             }
         }
         if (is_blind && verify.faults == 0) {

@@ -180,7 +180,7 @@ ilea_reach_refusal(const struct ilea_reach_what *what)
     }
     if (what->members == NULL || !what->members->has_info) return "there is no such audience here";
     if (what->members->list || what->label <= what->members->tlp) return NULL;
-    return "the label is above what this audience takes";
+    return "that is above what this audience takes; another --tlp, or another audience";
 }
 
 static const struct { const char *name, *text; } words[] = {

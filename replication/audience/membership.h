@@ -69,6 +69,7 @@ struct ilea_member {
     char code[ILEA_CODE_SIZE_MAX + 1];   /* empty of the owner */
     bool suspended;
     struct ilea_agency_id suspended_by;  /* if suspended; of several, the one with the lowest id */
+    struct ilea_commit_id suspension;    /* if suspended: that statement */
 };
 
 struct ilea_membership_state {           /* borrowed until the next take */

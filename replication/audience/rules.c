@@ -116,6 +116,7 @@ list_members(struct ilea_membership *membership)
         *member = (struct ilea_member){ .agency = agency->id, .level = level, .suspended = agency->suspend != NONE };
         if (member->suspended) {
             member->suspended_by = membership->agencies[membership->controls[agency->suspend].author].id;
+            member->suspension = membership->controls[agency->suspend].id;
         }
         if (place == OWNER) continue;
         member->reading = membership->acts[agency->add].reading;

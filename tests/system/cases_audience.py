@@ -2,7 +2,7 @@
 import json
 
 from cases_review import add_admin, set_four_eyes
-from support import (DATAERR, NOINPUT, NOPERM, USAGE, check, same, test, wait_for)
+from support import (CANTCREAT, DATAERR, NOINPUT, NOPERM, USAGE, check, same, test, wait_for)
 
 
 def friends(place, codes):
@@ -46,7 +46,7 @@ def audience_alone(place):
     same(members(one, "GANGS"),
          {"FR-PN": ("admin", True), "NL-PO": ("admin", True), "BE-FP": ("read", True)}, "its members")
     for _ in ("directly", "through the daemon"):
-        refused(one, DATAERR, "audience", "new", "GANGS", "--members", "NL-PO")
+        refused(one, CANTCREAT, "audience", "new", "GANGS", "--members", "NL-PO")
         refused(one, DATAERR, "audience", "new", "NL-PO", "--members", "NL-PO")
         refused(one, DATAERR, "audience", "new", "a/b", "--members", "NL-PO")
         refused(one, DATAERR, "audience", "new", "X", "--members", "NL-PO,NL-PO")
@@ -138,6 +138,10 @@ def audience_shared(place):
     two.new("behind its back", to="FR-PN/GANGS")
     wait_for("what was written meanwhile, at the owner", lambda: "behind its back" in titles(one))
     same(members(one, "GANGS")["BE-FP"], ("write", False), "the suspension at the owner")
+    shown = one.json("audience", "show", "GANGS")["audience"]["members"]
+    same([(member["suspended_by"], member["reason"]) for member in shown if member["code"] == "BE-FP"],
+         [("NL-PO", "its node was stolen")], "who suspended it, and why")
+    check("reason: its node was stolen" in one.run("audience", "show", "GANGS").out, "the reason on the screen")
     one.run("audience", "lift", "GANGS", "BE-FP")
     wait_for("what was kept back, after the lift", lambda: "behind its back" in titles(three))
     two.run("audience", "suspend", "FR-PN/GANGS", "BE-FP", "--reason", "again")
