@@ -15,6 +15,7 @@ struct preview {
     struct ilea_snapshot *snapshot;
     struct ilea_command_place *place;
     uint32_t label;
+    uint32_t label_now;               /* where it is shared; 0: it is not */
     bool confirmed;                   /* who falls out may lose it */
     char loses[ILEA_CODE_SIZE_MAX + 1]; /* one who does; empty: nobody */
     char refused[ILEA_REASON_SIZE];   /* why publishing would write nothing; empty: it would */
@@ -42,6 +43,10 @@ choose_label(const struct ilea_command *command, struct preview *preview)
 {
     struct ilea_value value;
     static const struct ilea_span none;
+    const enum ilea_scope scope = ilea_snapshot_row(preview->snapshot)->scope;
+    const bool has_own = ilea_snapshot_value(preview->snapshot, "tlp", 0, &value) == ILEA_ERROR_NONE;
+    const uint32_t own = has_own ? ilea_label_of_code(value.text) : 0;
+    if (scope != ILEA_SCOPE_AGENCY) preview->label_now = own != 0 ? own : ilea_label_of_value(none, scope);
     if (command->tlp != NULL) {
         preview->label = ilea_label_of_code((struct ilea_span){ (const uint8_t *)command->tlp, strlen(command->tlp) });
         if (preview->label == 0) {
@@ -49,11 +54,9 @@ choose_label(const struct ilea_command *command, struct preview *preview)
         }
         return 0;
     }
-    preview->label = ilea_label_of_value(none, preview->place->scope); /* the usual one there */
-    if (ilea_snapshot_value(preview->snapshot, "tlp", 0, &value) == ILEA_ERROR_NONE) {
-        preview->label = ilea_label_of_code(value.text);
-        if (preview->label == 0) preview->label = ILEA_LABEL_RED;
-    }
+    preview->label = !has_own ? ilea_label_of_value(none, preview->place->scope) /* the usual one there */
+        : own != 0            ? own
+                              : ILEA_LABEL_RED;
     return 0;
 }
 
@@ -227,6 +230,10 @@ print_preview(const struct ilea_record_info *info, const struct preview *preview
     if (preview->refused[0] != '\0' && preview->loses[0] == '\0') { /* why stands in the message */
         (void)puts("Nobody gets it: publishing is refused.");
         return;
+    }
+    if (preview->label < preview->label_now) {
+        (void)printf("It was %s until now: who gets it may pass on more of it.\n",
+                     ilea_label_name(preview->label_now));
     }
     json_array_foreach(preview->gets, i, entry) {
         (void)printf("%-16s gets it\n", json_string_value(json_object_get(entry, "code")));
