@@ -579,7 +579,8 @@ check_narrowing(struct ilea_author *author, const struct ilea_put *put, const st
         *narrows = code[0] != '\0' || ilea_log_gone(author->txn, put->type, &put->id, &gone) == ILEA_ERROR_NONE;
     }
     if (*narrows && !is_wanted && code[0] != '\0') {
-        return refuse(result, ILEA_ERROR_INVALID, ILEA_REACH_FALLS_OUT, code);
+        return refuse(result, ILEA_ERROR_INVALID, ILEA_REACH_FALLS_OUT "%s", code,
+                      put->mode == ILEA_PUT_UPDATE ? ILEA_REACH_CONFIRM : "ilea publish REF --to ... --confirm");
     }
     if (!*narrows) return ILEA_ERROR_NONE;
     if (author->erased == NULL) return refuse(result, ILEA_ERROR_INVALID, "nothing can be erased here");

@@ -207,7 +207,7 @@ collect(struct ilea_log *log, struct preview *preview)
         refuse(preview, EX_DATAERR, "nobody would get it");
     }
     if (error == ILEA_ERROR_NONE && preview->refused[0] == '\0' && preview->loses[0] != '\0' && !preview->confirmed) {
-        refuse(preview, EX_DATAERR, ILEA_REACH_FALLS_OUT, preview->loses);
+        refuse(preview, EX_DATAERR, ILEA_REACH_FALLS_OUT ILEA_REACH_CONFIRM, preview->loses);
     }
     ilea_audience_cache_free(origin.cache);
     ilea_membership_free(list);

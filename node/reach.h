@@ -79,8 +79,8 @@ ILEA_MUST_USE enum ilea_error ilea_reach_could_read(struct ilea_transaction *log
                                                     const struct ilea_audience_id *audience, bool *could);
 
 /* Why a record is not taken from somebody (a code) unasked. */
-#define ILEA_REACH_FALLS_OUT \
-    "%s has it and would not get it any more: what was shared is erased then; to do that, add --confirm"
+#define ILEA_REACH_FALLS_OUT "%s has it and would not get it any more: what was shared is erased then; to do that, "
+#define ILEA_REACH_CONFIRM "add --confirm"
 
 /* Whether what bears a label may go to a scope, and to an audience, at all: NULL, or in words why not. */
 const char *ilea_reach_refusal(const struct ilea_reach_what *what);

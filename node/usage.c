@@ -59,7 +59,7 @@ static const struct usage {
     { "erase", NULL, "  erase REF... --reason TEXT [--basis TEXT] [--confirm]\n", DECISION },
     { "erasures", NULL, "  erasures                            who has confirmed\n", "" },
     { "import", NULL,
-      "  import FILE --profile NAME [--to AUDIENCE] [--confirm]\n"
+      "  import FILE --profile NAME [--to AUDIENCE]\n"
       "    NAME: records cordis-project h2020-topic misp-galaxy org; FILE: also .gz, -\n", DECISION },
     { "export", NULL, "  export [--type TYPE] [--agency CODE]\n", "" },
     { "changes", NULL, "  changes [--since LSN] [--follow]\n", "" },

@@ -163,7 +163,7 @@ def audience_narrow(place):
     one, two, three = agencies = friends(place, ["FR-PN", "NL-PO", "BE-FP"])
     for agency in agencies:
         agency.start()
-    ref, _ = one.new("for all")
+    ref, record = one.new("for all")
     for agency in (two, three):
         wait_for("the record at a peer", lambda agency=agency: "for all" in titles(agency))
     for words, refused in ((("--dry-run",), True), (("--dry-run", "--confirm"), False)):
@@ -176,6 +176,10 @@ def audience_narrow(place):
     result = one.run("publish", ref, "--to", "NL-PO", check_code=False)
     same(result.code, DATAERR, "who falls out, unconfirmed")
     check("BE-FP" in result.err and "--confirm" in result.err, "who falls out", result.err)
+    path = place.write("again.jsonl", json.dumps({"type": "need", "id": record, "title": "for few"}).encode())
+    result = one.run("import", path, "--profile", "records", "--to", "NL-PO", check_code=False)
+    check("BE-FP" in result.err and "ilea publish" in result.err, "who falls out by an import", result.err)
+    same(titles(one), ["for all"], "what it changed")
     one.run("publish", ref, "--to", "NL-PO", "--confirm")
     wait_for("the record to go where it is not for", lambda: "for all" not in titles(three))
     wait_for("the record where it is for", lambda: "for all" in titles(two))
