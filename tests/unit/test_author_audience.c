@@ -300,7 +300,7 @@ test_audience_requests(void **state)
     (void)state;
     begin_audience(ILEA_HISTORY_ALL, NL, ILEA_ACCESS_WRITE);
     const struct ilea_audience_id made = audience;
-    assert_int_equal(change(FR, ILEA_AUDIENCE_NEW, BE, ILEA_ACCESS_WRITE), ILEA_ERROR_INVALID);
+    assert_int_equal(change(FR, ILEA_AUDIENCE_NEW, BE, ILEA_ACCESS_WRITE), ILEA_ERROR_EXISTS);
     request.name = text_of("all-peers");
     assert_int_equal(change(FR, ILEA_AUDIENCE_NEW, BE, ILEA_ACCESS_WRITE), ILEA_ERROR_INVALID);
     request.name = text_of("OTHER");
