@@ -43,9 +43,8 @@ struct looking {
 };
 
 enum ilea_error
-ilea_audience_cache_new(struct ilea_log *log, struct ilea_audience_cache **cache)
+ilea_audience_cache_new(struct ilea_audience_cache **cache)
 {
-    (void)log;
     *cache = calloc(1, sizeof **cache);
     return *cache != NULL ? ILEA_ERROR_NONE : ILEA_ERROR_NO_MEMORY;
 }

@@ -13,8 +13,8 @@ enum { ILEA_AUDIENCES_KEPT = 64 }; /* in memory; the one that was asked for long
 /* Computed once, and kept for as long as exactly the same statements count. */
 struct ilea_audience_cache;
 
-/* Borrows the log; end it with ilea_audience_cache_free(). NO_MEMORY. */
-ILEA_MUST_USE enum ilea_error ilea_audience_cache_new(struct ilea_log *log, struct ilea_audience_cache **cache);
+/* End it with ilea_audience_cache_free(). NO_MEMORY. */
+ILEA_MUST_USE enum ilea_error ilea_audience_cache_new(struct ilea_audience_cache **cache);
 void ilea_audience_cache_free(struct ilea_audience_cache *cache); /* NULL is fine */
 
 /*

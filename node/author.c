@@ -43,7 +43,7 @@ ilea_author_new(struct ilea_log *log, const struct ilea_keys *keys, struct ilea_
     struct ilea_agency_row own;
     enum ilea_error error = ilea_keyring_new(ILEA_OWN_KEYS_MAX, &made->ring);
     if (error == ILEA_ERROR_NONE) error = ilea_commit_builder_new(&made->builder);
-    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(log, &made->audiences);
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(&made->audiences);
     if (error == ILEA_ERROR_NONE) {
         error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
     }

@@ -134,7 +134,7 @@ ilea_bundle_export_begin(struct ilea_bundle_export *export, struct ilea_log *log
         (void)snprintf(reason, ILEA_REASON_SIZE, "%.80s is no approved peer; nothing was written", name);
         return ILEA_ERROR_PERMISSION;
     }
-    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(log, &export->audiences);
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(&export->audiences);
     if (error == ILEA_ERROR_NONE) error = choose_agencies(export);
     if (error == ILEA_ERROR_NONE) error = count_feeds(export);
     if (error == ILEA_ERROR_NONE) error = look_at_feeds(export, true);

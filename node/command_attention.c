@@ -155,7 +155,7 @@ add_audiences(struct ilea_command_act *act, json_t *list)
     struct ilea_audience_found found;
     struct ilea_audience_id last;
     const struct ilea_audience_id *after = NULL;
-    if (ilea_audience_cache_new(act->log, &cache) != ILEA_ERROR_NONE) return;
+    if (ilea_audience_cache_new(&cache) != ILEA_ERROR_NONE) return;
     while (ilea_audience_next(cache, act->txn, after, &found) == ILEA_ERROR_NONE) {
         last = found.row.audience;
         after = &last;

@@ -25,7 +25,7 @@ begin_look(struct look *look, const struct ilea_command *command)
     int code = ilea_command_log(command, &look->log);
     if (code != 0) return code;
     enum ilea_error error = ilea_transaction_begin(ilea_log_environment(look->log), false, &look->txn);
-    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(look->log, &look->cache);
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(&look->cache);
     if (error == ILEA_ERROR_NONE) return 0;
     return ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s", ilea_error_text(error));
 }

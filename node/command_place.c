@@ -145,7 +145,7 @@ ilea_command_place(const struct ilea_command *command, struct ilea_command_place
     int code = ilea_command_log(command, &log);
     if (code != 0) return code;
     enum ilea_error error = ilea_transaction_begin(ilea_log_environment(log), false, &txn);
-    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(log, &cache);
+    if (error == ILEA_ERROR_NONE) error = ilea_audience_cache_new(&cache);
     code = error == ILEA_ERROR_NONE ? look_up(to, cache, log, txn, place)
                                     : ilea_command_fail(ilea_exit_code(error), "the log cannot be read: %s",
                                                         ilea_error_text(error));

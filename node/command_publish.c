@@ -115,7 +115,7 @@ load_origin(struct ilea_log *log, struct ilea_transaction *txn, const struct pre
     enum ilea_error error = ilea_record_audience(preview->snapshot, &name);
     if (error != ILEA_ERROR_NONE) return error;
     memcpy(origin->audience.bytes, name.id, sizeof origin->audience.bytes);
-    error = ilea_audience_cache_new(log, &origin->cache);
+    error = ilea_audience_cache_new(&origin->cache);
     if (error == ILEA_ERROR_NONE) error = ilea_audience_load(origin->cache, txn, &origin->audience, &origin->found);
     if (error == ILEA_ERROR_NONE) origin->what.members = &origin->found.state;
     return error == ILEA_ERROR_NOT_FOUND ? ILEA_ERROR_NONE : error;
@@ -192,7 +192,7 @@ collect(struct ilea_log *log, struct preview *preview)
         error = imagine_list(ilea_log_identity(log), place->list, &list, &state);
         what.members = &state;
     } else if (error == ILEA_ERROR_NONE && place->scope == ILEA_SCOPE_AUDIENCE) {
-        error = ilea_audience_cache_new(log, &cache);
+        error = ilea_audience_cache_new(&cache);
         if (error == ILEA_ERROR_NONE) error = ilea_audience_load(cache, txn, &place->audience, &found);
         what.members = &found.state;
         if (error == ILEA_ERROR_NONE) judge_self(&found.state, &ilea_log_identity(log)->agency, preview);

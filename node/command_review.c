@@ -34,7 +34,7 @@ find_audience(struct review *review)
 {
     review->has_audience = false;
     if (review->release.scope != ILEA_SCOPE_AUDIENCE) return;
-    if (review->cache == NULL && ilea_audience_cache_new(review->act.log, &review->cache) != ILEA_ERROR_NONE) return;
+    if (review->cache == NULL && ilea_audience_cache_new(&review->cache) != ILEA_ERROR_NONE) return;
     review->has_audience = ilea_audience_load(review->cache, review->act.txn, &review->release.audience,
                                               &review->audience) == ILEA_ERROR_NONE;
 }

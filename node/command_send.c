@@ -349,7 +349,7 @@ name_place(struct ilea_command_send *send, const struct ilea_release *release, c
     struct ilea_audience_cache *cache = NULL;
     struct ilea_audience_found found;
     (void)snprintf(text, ILEA_AUDIENCE_TEXT_SIZE, "%s", ilea_scope_name(release->scope));
-    if (release->scope == ILEA_SCOPE_AUDIENCE && ilea_audience_cache_new(act->log, &cache) == ILEA_ERROR_NONE
+    if (release->scope == ILEA_SCOPE_AUDIENCE && ilea_audience_cache_new(&cache) == ILEA_ERROR_NONE
         && ilea_audience_load(cache, act->txn, &release->audience, &found) == ILEA_ERROR_NONE) {
         ilea_audience_text(&found, &ilea_log_identity(act->log)->agency, text);
     }

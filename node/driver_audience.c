@@ -113,8 +113,8 @@ ilea_driver_tell_all_audiences(struct driver *driver)
 enum ilea_error
 ilea_driver_begin_audiences(struct driver *driver)
 {
-    enum ilea_error error = ilea_audience_cache_new(driver->node->log, &driver->audiences.durable);
-    return error == ILEA_ERROR_NONE ? ilea_audience_cache_new(driver->node->log, &driver->audiences.open) : error;
+    enum ilea_error error = ilea_audience_cache_new(&driver->audiences.durable);
+    return error == ILEA_ERROR_NONE ? ilea_audience_cache_new(&driver->audiences.open) : error;
 }
 
 void

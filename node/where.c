@@ -181,7 +181,7 @@ find_audience(struct finding *finding)
     if (finding->dot_count == 0) return ILEA_ERROR_NONE;
     const struct ilea_feed_origin *origin = &finding->feeds[finding->dots[0].feed].row.origin;
     if (origin->scope != ILEA_SCOPE_AUDIENCE) return ILEA_ERROR_NONE;
-    enum ilea_error error = ilea_audience_cache_new(NULL, &finding->audiences);
+    enum ilea_error error = ilea_audience_cache_new(&finding->audiences);
     if (error == ILEA_ERROR_NONE) {
         error = ilea_audience_load(finding->audiences, finding->log, &origin->audience, &finding->audience);
     }

@@ -122,7 +122,7 @@ setup(void **context)
     make_writer(&member, "BE-FP", true);
     make_writer(&reader, "DE-BK", true);
     ilea_audience_of_salt(network(), &owner.agency.card.agency, salt, &audience);
-    ILEA_TEST_OK(ilea_audience_cache_new(home.log, &cache));
+    ILEA_TEST_OK(ilea_audience_cache_new(&cache));
     ILEA_TEST_OK(ilea_keyring_new(64, &ring));
     return 0;
 }

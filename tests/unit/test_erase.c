@@ -722,7 +722,7 @@ claimed(struct ilea_test_home *home, struct ilea_test_home *author, bool *seen)
     ILEA_TEST_OK(ilea_transaction_begin(home->view, false, &view));
     ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(home->log), false, &log));
     struct ilea_audience_cache *audiences = NULL;
-    ILEA_TEST_OK(ilea_audience_cache_new(home->log, &audiences));
+    ILEA_TEST_OK(ilea_audience_cache_new(&audiences));
     ILEA_TEST_OK(ilea_claims_make(log, view, ilea_log_identity(home->log), audiences, &claim, 1));
     ilea_audience_cache_free(audiences);
     ILEA_TEST_OK(ilea_receipt_body_decode((struct ilea_span){ claim.body, claim.size }, &body));

@@ -48,7 +48,7 @@ make_claim(struct ilea_receipt_body *body, enum ilea_error expected)
     ILEA_TEST_OK(ilea_transaction_begin(holder.view, false, &view));
     ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(holder.log), false, &log));
     struct ilea_audience_cache *audiences = NULL;
-    ILEA_TEST_OK(ilea_audience_cache_new(holder.log, &audiences));
+    ILEA_TEST_OK(ilea_audience_cache_new(&audiences));
     assert_int_equal(ilea_claims_make(log, view, ilea_log_identity(holder.log), audiences, &claim, 1), expected);
     ilea_audience_cache_free(audiences);
     ilea_transaction_abort(log);
