@@ -40,7 +40,14 @@ compare(struct ilea_transaction *log, const struct ilea_agency_id *agency, const
     if (seq > UINT64_MAX - behind->told) return ILEA_ERROR_NONE;
     behind->told += seq;
     behind->held += feed.seq < seq ? feed.seq : seq;
-    if (feed.seq < seq) behind->feeds[behind->count++] = (struct ilea_receipt_own){ told->feed, seq };
+    if (feed.seq >= seq) return ILEA_ERROR_NONE;
+    struct ilea_receipt_own *lacked = &behind->feeds[behind->count++];
+    *lacked = *told;
+    lacked->seq = seq;
+    if (is_held) { /* its opening says it */
+        lacked->is_closed = feed.origin.scope == ILEA_SCOPE_AUDIENCE;
+        lacked->audience = feed.origin.audience;
+    }
     return ILEA_ERROR_NONE;
 }
 

@@ -11,8 +11,7 @@
 /* What to ask for when the log is not being read any more: a step may write. */
 struct asked {
     struct ilea_agency_id agency;
-    struct ilea_feed_id feed;
-    uint64_t seq;
+    struct ilea_receipt_own feed;
 };
 
 enum { ASKED_MAX = 64, SCRUB_COMMITS = 4096 };
@@ -23,9 +22,19 @@ struct asking {
 };
 
 static void
-add_asked(struct asking *asking, const struct ilea_agency_id *agency, const struct ilea_feed_id *feed, uint64_t seq)
+add_asked(struct asking *asking, const struct ilea_agency_id *agency, const struct ilea_receipt_own *feed)
 {
-    if (asking->count < ASKED_MAX) asking->list[asking->count++] = (struct asked){ *agency, *feed, seq };
+    if (asking->count < ASKED_MAX) asking->list[asking->count++] = (struct asked){ *agency, *feed };
+}
+
+/* One commit of a feed that is here. */
+static void
+add_damaged(struct asking *asking, const struct ilea_feed_row *feed, uint64_t seq)
+{
+    const struct ilea_receipt_own lacked = { .feed = feed->id, .seq = seq,
+                                             .is_closed = feed->origin.scope == ILEA_SCOPE_AUDIENCE,
+                                             .audience = feed->origin.audience };
+    add_asked(asking, &feed->origin.agency, &lacked);
 }
 
 static void
@@ -34,8 +43,10 @@ ask(struct driver *driver, const struct asking *asking)
     for (uint32_t i = 0; i < asking->count; i++) {
         struct ilea_event event = { .type = ILEA_EVENT_WANT };
         event.want.agency = asking->list[i].agency;
-        event.want.feed = asking->list[i].feed;
-        event.want.seq = asking->list[i].seq;
+        event.want.feed = asking->list[i].feed.feed;
+        event.want.seq = asking->list[i].feed.seq;
+        event.want.is_closed = asking->list[i].feed.is_closed;
+        event.want.audience = asking->list[i].feed.audience;
         ilea_driver_step(driver, &event);
     }
 }
@@ -91,7 +102,7 @@ weigh(struct driver *driver, const struct ilea_agency_id *agency, const struct i
     if (now < gap->asked_ms + BEHIND_MS) return;
     gap->asked_ms = now;
     for (uint32_t i = 0; i < behind->count; i++) {
-        add_asked(asking, agency, &behind->feeds[i].feed, behind->feeds[i].seq);
+        add_asked(asking, agency, &behind->feeds[i]);
     }
 }
 
@@ -143,7 +154,7 @@ note_damage(struct driver *driver, const struct ilea_feed_row *feed, uint64_t se
     ilea_logger_write(&driver->logger, ILEA_LEVEL_ERROR, "damaged", "feed", id, "seq", text, "advice",
                       is_shared ? "asked of peers" : "restore a backup: nobody else has it", NULL);
     driver->gaps.found++;
-    if (is_shared) add_asked(asking, &feed->origin.agency, &feed->id, seq);
+    if (is_shared) add_damaged(asking, feed, seq);
 }
 
 /* The view could not be built beyond a commit, or one could not be sent: it is asked for at once, and the log is looked
@@ -162,7 +173,7 @@ look_at_suspect(struct driver *driver, struct ilea_transaction *txn, struct aski
     if (ilea_log_feed(txn, row.feed, &feed) != ILEA_ERROR_NONE || row.seq > feed.seq) return;
     if (!ilea_scope_is_shared(feed.origin.scope)) return;
     if (check_place(txn, &feed, row.seq, &size) != ILEA_ERROR_CORRUPT) return;
-    add_asked(asking, &feed.origin.agency, &feed.id, row.seq);
+    add_damaged(asking, &feed, row.seq);
 }
 
 /* A little of the log, from where the last look ended: by feeds, for what is damaged may be whose commit it is. */

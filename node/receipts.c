@@ -128,7 +128,9 @@ offer_feed(const struct drafting *drafting, const struct ilea_feed_row *feed)
             memmove(draft->own, draft->own + 1, (OWN_TOLD - 1) * sizeof draft->own[0]);
             draft->own_count--;
         }
-        draft->own[draft->own_count++] = (struct ilea_receipt_own){ feed->id, seq };
+        draft->own[draft->own_count++] = (struct ilea_receipt_own){
+            .feed = feed->id, .seq = seq, .is_closed = feed->origin.scope == ILEA_SCOPE_AUDIENCE,
+            .audience = feed->origin.audience };
     }
 }
 

@@ -125,6 +125,8 @@ struct ilea_event {
             struct ilea_agency_id agency; /* that writes the feed */
             struct ilea_feed_id feed;     /* not one for the agency alone */
             uint64_t seq;
+            bool is_closed;               /* of a closed audience: nobody outside is asked */
+            struct ilea_audience_id audience;
         } want;
         struct {
             struct ilea_feed_id feed;

@@ -161,6 +161,8 @@ struct want {
     struct ilea_feed_id feed;
     uint32_t agency;
     uint64_t seq;
+    bool is_closed;
+    struct ilea_audience_id audience;
     uint32_t link; /* that was asked last */
 };
 

@@ -17,14 +17,26 @@ is_open(const struct ilea_replicator *r, uint32_t index, uint32_t agency)
     return link->state == SESSION_READY && link->synced && is_shared(r, link, agency);
 }
 
+/* Whether the peer may hear that there is such a feed: to ask is to tell. It need not be in the table. */
+static bool
+may_hear(const struct ilea_replicator *r, uint32_t index, const struct want *want)
+{
+    const struct ilea_replicator_log *log = &r->config.log;
+    const struct link *link = &r->links[index];
+    return !want->is_closed || link->agency == want->agency
+        || log->entitled(log->context, &r->agencies[link->agency].id, &want->audience);
+}
+
 /* The peer may have told too little, or we may have missed it: it says nothing if it has nothing. */
 static void
-ask_all(struct ilea_replicator *r, uint32_t agency, const struct ilea_feed_id *id, uint32_t at)
+ask_all(struct ilea_replicator *r, const struct want *want)
 {
+    const uint32_t agency = want->agency, at = find_feed(r, &want->feed);
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         if (!is_open(r, i, agency) || (at != NO_INDEX && r->link_feeds[i][at].refused)) continue;
+        if (!may_hear(r, i, want)) continue;
         if (!has_room(r, 1, WANT_BYTES)) return; /* the driver asks again */
-        struct ilea_note note = { .feed = *id, .mode = ILEA_NOTE_EAGER, .has_agency = true,
+        struct ilea_note note = { .feed = want->feed, .mode = ILEA_NOTE_EAGER, .has_agency = true,
                                   .agency = r->agencies[agency].id };
         if (at != NO_INDEX) note.seq = within_limit(&r->feeds[at], r->feeds[at].seq);
         struct ilea_msgpack_writer writer;
@@ -40,7 +52,7 @@ static bool
 may_hold(const struct ilea_replicator *r, uint32_t index, const struct want *want)
 {
     uint32_t at = find_feed(r, &want->feed);
-    return is_open(r, index, want->agency)
+    return is_open(r, index, want->agency) && may_hear(r, index, want)
         && (at == NO_INDEX || r->feeds[at].archived || r->link_feeds[index][at].in_archive
             || r->link_feeds[index][at].remote_seq >= want->seq);
 }
@@ -89,13 +101,15 @@ on_want(struct ilea_replicator *r, const struct ilea_event *event)
     struct ilea_commit_id held;
     uint32_t agency = find_agency(r, &event->want.agency);
     if (agency == NO_INDEX || event->want.seq == 0) return;
+    const struct want want = { *id, agency, event->want.seq, event->want.is_closed, event->want.audience,
+                               ILEA_LINKS_MAX - 1 };
     if (!log->commit_id(log->context, id, event->want.seq, &held)) {
-        ask_all(r, agency, id, find_feed(r, id));
+        ask_all(r, &want);
         return;
     }
     if (find_want(r, id, event->want.seq) != NO_INDEX || r->want_count == ILEA_WANTS_MAX) return;
     if (r->want_count == 0) r->want_ms = r->now_ms;
-    r->wants[r->want_count++] = (struct want){ *id, agency, event->want.seq, ILEA_LINKS_MAX - 1 };
+    r->wants[r->want_count++] = want;
     send_wants(r);
 }
 

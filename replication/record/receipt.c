@@ -5,7 +5,7 @@
 #include "crypto/assert.h"
 
 enum {
-    VERSION = 1, FIELDS = 6, BODY_FIELDS = 4, FEED_FIELDS = 3, ARCHIVE_FIELDS = 3, UNREAD_FIELDS = 4, OWN_FIELDS = 2,
+    VERSION = 1, FIELDS = 6, BODY_FIELDS = 4, FEED_FIELDS = 3, ARCHIVE_FIELDS = 3, UNREAD_FIELDS = 4, OWN_FIELDS = 3,
     SIG_SIZE = 2 + ILEA_SIGNATURE_SIZE /* as encoded, at the end */
 };
 
@@ -83,18 +83,22 @@ ilea_receipt_feed_next(struct ilea_msgpack_reader *feeds, struct ilea_receipt_fe
     feed->seen = ilea_msgpack_get_uint(feeds);
 }
 
+/* The id of a closed audience; false: none, and zeros. */
+static bool
+get_audience(struct ilea_msgpack_reader *reader, uint8_t audience[ILEA_AUDIENCE_ID_SIZE])
+{
+    struct ilea_span bytes = ilea_msgpack_get_bin(reader, ILEA_AUDIENCE_ID_SIZE);
+    memset(audience, 0, ILEA_AUDIENCE_ID_SIZE);
+    if (bytes.size == ILEA_AUDIENCE_ID_SIZE) memcpy(audience, bytes.data, bytes.size);
+    else if (bytes.size > 0) reader->failed = true;
+    return bytes.size > 0;
+}
+
 void
 ilea_receipt_archive_next(struct ilea_msgpack_reader *archives, struct ilea_receipt_archive *archive)
 {
     ilea_msgpack_expect_array(archives, ARCHIVE_FIELDS);
-    struct ilea_span audience = ilea_msgpack_get_bin(archives, sizeof archive->audience);
-    archive->has_audience = audience.size > 0;
-    memset(archive->audience, 0, sizeof archive->audience);
-    if (audience.size == sizeof archive->audience) {
-        memcpy(archive->audience, audience.data, audience.size);
-    } else if (audience.size > 0) {
-        archives->failed = true;
-    }
+    archive->has_audience = get_audience(archives, archive->audience);
     archive->count = ilea_msgpack_get_uint(archives);
     ilea_msgpack_get_bytes(archives, archive->sum, sizeof archive->sum);
 }
@@ -115,6 +119,7 @@ ilea_receipt_own_next(struct ilea_msgpack_reader *own, struct ilea_receipt_own *
     ilea_msgpack_expect_array(own, OWN_FIELDS);
     ilea_msgpack_get_bytes(own, feed->feed.bytes, sizeof feed->feed.bytes);
     feed->seq = ilea_msgpack_get_uint(own);
+    feed->is_closed = get_audience(own, feed->audience.bytes);
 }
 
 static void
@@ -259,4 +264,5 @@ ilea_receipt_put_own(struct ilea_msgpack_writer *writer, const struct ilea_recei
     ilea_msgpack_put_array(writer, OWN_FIELDS);
     ilea_msgpack_put_bin(writer, feed->feed.bytes, sizeof feed->feed.bytes);
     ilea_msgpack_put_uint(writer, feed->seq);
+    ilea_msgpack_put_bin(writer, feed->audience.bytes, feed->is_closed ? sizeof feed->audience.bytes : 0);
 }

@@ -67,10 +67,13 @@ struct ilea_receipt_unread {
     enum ilea_unread why;
 };
 
-/* A feed of the holder that the author may have, and how long it is. */
+/* A feed of the holder that the author may have, and how long it is. The audience is told so that the author, who may
+ * never have heard of the feed, asks nobody for it who is outside. */
 struct ilea_receipt_own {
     struct ilea_feed_id feed;
     uint64_t seq;
+    bool is_closed;
+    struct ilea_audience_id audience; /* of a closed one; zeros */
 };
 
 /* Walk each list with its getter, count times. */

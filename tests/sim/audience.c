@@ -160,6 +160,19 @@ sim_audience_entitled(void *context, const struct ilea_agency_id *agency, const 
     return audience != SIM_NONE && other != SIM_NONE && sim_audience_allows(node, audience, other);
 }
 
+bool
+sim_audience_may_tell(const struct sim_node *node, uint32_t to, const struct sim_feed *feed)
+{
+    uint32_t audience = find_audience(node->world, &feed->origin.audience);
+    for (uint32_t i = 0; i < node->world->control_count; i++) {
+        const struct sim_control *control = node->world->controls[i];
+        const struct sim_log *log = &node->storage.logs[control->commit->feed->index];
+        if (control->audience != audience || !sim_is_held(node, control->commit)) continue;
+        if (log->durable < control->commit->seq) return true;
+    }
+    return audience != SIM_NONE && sim_audience_allows(node, audience, to);
+}
+
 static bool
 is_followed(void *context, const struct ilea_agency_id *agency)
 {

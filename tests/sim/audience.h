@@ -25,6 +25,9 @@ uint32_t sim_audience_held(const struct sim_node *node, uint32_t audience);
 
 /* The replicator's questions. */
 bool sim_audience_entitled(void *node, const struct ilea_agency_id *agency, const struct ilea_audience_id *audience);
+/* May the node tell another one of a closed feed? True too while a statement that it holds is not durable: it does not
+ * count yet. */
+bool sim_audience_may_tell(const struct sim_node *node, uint32_t to, const struct sim_feed *feed);
 bool sim_audience_holds(void *node, const struct ilea_audience_id *audience, const struct ilea_commit_id *id);
 
 /* A commit comes into a node's log. */

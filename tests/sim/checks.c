@@ -142,6 +142,29 @@ check_data(struct sim_node *node, uint32_t to, struct ilea_span body)
     }
 }
 
+/* To name a feed of a closed audience is to tell that it is there: its author, who is allowed and who had some of it
+ * alone may hear of it. Not looked at: manifests, which name all feeds that a revoked key wrote; what is sealed; what
+ * stands in commits. */
+static void
+check_told(const struct sim_node *node, uint32_t to, const struct ilea_frame *frame)
+{
+    enum { COMMITS_HEAD = 64 };
+    const struct sim_world *world = node->world;
+    size_t size = frame->body.size;
+    if (frame->type == ILEA_MESSAGE_MANIFEST || frame->type == ILEA_MESSAGE_SIDE) return;
+    if (frame->type == ILEA_MESSAGE_COMMITS && size > COMMITS_HEAD) size = COMMITS_HEAD;
+    for (uint32_t i = 0; i < world->feed_count; i++) {
+        const struct sim_feed *feed = world->feeds[i];
+        if (feed->origin.scope != ILEA_SCOPE_AUDIENCE || feed->author == to) continue;
+        if (world->nodes[to].storage.logs[i].was_held) continue;
+        if (memmem(frame->body.data, size, feed->id.bytes, sizeof feed->id.bytes) == NULL) continue;
+        if (!sim_audience_may_tell(node, to, feed)) {
+            sim_fail(node->world, node, "tells %c of a closed feed of %c, in a message %u", (char)('a' + to),
+                     (char)('a' + feed->author), (unsigned)frame->type);
+        }
+    }
+}
+
 void
 sim_check_sent(struct sim_node *node, uint32_t to, struct ilea_span input)
 {
@@ -150,6 +173,7 @@ sim_check_sent(struct sim_node *node, uint32_t to, struct ilea_span input)
         sim_fail(node->world, node, "sends a frame that does not decode");
     }
     struct sim_end *end = &node->ends[to];
+    check_told(node, to, &frame);
     switch (frame.type) {
     case ILEA_MESSAGE_HELLO: break;
     case ILEA_MESSAGE_BIND:

@@ -165,6 +165,7 @@ struct sim_log {
     uint32_t count, durable, capacity;
     struct sim_commit **commits;
     const struct sim_proof *proof; /* the best of a fork that it knows; NULL: none */
+    bool was_held; /* some of it, at some time, whatever a restore forgot */
     bool archived;
 };
 

@@ -13,6 +13,7 @@ append(struct sim_log *log, struct sim_commit *commit)
 {
     log->commits = sim_grow(log->commits, log->count, &log->capacity, sizeof(struct sim_commit *));
     log->commits[log->count++] = commit;
+    log->was_held = true;
 }
 
 static void

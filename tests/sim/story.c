@@ -619,6 +619,8 @@ rot(struct sim_node *node, const struct sim_commit *commit)
     event.want.agency = node->world->nodes[commit->feed->author].agency;
     event.want.feed = commit->feed->id;
     event.want.seq = commit->seq;
+    event.want.is_closed = commit->feed->origin.scope == ILEA_SCOPE_AUDIENCE;
+    event.want.audience = commit->feed->origin.audience;
     sim_step(node, event);
     sim_run_until(node->world, node->world->now + 3 * SECOND);
 }
@@ -813,6 +815,41 @@ own_comes_first(struct sim_world *world)
     expect_agreement(world, SECOND);
 }
 
+/* C is told of a closed feed of A that it never saw: it asks whoever may know of it, and B, who is between them and no
+ * member, hears nothing (sim_check_sent). When A itself is there C gets it. */
+static void
+asked_of_members(struct sim_world *world)
+{
+    sim_add_nodes(world, 4);
+    sim_add_link(world, 0, 1);
+    sim_add_link(world, 1, 2);
+    sim_add_link(world, 2, 3);
+    sim_add_link(world, 0, 2);
+    sim_start(world);
+    sever(world, 0, 2);
+    struct sim_node *a = &world->nodes[0], *c = &world->nodes[2];
+    uint32_t audience = sim_audience_new(a, (const uint32_t[]){ 2, 3 }, 2);
+    expect(world, sim_audience_write(a, audience), "A writes");
+    sim_run_until(world, world->now + 3 * SECOND);
+    expect(world, sim_audience_held(c, audience) == 0, "B passes nothing on");
+    for (uint32_t i = 0; i < world->feed_count; i++) {
+        const struct sim_feed *feed = world->feeds[i];
+        if (feed->origin.scope != ILEA_SCOPE_AUDIENCE) continue;
+        struct ilea_event event = { .type = ILEA_EVENT_WANT };
+        event.want.agency = a->agency;
+        event.want.feed = feed->id;
+        event.want.seq = feed->count;
+        event.want.is_closed = true;
+        event.want.audience = feed->origin.audience;
+        sim_step(c, event);
+    }
+    sim_run_until(world, world->now + 3 * SECOND);
+    mend(world, 0, 2);
+    sim_run_until(world, world->now + 30 * SECOND);
+    expect(world, sim_audience_held(c, audience) >= 2, "A gives it");
+    expect_agreement(world, 5 * SECOND);
+}
+
 /* B leaves out what A has erased, before it can say why. D does not know of it yet, and brings C the commit whole. When
  * B's reason comes, C takes the item away, and B kept nothing back. */
 static void
@@ -920,6 +957,7 @@ static const struct story stories[] = {
     { "side-allowance", side_allowance },
     { "side-asked", side_asked },
     { "own-comes-first", own_comes_first },
+    { "asked-of-members", asked_of_members },
     { "erased-late", erased_late },
     { "archived-short", archived_short },
 };

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "crypto/random.h"
+#include "node/audience.h"
 #include "node/behind.h"
 #include "node/receipts.h"
 #include "tests/support/home.h"
@@ -381,6 +382,39 @@ test_behind(void **state)
     expect_behind(row->seq, row->seq, 0);
 }
 
+/* Of a feed that it never saw an agency is told the audience, and so whom it may ask. */
+static void
+test_behind_closed(void **state)
+{
+    (void)state;
+    static struct ilea_audience_request request;
+    static const char name[] = "GANGS";
+    struct ilea_audience_result made;
+    struct ilea_receipt receipt;
+    struct ilea_behind behind;
+    struct ilea_span bytes;
+    struct ilea_transaction *txn;
+    const struct ilea_author_commit *commits;
+    uint32_t count;
+    ilea_test_home_meet(&author, &holder.own, true);
+    request = (struct ilea_audience_request){ .verb = ILEA_AUDIENCE_NEW, .tlp = 3, .history_ms = ILEA_HISTORY_ALL,
+                                              .name = { (const uint8_t *)name, sizeof name - 1 }, .member_count = 1 };
+    request.members[0] = (struct ilea_audience_member){ author.own.card.agency, ILEA_ACCESS_WRITE };
+    ILEA_TEST_OK(ilea_author_begin(holder.author, 1700000000000));
+    ILEA_TEST_OK(ilea_author_change_audience(holder.author, &request, &made));
+    ILEA_TEST_OK(ilea_author_commit(holder.author, &commits, &count));
+    ilea_test_home_build(&holder);
+    uint8_t *copy = issue(5000, &receipt, &bytes);
+    ILEA_TEST_OK(take(&author, bytes, 1));
+    free(copy);
+    ILEA_TEST_OK(ilea_transaction_begin(ilea_log_environment(author.log), false, &txn));
+    ILEA_TEST_OK(ilea_behind_find(txn, ilea_log_identity(author.log), &holder.own.card.agency, &behind));
+    ilea_transaction_abort(txn);
+    assert_int_equal(behind.count, 1);
+    assert_true(behind.feeds[0].is_closed);
+    assert_memory_equal(behind.feeds[0].audience.bytes, made.audience.bytes, sizeof made.audience.bytes);
+}
+
 int
 main(void)
 {
@@ -392,6 +426,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_stamps, make_homes, remove_homes),
         cmocka_unit_test_setup_teardown(test_dropped, make_homes, remove_homes),
         cmocka_unit_test_setup_teardown(test_behind, make_homes, remove_homes),
+        cmocka_unit_test_setup_teardown(test_behind_closed, make_homes, remove_homes),
     };
     if (ilea_crypto_init() != ILEA_ERROR_NONE) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

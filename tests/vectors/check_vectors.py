@@ -958,8 +958,9 @@ def decode_receipt_body(data):
     unread = read_list(reader, RECEIPT_UNREAD_MAX, lambda r: r.bytes(16), Reader.uint,
                        lambda r: r.uint(UINT32_MAX), lambda r: r.uint(4))
     malformed(any(seq == 0 or why == 0 for _, seq, _, why in unread) or not ascends([row[:3] for row in unread]))
-    own = read_list(reader, RECEIPT_OWN_MAX, lambda r: r.bytes(32), Reader.uint)
-    malformed(any(seq == 0 for _, seq in own) or not ascends([row[0] for row in own]))
+    own = read_list(reader, RECEIPT_OWN_MAX, lambda r: r.bytes(32), Reader.uint, lambda r: r.bin(16))
+    malformed(any(seq == 0 or len(audience) not in (0, 16) for _, seq, audience in own)
+              or not ascends([row[0] for row in own]))
     reader.end()
     return {"feeds": feeds, "archives": archives, "unread": unread, "own": own}
 

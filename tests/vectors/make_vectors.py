@@ -1157,7 +1157,7 @@ def receipt():
     full = [[[feeds[0], 7, 7], [feeds[1], 1, 0], [feeds[2], 2**40, 5]],
             [[b"", 12, fixed("sum")], [fixed("audience", 16), 1, fixed("other sum")]],
             [[feeds[0][:16], 3, 0, 1], [feeds[0][:16], 3, 2, 3], [feeds[1][:16], 1, 0, 2]],
-            [[feeds[1], 300]]]
+            [[feeds[1], 300, b""], [feeds[2], 2, fixed("audience", 16)]]]
     empty = [[], [], [], []]
 
     def good(name, body, **options):
@@ -1210,9 +1210,11 @@ def receipt():
     bad_body("no reason", "range", 2, [[bytes(16), 2, 0, 0]])
     bad_body("reason 5", "range", 2, [[bytes(16), 2, 0, 5]])
     bad_body("257 items", "limit", 2, [[bytes(16), i + 1, 0, 1] for i in range(257)])
-    bad_body("own feeds that descend", "order", 3, [[feeds[1], 1], [feeds[0], 1]])
-    bad_body("an own feed without commits", "range", 3, [[FEED, 0]])
-    bad_body("65 own feeds", "limit", 3, [[i.to_bytes(32, "big"), 1] for i in range(65)])
+    bad_body("own feeds that descend", "order", 3, [[feeds[1], 1, b""], [feeds[0], 1, b""]])
+    bad_body("an own feed without commits", "range", 3, [[FEED, 0, b""]])
+    bad_body("an own feed of an audience of 15 bytes", "size", 3, [[FEED, 1, bytes(15)]])
+    bad_body("an own feed without its audience", "count", 3, [[FEED, 1]])
+    bad_body("65 own feeds", "limit", 3, [[i.to_bytes(32, "big"), 1, b""] for i in range(65)])
     bad_body("a byte after", "trailing", 0, [], encode(empty) + b"\0")
 
     forms = {"ask": rules.decode_receipt_ask, "give": rules.decode_receipt_give}
