@@ -437,7 +437,8 @@ def benchmarks(place):
     words = ["--records", "300", "--rounds", "1", "--members", "3", "--document", "2"]
     done = subprocess.run([sys.executable, os.path.join(ROOT, "bench", "run.py"), *words], capture_output=True,
                           text=True, check=False, timeout=240,
-                          env={**os.environ, "BENCH_BUILD": build, "BENCH_TMP": place.folder})
+                          env={**os.environ, "BENCH_BUILD": build, "BENCH_TMP": place.folder,
+                               "ILEA_IMPORT_DIR": os.path.join(ROOT, "config", "import")})
     same(done.returncode, 0, "exit status of run.py: " + done.stderr[-300:])
     told = {json.loads(line)["figure"] for line in done.stdout.splitlines()}
     missing = {"import", "first_sync_until_readable", "write_visible_at_peer_p99", "revoke_one_of_many",

@@ -120,6 +120,11 @@ class Pool:
             process.wait()
 
 
+def draw_half(cases, seed):
+    """Each time others: what runs elsewhere in full is seen in this way, too, after some runs."""
+    return random.Random(f"half/{seed}").sample(cases, (len(cases) + 1) // 2)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="tests to run; default: all")
@@ -128,6 +133,7 @@ def main():
     parser.add_argument("--slow", type=float, default=1.0, help="all waits are this much longer")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--keep", action="store_true", help="keep the folders of tests that passed too")
+    parser.add_argument("--half", action="store_true", help="half of the cases, drawn from the seed")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--ports", type=int, nargs=2, metavar=("FIRST", "END"), default=PORTS)
     options = parser.parse_args()
@@ -154,7 +160,7 @@ def main():
         pool = Pool([f"--bin={options.bin}", f"--rounds={options.rounds}", f"--slow={options.slow}",
                      f"--seed={options.seed}", *(["--keep"] if options.keep else [])])
         try:
-            results = pool.run(tests)
+            results = pool.run(draw_half(tests, options.seed) if options.half else tests)
         finally:
             pool.end()
     passed, failed, skipped = results.count(True), results.count(False), results.count(None)

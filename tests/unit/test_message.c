@@ -424,7 +424,7 @@ check_frame_vector(const json_t *vector)
             return;
         }
         check_cuts(decode, bytes, size);
-        check_mutations(decode, bytes, size, 1);
+        check_mutations(decode, bytes, size, size < 700 ? 1 : 7);
     }
     free(bytes);
 }
