@@ -414,7 +414,10 @@ class Place:
     def close(self, keep):
         self.end_processes()
         for mount in self.mounts:
-            subprocess.run(["umount", mount], check=False, stderr=subprocess.DEVNULL)
+            for _ in range(50):  # helpers of a daemon that was killed may be about to end
+                if subprocess.run(["umount", mount], check=False, stderr=subprocess.DEVNULL).returncode == 0:
+                    break
+                time.sleep(0.1)
         if self.memory:
             shutil.rmtree(self.memory, ignore_errors=True)
         if not keep:
