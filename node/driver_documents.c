@@ -92,6 +92,42 @@ ilea_driver_may_have(struct driver *driver, uint32_t link, const struct ilea_doc
     return may;
 }
 
+bool
+ilea_driver_may_ask(struct driver *driver, uint32_t link, const struct ilea_document_row *row)
+{
+    const struct ilea_agency_id *peer = &driver->peers[link].agency;
+    const struct ilea_agency_id *self = &ilea_log_identity(driver->node->log)->agency;
+    if (!ilea_replicator_carries(driver->replicator, link, &row->agency)) return false;
+    if (memcmp(peer->bytes, row->agency.bytes, sizeof peer->bytes) == 0) return true;
+    if (memcmp(peer->bytes, self->bytes, sizeof peer->bytes) == 0) return true;
+    struct ilea_transaction *view = read_view(driver);
+    struct ilea_view_document naming = { .root = row->root };
+    bool may = false;
+    while (view != NULL && !may && next_naming(view, &row->root, &naming)) {
+        struct ilea_view_row found;
+        struct ilea_record record;
+        if (ilea_view_get(view, naming.record, &found) != ILEA_ERROR_NONE) break;
+        ilea_record_init(&record);
+        may = found.scope == ILEA_SCOPE_PEERS
+            || (found.scope == ILEA_SCOPE_AUDIENCE && ilea_record_decode(found.state, &record) == ILEA_ERROR_NONE
+                && is_in_audience(driver, &record, peer));
+        ilea_record_deinit(&record);
+    }
+    ilea_transaction_abort(view);
+    ilea_wipe(&naming, sizeof naming);
+    return may;
+}
+
+bool
+ilea_driver_names_document(const struct driver *driver, const struct ilea_blob_id *root)
+{
+    struct ilea_transaction *view = read_view(driver);
+    bool unnamed = false;
+    bool names = view == NULL || is_unnamed(view, root, &unnamed) != ILEA_ERROR_NONE || !unnamed;
+    ilea_transaction_abort(view);
+    return names;
+}
+
 enum ilea_error
 ilea_driver_open_list(struct driver *driver, struct ilea_blob_file *file, const struct ilea_blob_id *root,
                       struct ilea_span sealed)
@@ -383,9 +419,7 @@ start(struct driver *driver, const struct ilea_document_row *row, uint64_t now)
     }
     for (uint32_t i = 0; i < ILEA_LINKS_MAX; i++) {
         if (documents->links[i].session == 0) continue;
-        if (ilea_replicator_carries(driver->replicator, i, &row->agency)) {
-            ilea_transfer_link_up(documents->transfer, now, i);
-        }
+        if (ilea_driver_may_ask(driver, i, row)) ilea_transfer_link_up(documents->transfer, now, i);
     }
 }
 

@@ -99,6 +99,10 @@ take_ask(struct driver *driver, uint32_t link, struct ilea_span body)
     const struct ilea_blob_file *file = NULL;
     if (is_known && ilea_driver_may_have(driver, link, &row)) file = open_served(driver, &ask.root);
     if (file == NULL) {
+        if (!is_known && !ilea_driver_names_document(driver, &ask.root)) {
+            ilea_logger_write(&driver->logger, ILEA_LEVEL_INFO, "unknown_document", "peer", driver->peers[link].code,
+                              NULL);
+        }
         answer_none(driver, link, &ask);
         return ILEA_ERROR_NONE;
     }
@@ -288,6 +292,10 @@ ilea_driver_ask_chunks(struct driver *driver, uint64_t now)
         ilea_msgpack_writer_init(&writer, bytes, sizeof bytes);
         ilea_chunk_ask_put(&writer, ILEA_DOCUMENT_ASK, &ask);
         ilea_assert(!writer.failed);
+        if (!ilea_driver_may_ask(driver, link, &documents->row)) { /* not any more */
+            ilea_transfer_link_down(documents->transfer, now, link);
+            continue;
+        }
         if (!is_open(driver, link, writer.size)) {
             ilea_transfer_unasked(documents->transfer, link, &ask);
             continue;
@@ -319,7 +327,7 @@ ilea_driver_follow_document_sessions(struct driver *driver, uint64_t now)
         }
         documents->rest_ms = 0; /* somebody new may have it */
         if (documents->file == NULL) continue;
-        if (session != 0 && ilea_replicator_carries(driver->replicator, i, &documents->row.agency)) {
+        if (session != 0 && ilea_driver_may_ask(driver, i, &documents->row)) {
             ilea_transfer_link_up(documents->transfer, now, i);
         } else {
             ilea_transfer_link_down(documents->transfer, now, i);

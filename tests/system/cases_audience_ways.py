@@ -85,9 +85,11 @@ def audience_documents(place):
     wait_for("it at one", lambda: "With a plan" in titles(b) and "documents" in b.json("show", ref), 30, 0.2)
     fetch(b, ref, path)
     a.stop()
+    check("unknown_document" not in d.log(), "who is outside was asked for it", d.log()[-300:])
     wait_for("it at the other", lambda: "With a plan" in titles(c) and "documents" in c.json("show", ref), 30, 0.2)
     fetch(c, ref, path)  # of who has it
     same(blobs(d), [], "chunks at who is outside")
+    check("unknown_document" not in d.log(), "who is outside was asked for it", d.log()[-300:])
     a.start()
     a.run("erase", ref, "--reason", "an error", "--confirm")
     for agency in (b, c):
