@@ -339,8 +339,8 @@ void ilea_driver_tell_gaps(const struct driver *driver, struct ilea_transaction 
 /* driver_documents.c */
 /* An approved peer may have a document of ours or of others: the one place where that is decided. */
 bool ilea_driver_may_have(struct driver *driver, uint32_t link, const struct ilea_document_row *row);
-/* May the peer be asked for it? To ask is to tell that there is such a document: of one that records in closed audiences
- * alone name, its author and who is allowed there. */
+/* May the peer be asked for it? To ask is to tell that there is such a document: of one that records in closed
+ * audiences alone name, its author and who is allowed there. */
 bool ilea_driver_may_ask(struct driver *driver, uint32_t link, const struct ilea_document_row *row);
 /* Does a record here name it? True too where that cannot be said. */
 bool ilea_driver_names_document(const struct driver *driver, const struct ilea_blob_id *root);
