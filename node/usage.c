@@ -141,7 +141,7 @@ static bool
 stands_in(const char *list, const char *dashes, const char *word)
 {
     size_t before = strlen(dashes), length = strlen(word);
-    for (const char *at = list; (at = strstr(at, word)) != NULL; at++) {
+    for (const char *at = list; length > 0 && (at = strstr(at, word)) != NULL; at++) {
         char after = at[length];
         bool begins = at >= list + before && strncmp(at - before, dashes, before) == 0;
         bool ends = after != '-' && (after < 'a' || after > 'z');

@@ -37,6 +37,7 @@ test_usage_takes(void **unused)
         { { "audience", "new", false }, "level", false },
         { { "audience", "add", false }, "level", true },
         { { "audience", "add", false }, "history", false },
+        { { "peer", "", false }, "tlp", true },                  /* no verb at all */
         { { "audit", "verify", false }, "since", false },
         { { "audit", NULL, false }, "since", true },
         { { "admin", "add", false }, "roots", true },
